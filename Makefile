@@ -1,0 +1,217 @@
+# prilorad - fine-tunes language models on CPUs with PRILoRA.
+#
+#   make            the daemon, the static and the shared library, into build/release
+#   make demo       the whole path on the bundled example (installs what it needs first)
+#   make check      all tests (installs what they need first)
+#   make install    into $(DESTDIR)$(PREFIX)
+#   make help       everything else
+#
+# V=1 shows commands. VARIANT=release|asan|tsan|double|fuzz chooses how to build.
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DOCDIR     ?= $(PREFIX)/share/doc/prilorad
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+PKG_CONFIG ?= pkg-config
+INSTALL    ?= install
+CFLAGS     ?= -O2 -g
+CXXFLAGS   ?= $(CFLAGS)
+VARIANT    ?= release
+WERROR     ?= $(if $(CI),-Werror)
+ROOT       := $(if $(filter 0,$(shell id -u)),,sudo)
+
+VERSION   := $(shell sed -n 's/^\#define PRILORA_VERSION "\(.*\)"/\1/p' lib/prilora.h)
+SOVERSION := 0
+
+BUILD := build/$(VARIANT)
+Q     := $(if $(V),,@)
+
+# ---- dependencies -----------------------------------------------------------------------------
+
+DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-dev libsqlite3-dev \
+	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev
+DEB_CHECK = libcmocka-dev clang-format jq curl sqlite3 git
+DEB_DEMO  = curl jq
+DEB_FUZZ  = clang libclang-rt-14-dev
+
+LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
+DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd
+
+# ---- flags ------------------------------------------------------------------------------------
+
+WARNINGS  = -Wall -Wextra -Wshadow -Wvla -Wundef -Wpointer-arith -Wformat=2 $(WERROR)
+CWARNINGS = $(WARNINGS) -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes
+
+SANITIZE_asan   = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_double = $(SANITIZE_asan) -DPL_DOUBLE
+SANITIZE_tsan   = -fsanitize=thread -fno-omit-frame-pointer
+SANITIZE_fuzz   = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+SANITIZE        = $(SANITIZE_$(VARIANT))
+ifeq ($(VARIANT),fuzz)
+CC  = clang
+CXX = clang++
+endif
+
+ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Ilib -Itests $(CPPFLAGS)
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DAEMON_PACKAGES) 2>/dev/null)
+ALL_CFLAGS   = -std=c11 -pthread -fPIC -fvisibility=hidden $(CWARNINGS) $(CFLAGS) $(SANITIZE) \
+	$(PACKAGE_CFLAGS)
+ALL_CXXFLAGS = -std=c++17 -pthread -fPIC -fvisibility=hidden $(WARNINGS) $(CXXFLAGS) $(SANITIZE) \
+	$(PACKAGE_CFLAGS)
+ALL_LDFLAGS  = -pthread $(SANITIZE) $(LDFLAGS)
+LIB_LIBS    := $(shell $(PKG_CONFIG) --libs $(LIB_PACKAGES) 2>/dev/null) -lm
+DAEMON_LIBS := $(shell $(PKG_CONFIG) --libs $(DAEMON_PACKAGES) 2>/dev/null) -lm
+
+# ---- what is built ----------------------------------------------------------------------------
+
+objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
+
+LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c))
+LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
+DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))
+# everything of the daemon but its main(), for the tests
+PARTS_OBJECTS   = $(filter-out $(BUILD)/daemon/main.o,$(DAEMON_OBJECTS))
+
+STATIC_LIB = $(BUILD)/libprilora.a
+SHARED_LIB = $(BUILD)/libprilora.so.$(VERSION)
+
+all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad
+
+$(STATIC_LIB): $(LIB_OBJECTS)
+	@echo "  AR     $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(SHARED_LIB): $(LIB_OBJECTS)
+	@echo "  LD     $@"
+	$(Q)$(CXX) -shared -Wl,-soname,libprilora.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)ln -sf $(notdir $@) $(BUILD)/libprilora.so.$(SOVERSION)
+	$(Q)ln -sf $(notdir $@) $(BUILD)/libprilora.so
+
+$(BUILD)/prilorad: $(DAEMON_OBJECTS) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC     $@"
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.cc
+	@mkdir -p $(@D)
+	@echo "  CXX    $@"
+	$(Q)$(CXX) $(ALL_CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# vector loops: what -O2 leaves out
+$(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3
+
+-include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)
+
+# ---- tests ------------------------------------------------------------------------------------
+#
+# tests/unit, tests/golden   under ASan and UBSan     tests/grad, tests/golden  in double precision
+# tests/api                  the real daemon, under ASan and under TSan
+# tests/fuzz                 every target replays its corpus under ASan and UBSan
+
+tests_in = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
+FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
+
+TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(FUZZERS)
+TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
+TESTS_tsan   = $(call tests_in,api)
+TESTS        = $(TESTS_$(VARIANT))
+
+tests: $(TESTS) $(BUILD)/prilorad
+
+$(filter-out $(FUZZERS),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka -lcurl
+
+ifeq ($(VARIANT),fuzz)
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(PARTS_OBJECTS) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS)
+else
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay.o $(PARTS_OBJECTS) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+endif
+
+check: deps-check
+	$(Q)$(MAKE) --no-print-directory check-build
+	$(Q)tests/run
+
+check-build:
+	$(Q)$(MAKE) --no-print-directory VARIANT=release all
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
+	$(Q)$(MAKE) --no-print-directory VARIANT=double tests
+	$(Q)$(MAKE) --no-print-directory VARIANT=tsan tests
+
+# libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
+fuzz: deps-fuzz
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+fuzzers: $(FUZZERS)
+
+demo: deps-demo
+	$(Q)$(MAKE) --no-print-directory VARIANT=release all
+	$(Q)examples/demo.sh $(BUILD)/prilorad
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+
+# ---- installing -------------------------------------------------------------------------------
+
+# $(call need,packages): installs those that are missing, asking nothing
+need = @missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | \
+	grep -q 'ok installed' || echo $$p; done); [ -z "$$missing" ] || { \
+	$(ROOT) apt-get update -q && \
+	$(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; }
+
+deps:
+	$(call need,$(DEB_BUILD) $(DEB_CHECK) $(DEB_DEMO))
+deps-check: deps
+deps-demo:
+	$(call need,$(DEB_BUILD) $(DEB_DEMO))
+deps-fuzz: deps
+	$(call need,$(DEB_FUZZ))
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
+		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad
+	$(INSTALL) -m 755 $(BUILD)/prilorad $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(notdir $(SHARED_LIB)) $(DESTDIR)$(LIBDIR)/libprilora.so.$(SOVERSION)
+	ln -sf $(notdir $(SHARED_LIB)) $(DESTDIR)$(LIBDIR)/libprilora.so
+	$(INSTALL) -m 644 lib/prilora.h $(DESTDIR)$(INCLUDEDIR)/
+	sed -e 's|@PREFIX@|$(PREFIX)|;s|@LIBDIR@|$(LIBDIR)|;s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|;s|@PACKAGES@|$(LIB_PACKAGES)|' lib/prilora.pc.in \
+		>$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc
+	sed 's|@BINDIR@|$(BINDIR)|' systemd/prilorad.service.in >$(DESTDIR)$(UNITDIR)/prilorad.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/prilorad/prilorad.conf ] || \
+		$(INSTALL) -m 644 systemd/prilorad.conf $(DESTDIR)$(SYSCONFDIR)/prilorad/prilorad.conf
+	$(INSTALL) -m 644 README.md $(DESTDIR)$(DOCDIR)/
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/prilorad $(DESTDIR)$(LIBDIR)/libprilora.* \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc $(DESTDIR)$(INCLUDEDIR)/prilora.h \
+		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(DOCDIR)/README.md
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+	@echo "  make fuzz       libFuzzer binaries of every parser"
+	@echo "  make format     clang-format over the tree"
+	@echo "  make deps       only installs the Debian packages"
+	@echo "  make uninstall, make clean"
+
+.PHONY: all tests check check-build fuzz fuzzers demo format deps deps-check deps-demo deps-fuzz \
+	install uninstall clean help
+.DELETE_ON_ERROR:
+.SECONDARY:

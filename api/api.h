@@ -1,0 +1,20 @@
+/*
+ * api.h - the HTTP interface over libmicrohttpd. daemon/main.c starts and stops it; nothing in
+ * daemon/ knows of it otherwise.
+ */
+#ifndef API_H
+#define API_H
+
+#include "daemon/config.h"
+#include "daemon/models.h"
+#include "daemon/store.h"
+
+struct api;
+
+/* *port is what was really bound (the configuration may say 0). */
+enum prilora_status api_start(struct api **out, const struct config *config, struct store *store,
+                              struct models *models, int *port, struct prilora_error *err);
+/* Stops accepting, lets running requests end (at most timeout_s seconds), closes. */
+void api_stop(struct api *api, long timeout_s);
+
+#endif

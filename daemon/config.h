@@ -1,0 +1,44 @@
+/*
+ * config.h - the daemon's settings: one table row each drives the file, the environment, the
+ * command line, the checks, --help and --print-config.
+ *
+ * Sources, later ones win: built-in default, INI file, environment (PRILORAD_<SECTION>_<KEY>),
+ * command line (--<section>.<key>=VALUE).
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "prilora.h"
+
+struct config {
+    /* [server] */
+    char *listen;    /* "127.0.0.1:8471", "[::1]:8471", ":0" for a free port */
+    char *port_file; /* the port really bound is written here; "" for none */
+    long max_connections;
+    long max_body_mb;       /* request bodies other than file uploads */
+    long max_upload_mb;     /* one uploaded file */
+    long request_timeout_s; /* a connection silent for so long is closed */
+    /* [storage] */
+    char *state_dir;
+    char *models_dirs; /* folders of base models, ':' between */
+    /* [training] */
+    long workers;         /* jobs at a time */
+    long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */
+    long memory_limit_mb; /* forecasts above are refused; 0: the machine's (or cgroup's) memory */
+    /* [log] */
+    char *log_level;  /* "debug", "info", "warn", "error" */
+    char *log_format; /* "text" or "json" */
+};
+
+enum config_action { CONFIG_RUN, CONFIG_EXIT_OK, CONFIG_EXIT_USAGE };
+
+/* Reads everything; prints what --help, --version, --check-config and --print-config ask for. */
+enum config_action config_load(struct config *out, int argc, char **argv);
+void config_free(struct config *config);
+
+#endif

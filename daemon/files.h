@@ -1,0 +1,47 @@
+/* files.h - uploaded files: a row each, the bytes at files/<id>. */
+#ifndef FILES_H
+#define FILES_H
+
+#include "daemon/store.h"
+
+struct file {
+    char id[ID_SIZE];
+    int64_t bytes, created_at, expires_at; /* expires_at 0: never */
+    char *filename, *purpose;
+    char status[16]; /* "processed" */
+    char sha256[65];
+};
+
+/* Where an upload may be spooled: an open file in uploads/, its path in *path (free it). */
+int files_spool(struct store *store, char **path, struct prilora_error *err);
+
+/*
+ * files_adopt - takes the spooled file at `path` (already synced by the caller) as a new file.
+ * On failure the spooled file is left to the caller.
+ */
+enum prilora_status files_adopt(struct store *store, const char *path, const char *filename,
+                                const char *purpose, int64_t bytes, const char *sha256,
+                                int64_t expires_at, struct file *out, struct prilora_error *err);
+/* ENOENT: no such file. */
+enum prilora_status files_get(struct store *store, const char *id, struct file *out,
+                              struct prilora_error *err);
+/* ENOENT; EMISMATCH while a job that is not finished needs it. Deletes row and bytes. */
+enum prilora_status files_delete(struct store *store, const char *id, struct prilora_error *err);
+char *files_path(struct store *store, const char *id); /* free it */
+
+struct files_query {
+    const char *after, *purpose; /* NULL: from the first; any */
+    bool ascending;
+    size_t limit;
+};
+/* ENOENT if `after` names no file. *out has *n files (free with files_free_list). */
+enum prilora_status files_list(struct store *store, const struct files_query *query,
+                               struct file **out, size_t *n, bool *has_more,
+                               struct prilora_error *err);
+void file_clear(struct file *file);
+void files_free_list(struct file *files, size_t n);
+
+/* Removes rows and bytes of files past expires_at, and bytes without a row. */
+enum prilora_status files_sweep(struct store *store, struct prilora_error *err);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * live.h - what running jobs publish: readers copy it under a lock held for the copy alone, and
+ * never wait for training.
+ */
+#ifndef LIVE_H
+#define LIVE_H
+
+#include "daemon/queue.h"
+
+/* Workers: begin makes the job visible, end removes it. */
+enum prilora_status live_begin(const char *job_id, struct prilora_run *run,
+                               struct prilora_error *err);
+void live_progress(const char *job_id, const struct job_progress *progress);
+void live_end(const char *job_id);
+
+/* Raises the stop flag of a running job; false if it is not running here. */
+bool live_stop(const char *job_id);
+atomic_int *live_stop_flag(const char *job_id);
+void live_stop_all(void);
+
+/* Readers. False or 0: not running here. layers: malloc'ed array, free it. */
+bool live_get_progress(const char *job_id, struct job_progress *out);
+size_t live_get_layers(const char *job_id, struct prilora_layer **layers, uint64_t *step);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * queue.h - the jobs. All SQL on them is in queue.c; every change of state is one guarded update,
+ * and its event is written in the same transaction.
+ *
+ *   validating_files ──▶ queued ──▶ running ──▶ succeeded
+ *          │               │  ▲        │  ├───▶ failed
+ *          └──▶ failed     │  └────────┘  └───▶ cancelled    (running ▶ queued: shutdown or crash)
+ *                          └──▶ cancelled
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include "daemon/store.h"
+
+enum job_status {
+    JOB_VALIDATING,
+    JOB_QUEUED,
+    JOB_RUNNING,
+    JOB_PAUSED, /* reserved: nothing enters it yet */
+    JOB_SUCCEEDED,
+    JOB_FAILED,
+    JOB_CANCELLED,
+};
+const char *job_status_name(enum job_status status); /* "validating_files", ... */
+
+/* Where a running job stands; kept in the row now and then, live in live.h. */
+struct job_progress {
+    uint64_t step, total_steps, n_tokens;
+    double epoch, loss, tokens_per_second, seconds_left;
+    uint64_t peak_memory_bytes; /* of the process while the job ran */
+};
+
+struct job {
+    char id[ID_SIZE];
+    enum job_status status;
+    int64_t created_at, started_at, finished_at; /* 0: not yet */
+    int64_t priority;                            /* higher first; then older first */
+    int64_t seed;
+    char *model;                                    /* base model's id as asked for */
+    char *training_file, *validation_file, *suffix; /* the last two may be NULL */
+    char *metadata;                                 /* JSON object or NULL */
+    char *spec;      /* JSON for prilora_spec_parse; after validation every setting spelled out */
+    char *requested; /* JSON: {"hyperparameters", "method"} as the client sent them */
+    char *forecast;  /* JSON or NULL: memory_bytes, total_steps, ... */
+    char *result;    /* JSON or NULL: final metrics, labels, sizes */
+    char *fine_tuned_model;                         /* NULL until there is an adapter */
+    char *error_code, *error_message, *error_param; /* NULL unless failed */
+    uint64_t trained_tokens;
+    int64_t attempts; /* times a worker has begun it */
+    bool cancel_requested;
+    struct job_progress progress;
+};
+void job_clear(struct job *job);
+
+/* Writes the job (validating_files) and its first event. `job` gives model .. priority, seed,
+ * training_file .. requested, forecast; id, status and times are filled in. */
+enum prilora_status queue_submit(struct store *store, struct job *job, struct prilora_error *err);
+enum prilora_status queue_get(struct store *store, const char *id, struct job *out,
+                              struct prilora_error *err); /* ENOENT */
+
+struct queue_query {
+    const char *after;
+    size_t limit;
+    const char *const *metadata; /* pairs key, value; NULL-terminated; NULL: any */
+};
+/* Newest first. ENOENT if `after` names no job. */
+enum prilora_status queue_list(struct store *store, const struct queue_query *query,
+                               struct job **out, size_t *n, bool *has_more,
+                               struct prilora_error *err);
+void queue_free_list(struct job *jobs, size_t n);
+
+/*
+ * queue_cancel - not yet running: cancelled at once. Running: asks its worker, which stops within a
+ * step and exports the best adapter so far. *out is the job afterwards. ENOENT; EMISMATCH: already
+ * over.
+ */
+enum prilora_status queue_cancel(struct store *store, const char *id, struct job *out,
+                                 struct prilora_error *err);
+
+/* ---- for the workers ---- */
+
+/* The next job in state `from` (validating or queued), which one UPDATE ... RETURNING hands to this
+ * caller: *found false if there is none. Queued ones become running. */
+enum prilora_status queue_claim(struct store *store, enum job_status from, struct job *out,
+                                bool *found, struct prilora_error *err);
+enum prilora_status queue_validated(struct store *store, const char *id, const char *spec,
+                                    const char *forecast, struct prilora_error *err);
+enum prilora_status queue_progress(struct store *store, const char *id,
+                                   const struct job_progress *progress, struct prilora_error *err);
+/* To queued again: shutdown (attempts as before it). */
+enum prilora_status queue_requeue(struct store *store, const char *id, struct prilora_error *err);
+
+struct job_end {
+    enum job_status status;                               /* succeeded, failed or cancelled */
+    const char *error_code, *error_message, *error_param; /* failed */
+    const char *fine_tuned_model, *result;                /* NULL: none */
+    uint64_t trained_tokens;
+};
+enum prilora_status queue_finish(struct store *store, const char *id, const struct job_end *end,
+                                 struct prilora_error *err);
+/* At start: what was running goes back to queued, with an event; validating starts over. */
+enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
+                                  struct prilora_error *err);
+
+/* Jobs by state: counts[JOB_CANCELLED + 1]. */
+enum prilora_status queue_counts(struct store *store, uint64_t *counts, struct prilora_error *err);
+
+/* A finished adapter by the name in fine_tuned_model. ENOENT. */
+enum prilora_status queue_find_model(struct store *store, const char *model, struct job *out,
+                                     struct prilora_error *err);
+/* All jobs with a fine_tuned_model, newest first. */
+enum prilora_status queue_list_models(struct store *store, struct job **out, size_t *n,
+                                      struct prilora_error *err);
+/* Forgets the adapter of a finished job (row's fine_tuned_model and the folder). */
+enum prilora_status queue_delete_model(struct store *store, const char *model,
+                                       struct prilora_error *err);
+
+char *queue_folder(struct store *store, const char *id,
+                   const char *name); /* jobs/<id>/<name>; free */
+
+/* Workers sleep here until something is queued, `timeout_ms` passes or queue_wake is called. */
+void queue_wait(struct store *store, long timeout_ms);
+void queue_wake(struct store *store);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * file.h - files read whole or mapped, and files that appear complete or not at all.
+ *
+ * Errors: EIO or ENOENT with the path and the system's reason; ELIMIT with both sizes.
+ */
+#ifndef PL_FILE_H
+#define PL_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+/* A read-only map of a whole regular file. An empty file has data NULL, size 0. */
+struct pl_file_map {
+    const unsigned char *data;
+    size_t size;
+};
+
+enum prilora_status pl_file_map(struct pl_file_map *out, const char *path,
+                                struct prilora_error *err);
+void pl_file_unmap(struct pl_file_map *map);
+
+/* The whole file in malloc'ed memory with a NUL after its last byte; at most `limit` bytes. */
+enum prilora_status pl_file_read(char **out, size_t *size, const char *path, size_t limit,
+                                 struct prilora_error *err);
+
+/*
+ * pl_file_replace - `write` fills a temporary file beside `path`, which is then synced and renamed
+ * over it, and the folder synced: whoever opens `path` sees the old bytes or the new, all of them.
+ */
+enum prilora_status pl_file_replace(const char *path,
+                                    enum prilora_status (*write)(FILE *file, void *context,
+                                                                 struct prilora_error *err),
+                                    void *context, struct prilora_error *err);
+enum prilora_status pl_file_replace_bytes(const char *path, const void *data, size_t size,
+                                          struct prilora_error *err);
+
+/* mkdir -p, mode 0777 less the umask. */
+enum prilora_status pl_file_make_folder(const char *path, struct prilora_error *err);
+enum prilora_status pl_file_sync_folder(const char *path, struct prilora_error *err);
+
+/* folder + "/" + name in malloc'ed memory, or NULL when out of memory. */
+char *pl_file_join(const char *folder, const char *name);
+
+#endif

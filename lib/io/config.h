@@ -1,0 +1,51 @@
+/* config.h - config.json of a Hugging Face folder, each member checked once. */
+#ifndef PL_CONFIG_H
+#define PL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+enum pl_activation { PL_ACT_GELU, PL_ACT_GELU_TANH, PL_ACT_RELU, PL_ACT_TANH, PL_ACT_SILU };
+
+#define PL_CONFIG_MAX_LABELS 65536
+
+/* Members keep their Hugging Face names; absent ones have the value that transformers gives them.
+ */
+struct pl_config {
+    char model_type[32];
+    size_t vocab_size, hidden_size, embedding_size, num_hidden_layers, num_attention_heads;
+    size_t intermediate_size, max_position_embeddings, type_vocab_size;
+    double layer_norm_eps, hidden_dropout_prob, attention_probs_dropout_prob, initializer_range;
+    enum pl_activation hidden_act;
+    long pad_token_id;
+
+    /* deberta-v2 */
+    bool relative_attention, share_att_key, position_biased_input;
+    bool norm_rel_ebd;     /* "layer_norm" stands in the list */
+    bool pos_c2p, pos_p2c; /* from pos_att_type, string "a|b" or list */
+    long position_buckets, max_relative_positions;
+    size_t conv_kernel_size, conv_groups; /* kernel 0: no convolution layer */
+    enum pl_activation conv_act;
+    size_t pooler_hidden_size;
+    double pooler_dropout;
+    enum pl_activation pooler_hidden_act;
+    double cls_dropout; /* negative: absent */
+
+    /* the labels that the checkpoint's own head was trained for */
+    size_t n_labels; /* of id2label or num_labels; 2 when absent */
+    char **labels;   /* [n_labels] or NULL when the names are absent */
+};
+
+/*
+ * Errors  EFORMAT: not JSON, wrong type or out of range, named by member; EUNSUPPORTED: a
+ *         model_type or a member's value that is not supported, with the list of what is.
+ */
+enum prilora_status pl_config_parse(struct pl_config *out, const char *json, size_t length,
+                                    const char *path, struct prilora_error *err);
+enum prilora_status pl_config_read(struct pl_config *out, const char *folder,
+                                   struct prilora_error *err);
+void pl_config_free(struct pl_config *config);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * model.h - the frozen base: architecture, weights, adaptable maps. Read-only after opening and
+ * shared by any number of runs.
+ */
+#ifndef PL_MODEL_H
+#define PL_MODEL_H
+
+#include "adapter/adapter.h"
+#include "base/real.h"
+#include "io/config.h"
+#include "io/tensors.h"
+
+/* A frozen linear map y = W x + b. */
+struct pl_linear {
+    const pl_real *weight; /* [out, in] */
+    const pl_real *bias;   /* [out] or NULL */
+    size_t in, out;
+};
+
+struct pl_model {
+    struct pl_config config;
+    struct pl_tensors *tensors;
+    const struct pl_architecture *architecture;
+    void *weights;             /* the architecture's own struct of pointers */
+    struct pl_map_site *sites; /* [n_sites]: every adaptable map, layer by layer */
+    struct pl_linear *maps;    /* [n_sites]: the same maps' frozen weights */
+    size_t n_sites, n_inputs;  /* n_inputs: distinct pl_map_site.input numbers */
+    size_t n_parameters;
+    size_t mapped_bytes, resident_bytes;
+    char **unused; /* names of tensors that nothing here reads */
+    size_t n_unused;
+    char fingerprint[65];
+};
+
+/* Errors: those of the files; EFORMAT for a missing tensor or one of a wrong shape (both named). */
+enum prilora_status pl_model_open(struct pl_model **out, const char *folder,
+                                  struct prilora_error *err);
+void pl_model_close(struct pl_model *model);
+
+#endif

@@ -1,0 +1,412 @@
+/*
+ * prilora.h - libprilora's only public header.
+ *
+ * Fine-tunes a pretrained encoder on the CPU with PRILoRA (Benedek & Wolf 2024, arXiv:2401.11316):
+ * low-rank adapters whose rank grows from the first layer to the last, their A matrices pruned all
+ * through training by |A| times the accumulated norm of the layer's input.
+ *
+ *     prilora_base_open       a frozen model in Hugging Face layout, shared and read-only
+ *     prilora_spec_parse      the settings of one run, from JSON
+ *     prilora_dataset_read    labelled text, checked and tokenized
+ *     prilora_run_open        a run: fresh, or resumed from the checkpoint in its folder
+ *     prilora_run_train       trains, reporting through one callback
+ *     prilora_run_export      writes the adapter as Hugging Face PEFT reads it
+ *
+ * Conventions
+ *   Errors    functions that can fail return a status and fill the caller's struct prilora_error
+ *             (NULL is accepted). The library never prints, exits or aborts.
+ *   Memory    *_open, *_new, *_read and *_parse make an object, *_free and *_close release it and
+ *             accept NULL. Strings returned as `char *` are the caller's to free(3).
+ *   Threads   an object may be used by one thread at a time, except struct prilora_base, which
+ *             any number of runs share. prilora_run_snapshot is safe beside prilora_run_train.
+ *   Input     every file and every JSON text may be hostile: it is checked once, completely.
+ */
+#ifndef PRILORA_H
+#define PRILORA_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PRILORA_API __attribute__((visibility("default")))
+#else
+#define PRILORA_API
+#endif
+
+#define PRILORA_VERSION "0.1.0"
+
+/* ---- Errors ------------------------------------------------------------------------------- */
+
+enum prilora_status {
+    PRILORA_OK = 0,
+    PRILORA_EINVAL,       /* a setting or argument is wrong */
+    PRILORA_EFORMAT,      /* a file is not what it should be */
+    PRILORA_EDATA,        /* rows of a data file are wrong */
+    PRILORA_EIO,          /* the operating system refused */
+    PRILORA_ENOENT,       /* a file that must exist does not */
+    PRILORA_ENOMEM,       /* out of memory */
+    PRILORA_ELIMIT,       /* a named limit was reached */
+    PRILORA_EUNSUPPORTED, /* well-formed, but outside what this version does */
+    PRILORA_EMISMATCH,    /* a checkpoint belongs to another base, data or specification */
+    PRILORA_ENUMERIC,     /* loss or gradient stopped being finite */
+    PRILORA_ESTOPPED,     /* the stop flag was raised; a checkpoint was written */
+};
+
+struct prilora_error {
+    enum prilora_status status;
+    char where[192];   /* JSON pointer, "file:line" or "" */
+    char message[512]; /* one sentence naming the thing and the value seen */
+};
+
+/* "invalid", "bad_format", ...: stable lower-case words for machines. */
+PRILORA_API const char *prilora_status_name(enum prilora_status status);
+
+PRILORA_API const char *prilora_version(void);
+
+/*
+ * prilora_init - once per process, before threads are made: puts BLAS on one thread, since runs
+ * bring their own. Calling it again does nothing. Every *_open calls it too.
+ */
+PRILORA_API void prilora_init(void);
+
+/* ---- The base model ----------------------------------------------------------------------- */
+
+struct prilora_base;
+
+struct prilora_base_info {
+    char model_type[32];  /* "deberta-v2" */
+    char fingerprint[65]; /* SHA-256 of configuration, names, shapes and sampled weights */
+    size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, max_positions;
+    size_t n_parameters;   /* of the frozen model, task head not counted */
+    size_t resident_bytes; /* memory that the open model holds beyond the file map */
+    size_t mapped_bytes;   /* bytes of the read-only file map */
+    size_t n_unused;       /* tensors in the checkpoint that no task here uses */
+};
+
+/*
+ * prilora_base_open - a folder in Hugging Face layout: config.json, weights as
+ * model.safetensors, model.safetensors.index.json or pytorch_model.bin, tokenizer files.
+ *
+ * The result is immutable and may be used by any number of runs on any threads; each holds a
+ * reference. F32 weights stay in the file map; F16 and BF16 are widened once.
+ */
+PRILORA_API enum prilora_status prilora_base_open(struct prilora_base **out, const char *folder,
+                                                  struct prilora_error *err);
+PRILORA_API struct prilora_base *prilora_base_ref(struct prilora_base *base);
+PRILORA_API void prilora_base_close(struct prilora_base *base);
+PRILORA_API void prilora_base_describe(const struct prilora_base *base,
+                                       struct prilora_base_info *info);
+/* Name of the i-th unused tensor; valid while the base is open. */
+PRILORA_API const char *prilora_base_unused(const struct prilora_base *base, size_t i);
+
+/* ---- The specification of a run ------------------------------------------------------------- */
+
+enum prilora_method { PRILORA_METHOD_PRILORA, PRILORA_METHOD_LORA };
+enum prilora_task {
+    PRILORA_TASK_AUTO,
+    PRILORA_TASK_CLASSIFICATION,
+    PRILORA_TASK_REGRESSION,
+    PRILORA_TASK_MULTI_LABEL,
+};
+enum prilora_metric {
+    PRILORA_METRIC_AUTO,
+    PRILORA_METRIC_ACCURACY,
+    PRILORA_METRIC_F1, /* binary: of label 1; else macro average; multi-label: micro */
+    PRILORA_METRIC_MATTHEWS,
+    PRILORA_METRIC_PEARSON,
+    PRILORA_METRIC_SPEARMAN,
+    PRILORA_METRIC_LOSS, /* the only one where less is better */
+};
+enum prilora_lr_scheduler { PRILORA_LR_LINEAR, PRILORA_LR_COSINE, PRILORA_LR_CONSTANT };
+enum prilora_rank_schedule {
+    PRILORA_RANK_LINEAR,
+    PRILORA_RANK_UNIFORM,
+    PRILORA_RANK_DECREASING,
+    PRILORA_RANK_LIST,
+};
+enum prilora_scaling { PRILORA_SCALING_LAYER, PRILORA_SCALING_COMMON };
+
+#define PRILORA_MAX_LAYERS  128
+#define PRILORA_MAX_TARGETS 64
+
+/*
+ * One run's settings; lib/train/spec.c holds the one table of their names, ranges and defaults.
+ * "auto" numbers are negative here until the run resolves them.
+ */
+struct prilora_spec {
+    enum prilora_method method;
+    enum prilora_task task;
+    enum prilora_metric metric;
+    uint64_t seed;
+
+    long n_epochs;
+    long max_steps; /* 0: as many as n_epochs make */
+    long batch_size;
+    long gradient_accumulation_steps;
+    double learning_rate;
+    double learning_rate_multiplier; /* OpenAI's setting: scales learning_rate */
+    enum prilora_lr_scheduler lr_scheduler_type;
+    double warmup_ratio;
+    long warmup_steps; /* above 0: instead of warmup_ratio */
+    double weight_decay;
+    double adam_beta1, adam_beta2, adam_epsilon;
+    double max_grad_norm; /* 0: no clipping */
+    long max_length;      /* tokens, special ones included */
+    double hidden_dropout, attention_dropout, classifier_dropout; /* negative: as config.json */
+    long eval_steps;                                              /* 0: at the end of every epoch */
+    long early_stopping_patience; /* evaluations without a better metric; 0: never */
+    long checkpoint_steps;        /* steps between checkpoints; 0: at evaluations only */
+
+    enum prilora_rank_schedule rank_schedule;
+    long rank_start, rank_end;      /* uniform uses "r", stored in both */
+    long ranks[PRILORA_MAX_LAYERS]; /* PRILORA_RANK_LIST */
+    size_t n_ranks;
+    double lora_alpha;
+    double lora_dropout;
+    enum prilora_scaling scaling;
+    bool targets_are_pattern; /* target_modules was one string: a whole-path pattern */
+    char *targets[PRILORA_MAX_TARGETS];
+    size_t n_targets; /* 0: "all-linear" */
+
+    double prune_ratio;
+    long prune_interval, prune_start; /* optimiser steps */
+    double prune_decay;
+    bool prune_regrow, prune_reset_moments;
+};
+
+/*
+ * prilora_spec_parse - the part of a job that concerns the library:
+ *
+ *   { "seed": 42, "task": {"type": "classification", "metric": "accuracy"},
+ *     "method": {"type": "prilora", "prilora": {"hyperparameters": {...}}},
+ *     "hyperparameters": {...} }                          (the older place, OpenAI's three only)
+ *
+ * Every member may be absent, every hyperparameter may be "auto". An unknown member, a wrong type
+ * or a value out of range is PRILORA_EINVAL with a JSON pointer in err->where.
+ */
+PRILORA_API enum prilora_status prilora_spec_parse(struct prilora_spec **out, const char *json,
+                                                   size_t length, struct prilora_error *err);
+/* The same as JSON with every setting spelled out; parses back to an equal specification. */
+PRILORA_API char *prilora_spec_dump(const struct prilora_spec *spec);
+PRILORA_API struct prilora_spec *prilora_spec_copy(const struct prilora_spec *spec);
+PRILORA_API void prilora_spec_free(struct prilora_spec *spec);
+
+/*
+ * prilora_spec_ranks - the rank of every layer (l = 0 nearest the input), n_layers of them.
+ * Errors: EINVAL if a rank list has another length than n_layers.
+ */
+PRILORA_API enum prilora_status prilora_spec_ranks(const struct prilora_spec *spec, size_t n_layers,
+                                                   size_t *ranks, struct prilora_error *err);
+
+/* ---- Data ----------------------------------------------------------------------------------- */
+
+struct prilora_dataset;
+
+struct prilora_dataset_options {
+    enum prilora_task task;              /* AUTO: told from the labels */
+    size_t max_length;                   /* tokens per example; longer ones are truncated */
+    const struct prilora_dataset *train; /* the labels must be this one's; NULL for the first */
+    const char *name;                    /* file name as its owner knows it: tells the format by
+                                            its ending (.jsonl .json .csv .tsv), is used in errors */
+    void (*bad_row)(void *context, size_t line, const char *reason); /* may be NULL */
+    void *context;
+};
+
+struct prilora_dataset_info {
+    enum prilora_task task;
+    size_t n_examples, n_tokens, longest, n_truncated;
+    size_t n_labels;      /* outputs of the head: classes, or 1 for regression */
+    size_t majority;      /* examples of the most frequent class (classification) */
+    char fingerprint[65]; /* SHA-256 of tokens and labels */
+};
+
+/*
+ * prilora_dataset_read - reads a whole file, checks every row, tokenizes with the base's tokenizer.
+ *
+ * JSONL ({"text", "text_pair"?, "label"} or GLUE's own column names), CSV (RFC 4180) and TSV as
+ * GLUE publishes it (no quoting; header or none). Errors: EDATA names file:line of the first bad
+ * row; bad_row is told of each, up to PRILORA_MAX_BAD_ROWS.
+ */
+#define PRILORA_MAX_BAD_ROWS 100
+PRILORA_API enum prilora_status prilora_dataset_read(struct prilora_dataset **out,
+                                                     const struct prilora_base *base,
+                                                     const char *path,
+                                                     const struct prilora_dataset_options *options,
+                                                     struct prilora_error *err);
+/*
+ * prilora_dataset_split - moves `fraction` of the examples (at least 1), chosen by seed, from
+ * `dataset` into *held_out. For jobs that bring no validation file.
+ */
+PRILORA_API enum prilora_status prilora_dataset_split(struct prilora_dataset *dataset,
+                                                      struct prilora_dataset **held_out,
+                                                      double fraction, uint64_t seed,
+                                                      struct prilora_error *err);
+/* The tokenized form, written atomically and read back: what a queued job keeps. */
+PRILORA_API enum prilora_status prilora_dataset_save(const struct prilora_dataset *dataset,
+                                                     const char *path, struct prilora_error *err);
+PRILORA_API enum prilora_status prilora_dataset_load(struct prilora_dataset **out, const char *path,
+                                                     struct prilora_error *err);
+PRILORA_API void prilora_dataset_describe(const struct prilora_dataset *dataset,
+                                          struct prilora_dataset_info *info);
+PRILORA_API const char *prilora_dataset_label(const struct prilora_dataset *dataset, size_t label);
+PRILORA_API void prilora_dataset_free(struct prilora_dataset *dataset);
+
+/* ---- Training ------------------------------------------------------------------------------- */
+
+struct prilora_run;
+
+struct prilora_value {
+    char name[24]; /* "accuracy", "f1", ..., "loss" */
+    double value;
+};
+#define PRILORA_MAX_VALUES 8
+
+enum prilora_event_type {
+    PRILORA_EVENT_STEP,
+    PRILORA_EVENT_EVALUATION,
+    PRILORA_EVENT_PRUNING,
+    PRILORA_EVENT_CHECKPOINT, /* a checkpoint is safely on disk */
+    PRILORA_EVENT_WARNING,
+};
+
+/* Which members mean something depends on the type; all pointers end with the callback. */
+struct prilora_event {
+    enum prilora_event_type type;
+    uint64_t step, total_steps; /* optimiser steps done; planned */
+    double epoch;               /* of the data seen, 1.0 = once */
+    /* STEP */
+    double loss, learning_rate, grad_norm; /* grad_norm before clipping */
+    uint64_t n_tokens;        /* real tokens trained since the run began, all processes */
+    double tokens_per_second; /* smoothed over recent steps */
+    double seconds_left;      /* estimate, evaluations included */
+    /* EVALUATION */
+    struct prilora_value values[PRILORA_MAX_VALUES];
+    size_t n_values;
+    bool is_best;
+    /* PRUNING */
+    size_t n_pruned, n_nonzero, n_prunable; /* entries of all A: set to zero now, left, in all */
+    /* WARNING */
+    const char *message;
+};
+
+/* The stop flag's values; the run reads it between steps. */
+enum { PRILORA_GO = 0, PRILORA_STOP = 1 };
+
+struct prilora_run_options {
+    const char *folder; /* checkpoints live here; made if absent; NULL: none are written */
+    size_t n_threads;   /* compute threads, the caller's one counted; 0 means 1 */
+    void (*on_event)(void *context, const struct prilora_event *event); /* may be NULL */
+    void *context;
+    const atomic_int *stop; /* may be NULL */
+};
+
+/* What a run will need, known before it starts. */
+struct prilora_forecast {
+    size_t memory_bytes; /* peak resident memory, the shared base counted */
+    size_t base_bytes;   /* of these, the shared base */
+    size_t n_trainable;  /* parameters: adapters and head */
+    size_t n_adapter;    /* of these, adapters */
+    uint64_t total_steps;
+    double flops; /* floating-point operations of the whole run */
+};
+
+/*
+ * prilora_run_forecast - from settings and shapes alone. `train` and `valid` may be NULL: then
+ * total_steps and flops are 0 and memory is an upper bound for any data.
+ */
+PRILORA_API enum prilora_status
+prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *base,
+                     const struct prilora_spec *spec, const struct prilora_dataset *train,
+                     const struct prilora_dataset *valid, struct prilora_error *err);
+
+/*
+ * prilora_run_open - binds base, specification and data. If options->folder holds a checkpoint, the
+ * run goes on from it, bit for bit as if never interrupted; a checkpoint of another base, data or
+ * specification is EMISMATCH. base, train and valid must outlive the run (it takes a reference to
+ * base). `valid` may be NULL: nothing is evaluated, the last state is the best.
+ */
+PRILORA_API enum prilora_status
+prilora_run_open(struct prilora_run **out, struct prilora_base *base,
+                 const struct prilora_spec *spec, const struct prilora_dataset *train,
+                 const struct prilora_dataset *valid, const struct prilora_run_options *options,
+                 struct prilora_error *err);
+/* Settings as they became, "auto" resolved: valid until the run is closed. */
+PRILORA_API const struct prilora_spec *prilora_run_spec(const struct prilora_run *run);
+PRILORA_API uint64_t prilora_run_step(const struct prilora_run *run);
+
+/*
+ * prilora_run_train - trains to the end (OK), or until the stop flag (ESTOPPED, checkpoint
+ * written). After either, prilora_run_export works. ENUMERIC: several steps in a row were not
+ * finite. Allocates nothing after its first step.
+ */
+PRILORA_API enum prilora_status prilora_run_train(struct prilora_run *run,
+                                                  struct prilora_error *err);
+
+/* How the run ended: of the exported bytes. */
+struct prilora_result {
+    struct prilora_value values[PRILORA_MAX_VALUES];
+    size_t n_values;
+    uint64_t best_step;
+    uint64_t n_tokens; /* real tokens trained */
+    size_t n_nonzero, n_prunable;
+};
+
+/*
+ * prilora_run_export - prunes the best state once more, evaluates exactly that, and writes
+ * adapter_config.json, adapter_model.safetensors, labels.json and README.md into `folder`
+ * (made; written completely or not at all). base_name goes into base_model_name_or_path.
+ */
+PRILORA_API enum prilora_status prilora_run_export(struct prilora_run *run, const char *folder,
+                                                   const char *base_name,
+                                                   struct prilora_result *result,
+                                                   struct prilora_error *err);
+PRILORA_API void prilora_run_close(struct prilora_run *run);
+
+/* One adapted map, as prilora_run_snapshot gives it. */
+struct prilora_layer {
+    char module[160]; /* "deberta.encoder.layer.0.attention.self.query_proj" */
+    char map[24];     /* "query", "key", "value", "attention_output", ... */
+    size_t layer, rank, in_features, out_features;
+    double alpha, scale;
+    size_t n_parameters;                     /* of A and B */
+    size_t n_prunable;                       /* entries of A */
+    size_t n_nonzero;                        /* of these, not zero now */
+    double sparsity;                         /* 1 - n_nonzero / n_prunable */
+    double a_norm, b_norm;                   /* Frobenius */
+    double update_norm;                      /* of scale * B * A */
+    double input_min, input_mean, input_max; /* of the accumulated input statistic */
+    uint64_t n_prunings, last_pruning_step;
+    size_t last_pruned; /* entries zeroed by the last pruning that were not zero before */
+    double churn;       /* share of the entries zeroed last that the pruning before spared */
+};
+
+/*
+ * prilora_run_snapshot - copies at most `capacity` layers of the latest published statistics and
+ * the step they belong to; returns how many there are. Published every half second and at every
+ * pruning. Any thread may call it while another trains; it waits for no computation.
+ */
+PRILORA_API size_t prilora_run_snapshot(struct prilora_run *run, struct prilora_layer *layers,
+                                        size_t capacity, uint64_t *step);
+
+/* ---- A finished adapter --------------------------------------------------------------------- */
+
+/*
+ * prilora_adapter_evaluate - metrics of a PEFT adapter folder (ours or PEFT's own) on a dataset
+ * read with the same base. values holds PRILORA_MAX_VALUES.
+ */
+PRILORA_API enum prilora_status
+prilora_adapter_evaluate(struct prilora_base *base, const char *folder,
+                         const struct prilora_dataset *data, size_t n_threads,
+                         struct prilora_value *values, size_t *n_values, struct prilora_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * tokenizer.h - text to token ids, as the model's own tokenizer in Hugging Face gives them.
+ *
+ * One interface; the kinds stand behind a struct of functions (sentencepiece now). A sentence
+ * becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP].
+ *
+ * Threads  encoding is safe from several threads at once on one tokenizer.
+ */
+#ifndef PL_TOKENIZER_H
+#define PL_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct pl_tokenizer;
+
+/* A growing list of ids; start with {0}, release with pl_ids_free. type_ids runs beside ids. */
+struct pl_ids {
+    int32_t *ids;
+    uint8_t *type_ids; /* 0 for the first text and its special tokens, 1 for the second */
+    size_t n, capacity;
+};
+void pl_ids_free(struct pl_ids *ids);
+
+/* Chooses the kind by the files in `folder`. Errors: ENOENT names what was looked for. */
+enum prilora_status pl_tokenizer_open(struct pl_tokenizer **out, const char *folder,
+                                      struct prilora_error *err);
+void pl_tokenizer_close(struct pl_tokenizer *tokenizer);
+size_t pl_tokenizer_vocabulary(const struct pl_tokenizer *tokenizer); /* largest id + 1 */
+/* Bytes of the files that define it, hashed: part of a base's fingerprint. */
+const char *pl_tokenizer_fingerprint(const struct pl_tokenizer *tokenizer);
+
+/*
+ * pl_tokenizer_encode - appends one example to `out`.
+ *
+ * text, pair   UTF-8 of the given lengths (invalid bytes are read as U+FFFD); pair NULL: none
+ * max_length   special tokens included; longer input is truncated longest-first; 0: no limit
+ * truncated    set to whether it was; may be NULL
+ * Errors       ENOMEM; EINVAL if max_length has no room for the special tokens
+ */
+enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, struct pl_ids *out,
+                                        const char *text, size_t text_size, const char *pair,
+                                        size_t pair_size, size_t max_length, bool *truncated,
+                                        struct prilora_error *err);
+
+#endif

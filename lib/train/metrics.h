@@ -1,0 +1,30 @@
+/* metrics.h - what evaluations report, from logits and labels. */
+#ifndef PL_METRICS_H
+#define PL_METRICS_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/real.h"
+
+/*
+ * pl_metrics_compute - every metric that makes sense for the task, into values (at most
+ * PRILORA_MAX_VALUES); returns how many.
+ *
+ *   classification  accuracy, f1 (label 1 of two, else macro), matthews
+ *   multi_label     accuracy (whole rows right), f1 (micro), threshold 0 on the logit
+ *   regression      pearson, spearman (mid-ranks for ties), mean_squared_error
+ *
+ * Shapes   logits [n, n_outputs], labels f32[n, width] as struct pl_batch has them
+ * Errors   none; a metric that is undefined (a constant column, no positive) is 0
+ * Memory   spearman sorts: ENOMEM shows as the metric left out
+ */
+size_t pl_metrics_compute(struct prilora_value *values, enum prilora_task task,
+                          const pl_real *logits, const float *labels, size_t n, size_t n_outputs,
+                          size_t width);
+
+/* The metric that chooses the best checkpoint when the specification says auto. */
+enum prilora_metric pl_metric_default(enum prilora_task task);
+const char *pl_metric_name(enum prilora_metric metric); /* "accuracy", ...; the JSON spelling */
+
+#endif

@@ -18,7 +18,7 @@
 enum pl_dtype { PL_F32, PL_F16, PL_BF16, PL_F64, PL_I64, PL_I32, PL_I16, PL_I8, PL_U8, PL_BOOL };
 
 #define PL_TENSOR_MAX_DIMS    8
-#define PL_TENSORS_MAX_HEADER ((size_t)100 << 20) /* bytes of JSON; the format's own limit */
+#define PL_TENSORS_MAX_HEADER ((size_t)100000000) /* bytes of JSON; the format's own limit */
 
 struct pl_tensor {
     const char *name;
@@ -32,6 +32,7 @@ struct pl_tensors;
 
 size_t pl_dtype_size(enum pl_dtype dtype);
 const char *pl_dtype_name(enum pl_dtype dtype); /* "F32", ... */
+bool pl_dtype_parse(enum pl_dtype *out, const char *name);
 
 enum prilora_status pl_tensors_open_safetensors(struct pl_tensors **out, const char *path,
                                                 struct prilora_error *err);
@@ -43,6 +44,12 @@ enum prilora_status pl_tensors_open_torch(struct pl_tensors **out, const char *p
 /* model.safetensors, model.safetensors.index.json or pytorch_model.bin, the first that exists. */
 enum prilora_status pl_tensors_open_folder(struct pl_tensors **out, const char *folder,
                                            struct prilora_error *err);
+/* The same from data[0..size), which must outlive the set; `path` is only for messages. */
+enum prilora_status pl_tensors_parse_safetensors(struct pl_tensors **out, const void *data,
+                                                 size_t size, const char *path,
+                                                 struct prilora_error *err);
+enum prilora_status pl_tensors_parse_torch(struct pl_tensors **out, const void *data, size_t size,
+                                           const char *path, struct prilora_error *err);
 void pl_tensors_close(struct pl_tensors *tensors);
 
 size_t pl_tensors_count(const struct pl_tensors *tensors);
@@ -59,9 +66,12 @@ const char *pl_tensor_shape(const struct pl_tensor *tensor, char *text, size_t r
 void pl_tensor_read(const struct pl_tensor *tensor, pl_real *out, size_t first, size_t n);
 
 /*
- * pl_safetensors_write - `tensors` into one file, in the order given, offsets 8-byte aligned,
- * with {"format": "pt"} and `metadata` (a JSON object of strings as text, or NULL) as metadata.
- * Written atomically.
+ * pl_safetensors_write - `tensors` into one file, in the order given and without gaps (the format
+ * allows none), the first at an 8-byte boundary of the file, with {"format": "pt"} and `metadata`
+ * (a JSON object of strings as text, or NULL) as metadata. Written atomically.
+ *
+ * Errors  EINVAL for a name that is not UTF-8 or comes twice and for bad metadata; those of
+ *         pl_file_replace
  */
 enum prilora_status pl_safetensors_write(const char *path, const struct pl_tensor *tensors,
                                          size_t n, const char *metadata, struct prilora_error *err);

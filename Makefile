@@ -33,7 +33,7 @@ Q     := $(if $(V),,@)
 
 DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-dev libsqlite3-dev \
 	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev
-DEB_CHECK = libcmocka-dev clang-format jq curl sqlite3 git
+DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
@@ -106,7 +106,7 @@ $(BUILD)/%.o: %.cc
 	$(Q)$(CXX) $(ALL_CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # vector loops: what -O2 leaves out
-$(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3
+$(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math
 
 -include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)
 

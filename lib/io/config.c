@@ -177,8 +177,7 @@ static enum prilora_status read_id2label(struct pl_config *config, const json_t 
     config->labels = pl_calloc(n, sizeof *config->labels);
     if (!config->labels)
         return pl_fail(err, PRILORA_ENOMEM, "%s: no memory for %zu labels", path, n);
-    json_object_foreach((json_t *)(uintptr_t)id2label, key, name)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)id2label, key, name) {
         char number[32];
         size_t i;
 

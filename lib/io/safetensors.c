@@ -114,12 +114,10 @@ static enum prilora_status check_metadata(const json_t *metadata, const char *pa
 
     if (!json_is_object(metadata))
         return pl_fail(err, PRILORA_EFORMAT, "%s: " METADATA " is not an object", path);
-    json_object_foreach(
-        (json_t *)(uintptr_t)metadata, key,
-        value) if (!json_is_string(value)) return pl_fail(err, PRILORA_EFORMAT,
-                                                          "%s: '%.200s' in " METADATA
-                                                          " is not a string",
-                                                          path, key);
+    json_object_foreach ((json_t *)(uintptr_t)metadata, key, value)
+        if (!json_is_string(value))
+            return pl_fail(err, PRILORA_EFORMAT, "%s: '%.200s' in " METADATA " is not a string",
+                           path, key);
     return PRILORA_OK;
 }
 
@@ -215,8 +213,7 @@ enum prilora_status pl_set_add_safetensors(struct pl_tensors *set, const unsigne
     if (rc != PRILORA_OK)
         return rc;
     from = (struct source){data + 8 + length, size - 8 - length, file, path};
-    json_object_foreach(header, name, entry)
-    {
+    json_object_foreach (header, name, entry) {
         rc = strcmp(name, METADATA) == 0 ? check_metadata(entry, path, err)
                                          : read_entry(set, &from, name, entry, err);
         if (rc != PRILORA_OK)

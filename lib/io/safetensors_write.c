@@ -25,8 +25,7 @@ static enum prilora_status add_metadata(json_t *metadata, const char *text, cons
 
     if (!json_is_object(more))
         rc = pl_fail(err, PRILORA_EINVAL, "%s: the metadata is not a JSON object", path);
-    json_object_foreach(more, key, value)
-    {
+    json_object_foreach (more, key, value) {
         if (!json_is_string(value))
             rc = pl_fail(err, PRILORA_EINVAL, "%s: '%.200s' in the metadata is not a string", path,
                          key);

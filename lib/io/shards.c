@@ -21,8 +21,7 @@ static enum prilora_status number_files(json_t *files, json_t *weight_map, const
     const char *name;
     json_t *file;
 
-    json_object_foreach(weight_map, name, file)
-    {
+    json_object_foreach (weight_map, name, file) {
         const char *text = json_string_value(file);
 
         if (!text || !plain_name(text))
@@ -52,8 +51,7 @@ static enum prilora_status add_shards(struct pl_tensors *set, json_t *files, con
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
     if (slash)
         folder[slash - path + (slash == path)] = '\0';
-    json_object_foreach(files, name, number)
-    {
+    json_object_foreach (files, name, number) {
         shard = pl_file_join(folder, name);
         if (!shard)
             rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
@@ -77,8 +75,7 @@ static enum prilora_status check_places(const struct pl_tensors *set, json_t *we
     const char *name;
     json_t *file;
 
-    json_object_foreach(weight_map, name, file)
-    {
+    json_object_foreach (weight_map, name, file) {
         const struct pl_tensor *tensor = pl_tensors_find(set, name);
         const char *text = json_string_value(file);
         size_t number = (size_t)json_integer_value(json_object_get(files, text));

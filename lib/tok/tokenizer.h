@@ -17,6 +17,8 @@
 
 struct pl_tokenizer;
 
+#define PL_MAX_TEXT_BYTES ((size_t)1 << 20) /* of one text of an example */
+
 /* A growing list of ids; start with {0}, release with pl_ids_free. type_ids runs beside ids. */
 struct pl_ids {
     int32_t *ids;
@@ -39,7 +41,10 @@ const char *pl_tokenizer_fingerprint(const struct pl_tokenizer *tokenizer);
  * text, pair   UTF-8 of the given lengths (invalid bytes are read as U+FFFD); pair NULL: none
  * max_length   special tokens included; longer input is truncated longest-first; 0: no limit
  * truncated    set to whether it was; may be NULL
- * Errors       ENOMEM; EINVAL if max_length has no room for the special tokens
+ * Errors       ENOMEM; ELIMIT above PL_MAX_TEXT_BYTES; EINVAL if max_length leaves no room beside
+ *              the special tokens. `out` is then as it was.
+ *
+ * Spellings of special tokens inside the text ("[SEP]") become their ids, as in Hugging Face.
  */
 enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, struct pl_ids *out,
                                         const char *text, size_t text_size, const char *pair,

@@ -1,0 +1,85 @@
+/* sentencepiece.cc - see sentencepiece.h. The only C++ of the library. */
+#include "tok/sentencepiece.h"
+
+#include <sentencepiece_processor.h>
+
+#include <cstdio>
+#include <new>
+#include <string_view>
+#include <vector>
+
+struct pl_sentencepiece {
+    sentencepiece::SentencePieceProcessor processor;
+};
+
+static_assert(sizeof(int) == sizeof(int32_t), "ids are handed on as they are");
+
+enum pl_sentencepiece_result pl_sentencepiece_open(struct pl_sentencepiece **out, const char *model,
+                                                   size_t size, char *reason, size_t room)
+{
+    struct pl_sentencepiece *sp = nullptr;
+
+    *out = nullptr;
+    try {
+        sp = new pl_sentencepiece;
+        const auto status = sp->processor.LoadFromSerializedProto(std::string_view(model, size));
+
+        if (status.ok()) {
+            *out = sp;
+            return PL_SENTENCEPIECE_OK;
+        }
+        snprintf(reason, room, "%s", status.error_message());
+    } catch (const std::bad_alloc &) {
+        delete sp;
+        return PL_SENTENCEPIECE_NOMEM;
+    } catch (const std::exception &e) {
+        snprintf(reason, room, "%s", e.what());
+    } catch (...) {
+        snprintf(reason, room, "unknown reason");
+    }
+    delete sp;
+    return PL_SENTENCEPIECE_BAD;
+}
+
+void pl_sentencepiece_close(struct pl_sentencepiece *sp)
+{
+    delete sp;
+}
+
+size_t pl_sentencepiece_size(const struct pl_sentencepiece *sp)
+{
+    return static_cast<size_t>(sp->processor.GetPieceSize());
+}
+
+int32_t pl_sentencepiece_find(const struct pl_sentencepiece *sp, const char *piece, size_t size)
+{
+    try {
+        const std::string_view wanted(piece, size);
+        const int id = sp->processor.PieceToId(wanted);
+
+        /* the library answers what it does not know with the unknown piece */
+        if (id >= 0 && id < sp->processor.GetPieceSize() && sp->processor.IdToPiece(id) == wanted)
+            return id;
+    } catch (...) {
+        return -1;
+    }
+    return -1;
+}
+
+enum pl_sentencepiece_result pl_sentencepiece_encode(
+    const struct pl_sentencepiece *sp, const char *text, size_t size,
+    enum pl_sentencepiece_result (*take)(void *context, const int32_t *ids, size_t n),
+    void *context)
+{
+    try {
+        std::vector<int> ids;
+
+        if (!sp->processor.Encode(std::string_view(text, size), &ids).ok())
+            return PL_SENTENCEPIECE_BAD;
+        return take(context, ids.data(), ids.size());
+    } catch (const std::bad_alloc &) {
+        return PL_SENTENCEPIECE_NOMEM;
+    } catch (...) {
+        return PL_SENTENCEPIECE_BAD;
+    }
+}

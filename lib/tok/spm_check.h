@@ -1,0 +1,28 @@
+/* spm_check.h - whether a spm.model file may be handed to the SentencePiece library. */
+#ifndef PL_SPM_CHECK_H
+#define PL_SPM_CHECK_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define PL_SPM_MAX_FILE   ((size_t)64 << 20) /* bytes of a model file */
+#define PL_SPM_MAX_PIECES ((size_t)1 << 20)
+#define PL_SPM_MAX_PIECE  ((size_t)1024) /* bytes of one piece: encoding costs text times this */
+
+/*
+ * pl_spm_check - walks the model's protocol buffer and refuses what the library would trust:
+ *
+ *   lengths      every field lies inside its message; groups and unknown wire types are refused
+ *   pieces       number, length, no NUL (the library's trie takes them as C strings), finite score
+ *   charsmap     the compiled normalisation table: every step of its double-array trie stays inside
+ *                the array, and every leaf points into the replacement text, which ends with NUL
+ *   model type   unigram or BPE
+ *
+ * What it leaves to the library: duplicate or missing pieces, byte pieces, the unknown piece.
+ * Errors: EFORMAT naming path and offset; ELIMIT; EUNSUPPORTED.
+ */
+enum prilora_status pl_spm_check(const char *data, size_t size, const char *path,
+                                 struct prilora_error *err);
+
+#endif

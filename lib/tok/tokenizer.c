@@ -1,0 +1,282 @@
+/*
+ * tokenizer.c - what every kind of tokenizer shares: choosing the kind, special tokens inside text,
+ * pairs, truncation. Files and splitting are the kind's (kind.h).
+ */
+#include "tok/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "tok/kind.h"
+#include "tok/specials.h"
+#include "tok/utf8.h"
+
+struct pl_tokenizer {
+    const struct pl_tokenizer_kind *kind;
+    void *state;
+    struct pl_specials specials;
+    int32_t first, last;
+    char fingerprint[PL_DIGEST_SIZE];
+};
+
+static const struct pl_tokenizer_kind *const kinds[] = {&pl_tokenizer_spm};
+
+void pl_ids_free(struct pl_ids *ids)
+{
+    free(ids->ids);
+    free(ids->type_ids);
+    *ids = (struct pl_ids){0};
+}
+
+bool pl_ids_add(struct pl_ids *out, const int32_t *ids, size_t n, uint8_t type_id)
+{
+    if (n > out->capacity - out->n) {
+        size_t capacity = out->capacity + out->capacity / 2 + n + 64;
+        int32_t *more = pl_realloc(out->ids, capacity, sizeof *more);
+        uint8_t *types;
+
+        if (!more)
+            return false;
+        out->ids = more;
+        types = pl_realloc(out->type_ids, capacity, sizeof *types);
+        if (!types)
+            return false;
+        out->type_ids = types;
+        out->capacity = capacity;
+    }
+    if (n) {
+        memcpy(out->ids + out->n, ids, n * sizeof *ids);
+        memset(out->type_ids + out->n, type_id, n);
+    }
+    out->n += n;
+    return true;
+}
+
+static enum prilora_status choose_kind(const struct pl_tokenizer_kind **out, const char *folder,
+                                       struct prilora_error *err)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char *path = pl_file_join(folder, kinds[i]->file);
+        bool found = path && access(path, F_OK) == 0;
+
+        free(path);
+        if (!path)
+            return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+        *out = kinds[i];
+        if (found)
+            return PRILORA_OK;
+    }
+    return pl_fail(err, PRILORA_ENOENT, "%s: no tokenizer: there is no spm.model (SentencePiece)",
+                   folder);
+}
+
+enum prilora_status pl_tokenizer_open(struct pl_tokenizer **out, const char *folder,
+                                      struct prilora_error *err)
+{
+    enum prilora_status rc;
+    struct pl_tokenizer *t = pl_calloc(1, sizeof *t);
+    struct pl_digest digest;
+
+    *out = NULL;
+    if (!t)
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+    pl_digest_init(&digest);
+    rc = choose_kind(&t->kind, folder, err);
+    if (rc == PRILORA_OK)
+        rc = t->kind->open(&t->state, folder, &digest, err);
+    if (rc == PRILORA_OK)
+        rc = pl_specials_open(&t->specials, folder, t->kind, t->state, &digest, err);
+    if (rc != PRILORA_OK)
+        goto out;
+    t->first = t->specials.roles[t->kind->first];
+    t->last = t->specials.roles[t->kind->last];
+    pl_digest_hex(&digest, t->fingerprint);
+    *out = t;
+    t = NULL;
+out:
+    pl_tokenizer_close(t);
+    return rc;
+}
+
+void pl_tokenizer_close(struct pl_tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    pl_specials_close(&tokenizer->specials);
+    if (tokenizer->kind)
+        tokenizer->kind->close(tokenizer->state);
+    free(tokenizer);
+}
+
+size_t pl_tokenizer_vocabulary(const struct pl_tokenizer *tokenizer)
+{
+    return tokenizer->specials.vocabulary;
+}
+
+const char *pl_tokenizer_fingerprint(const struct pl_tokenizer *tokenizer)
+{
+    return tokenizer->fingerprint;
+}
+
+/* ---- encoding ------------------------------------------------------------------------------- */
+
+static enum prilora_status add(struct pl_ids *out, int32_t id, struct prilora_error *err)
+{
+    if (!pl_ids_add(out, &id, 1, 0))
+        return pl_fail(err, PRILORA_ENOMEM, "tokenizer: out of memory for %zu tokens", out->n);
+    return PRILORA_OK;
+}
+
+static enum prilora_status encode_plain(const struct pl_tokenizer *t, struct pl_ids *out,
+                                        const char *text, size_t size, struct prilora_error *err)
+{
+    return size ? t->kind->encode(t->state, out, text, size, err) : PRILORA_OK;
+}
+
+/* Valid UTF-8: special spellings become their ids, the kind splits what lies between. */
+static enum prilora_status encode_valid(const struct pl_tokenizer *t, struct pl_ids *out,
+                                        const char *text, size_t size, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    size_t start = 0, i = 0;
+
+    while (i < size) {
+        const struct pl_special *s = pl_specials_match(&t->specials, text + i, size - i);
+        size_t n = i - start;
+
+        if (!s) {
+            i++;
+            continue;
+        }
+        if (s->lstrip)
+            n -= pl_utf8_spaces_at_end(text + start, n);
+        rc = encode_plain(t, out, text + start, n, err);
+        if (rc == PRILORA_OK)
+            rc = add(out, s->id, err);
+        if (rc != PRILORA_OK)
+            return rc;
+        i += s->size;
+        if (s->rstrip)
+            i += pl_utf8_spaces_at_start(text + i, size - i);
+        start = i;
+    }
+    return encode_plain(t, out, text + start, size - start, err);
+}
+
+/* text with U+FFFD for what is not UTF-8: at most three bytes for one. */
+static char *repaired(const char *text, size_t size, size_t *new_size)
+{
+    char *copy = pl_alloc(size, 3), *to = copy;
+
+    if (!copy)
+        return NULL;
+    for (size_t i = 0; i < size;) {
+        uint32_t code;
+        bool valid;
+        size_t n = pl_utf8_next(text + i, size - i, &code, &valid);
+
+        memcpy(to, valid ? text + i : "\xEF\xBF\xBD", valid ? n : 3);
+        to += valid ? n : 3;
+        i += n;
+    }
+    *new_size = (size_t)(to - copy);
+    return copy;
+}
+
+static enum prilora_status encode_text(const struct pl_tokenizer *t, struct pl_ids *out,
+                                       const char *text, size_t size, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char *copy;
+
+    if (size > PL_MAX_TEXT_BYTES)
+        return pl_fail(err, PRILORA_ELIMIT, "a text of %zu bytes, but at most %zu are read", size,
+                       PL_MAX_TEXT_BYTES);
+    if (pl_utf8_check(text, size) == size)
+        return encode_valid(t, out, text, size, err);
+    copy = repaired(text, size, &size);
+    if (!copy)
+        return pl_fail(err, PRILORA_ENOMEM, "tokenizer: out of memory for %zu bytes", size);
+    rc = encode_valid(t, out, copy, size, err);
+    free(copy);
+    return rc;
+}
+
+/*
+ * Longest-first: one token at a time from the end of the longer text, of the second if both are
+ * equally long, until n_a + n_b fits `room`.
+ */
+static void truncate_pair(size_t *n_a, size_t *n_b, size_t room)
+{
+    size_t excess = *n_a + *n_b > room ? *n_a + *n_b - room : 0;
+    size_t *longer = *n_a > *n_b ? n_a : n_b;
+    size_t gap = *n_a > *n_b ? *n_a - *n_b : *n_b - *n_a;
+
+    if (gap > excess)
+        gap = excess;
+    *longer -= gap;
+    excess -= gap;
+    *n_a -= excess / 2;
+    *n_b -= excess - excess / 2;
+}
+
+/* out->ids[start..] is first, a, b; becomes first a last [b last]. */
+static enum prilora_status assemble(const struct pl_tokenizer *t, struct pl_ids *out, size_t start,
+                                    size_t n_a, size_t n_b, bool has_pair, size_t room,
+                                    struct prilora_error *err)
+{
+    size_t keep_a = n_a, keep_b = n_b, n, a = start + 1;
+    enum prilora_status rc;
+
+    truncate_pair(&keep_a, &keep_b, room);
+    rc = add(out, t->last, err); /* two ids longer, then everything has its place */
+    if (rc == PRILORA_OK && has_pair)
+        rc = add(out, t->last, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    memmove(out->ids + a + keep_a + 1, out->ids + a + n_a, keep_b * sizeof *out->ids);
+    out->ids[a + keep_a] = t->last;
+    n = a + keep_a + 1;
+    if (has_pair) {
+        out->ids[n + keep_b] = t->last;
+        memset(out->type_ids + n, 1, keep_b + 1);
+        n += keep_b + 1;
+    }
+    out->n = n;
+    return PRILORA_OK;
+}
+
+enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, struct pl_ids *out,
+                                        const char *text, size_t text_size, const char *pair,
+                                        size_t pair_size, size_t max_length, bool *truncated,
+                                        struct prilora_error *err)
+{
+    size_t start = out->n, n_a, n_b = 0, n_special = pair ? 3 : 2, room = SIZE_MAX;
+    enum prilora_status rc;
+
+    if (max_length && max_length <= n_special)
+        return pl_fail(err, PRILORA_EINVAL,
+                       "max_length %zu leaves no room beside %zu special tokens", max_length,
+                       n_special);
+    if (max_length)
+        room = max_length - n_special;
+    rc = add(out, tokenizer->first, err);
+    if (rc == PRILORA_OK)
+        rc = encode_text(tokenizer, out, text, text_size, err);
+    n_a = out->n - start - 1;
+    if (rc == PRILORA_OK && pair)
+        rc = encode_text(tokenizer, out, pair, pair_size, err);
+    if (rc == PRILORA_OK) {
+        n_b = out->n - start - 1 - n_a;
+        rc = assemble(tokenizer, out, start, n_a, n_b, pair != NULL, room, err);
+    }
+    if (rc != PRILORA_OK)
+        out->n = start;
+    else if (truncated)
+        *truncated = n_a + n_b > room;
+    return rc;
+}

@@ -1,12 +1,22 @@
-/* spec.h - the one table of a run's settings, and what is derived from it. */
+/* spec.h - what is derived from a run's settings; their one table is in settings.c. */
 #ifndef PL_SPEC_H
 #define PL_SPEC_H
 
 #include "base/error.h"
 
-/* "auto" values replaced by what they become for this data and base. */
+/* "auto" values replaced by what they become for this data and base. Errors: EINVAL for a metric
+ * that the task has not, or a rank list of another length. */
 enum prilora_status pl_spec_resolve(struct prilora_spec *spec, enum prilora_task task,
                                     size_t n_layers, struct prilora_error *err);
+
+/* Errors: EINVAL if `task` (not AUTO) has no such metric. */
+enum prilora_status pl_spec_check_metric(const struct prilora_spec *spec, enum prilora_task task,
+                                         struct prilora_error *err);
+
+/* Kind and metric of a GLUE task ("sst2", "sst-2", "stsb", ...); false for any other name or
+ * NULL. */
+bool pl_spec_glue_task(const char *name, int *task, int *metric);
+const char *pl_task_word(enum prilora_task task); /* "classification", ... */
 
 /* Learning rate of optimiser step `step` (0-based) of `total`. */
 double pl_spec_learning_rate(const struct prilora_spec *spec, uint64_t step, uint64_t total);

@@ -1,0 +1,17 @@
+/* base.h - inside view of struct prilora_base: a model and its tokenizer, counted. */
+#ifndef PL_BASE_H
+#define PL_BASE_H
+
+#include <stdatomic.h>
+
+#include "model/model.h"
+#include "tok/tokenizer.h"
+
+struct prilora_base {
+    struct pl_model *model;
+    struct pl_tokenizer *tokenizer;
+    atomic_size_t references;
+    char fingerprint[65]; /* of the model's and the tokenizer's */
+};
+
+#endif

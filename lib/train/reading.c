@@ -226,8 +226,7 @@ enum prilora_status pl_reading_settings(struct pl_reading *r, json_t *object, co
         return pl_fail_at(r->err, PRILORA_EINVAL, r->where,
                           "hyperparameters: %s, but must be an object",
                           pl_reading_show(object, seen));
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach (object, name, value) {
         const struct pl_setting *s = pl_setting_find(name, r->method);
         enum prilora_status rc;
         uint64_t bit;

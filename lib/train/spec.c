@@ -89,8 +89,7 @@ static enum prilora_status read_method(struct pl_reading *r, json_t *object)
     r->spec->method = methods[m].method;
     known[1] = methods[m].type;
     snprintf(r->where, sizeof r->where, "/method");
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach (object, name, value) {
         if (strcmp(name, "type") != 0 && strcmp(name, known[1]) != 0)
             return pl_reading_fail_unknown(r, name, known);
     }
@@ -99,8 +98,7 @@ static enum prilora_status read_method(struct pl_reading *r, json_t *object)
     if (body && !json_is_object(body))
         return pl_fail_at(r->err, PRILORA_EINVAL, r->where, "%s: %s, but must be an object",
                           known[1], pl_reading_show(body, seen));
-    json_object_foreach(body, name, value)
-    {
+    json_object_foreach (body, name, value) {
         if (strcmp(name, *inner) != 0)
             return pl_reading_fail_unknown(r, name, inner);
     }
@@ -134,8 +132,7 @@ static enum prilora_status read_task(struct pl_reading *r, json_t *value)
     if (!json_is_object(value))
         return pl_fail_at(r->err, PRILORA_EINVAL, "/task", "task: %s, but must be an object",
                           pl_reading_show(value, seen));
-    json_object_foreach(value, name, member)
-    {
+    json_object_foreach (value, name, member) {
         if (strcmp(name, "type") != 0 && strcmp(name, "metric") != 0)
             return pl_reading_fail_unknown(r, name, known);
     }
@@ -168,8 +165,7 @@ static enum prilora_status read_members(struct pl_reading *r, json_t *root)
     if (!json_is_object(root))
         return pl_fail(r->err, PRILORA_EINVAL, "the specification is %s, but must be an object",
                        pl_reading_show(root, seen));
-    json_object_foreach(root, name, value)
-    {
+    json_object_foreach (root, name, value) {
         size_t k = 0;
 
         while (known[k] && strcmp(known[k], name) != 0)

@@ -1,0 +1,189 @@
+/*
+ * board.c - the live statistics of the adapted maps. The run drafts them on its own thread and
+ * publishes the draft by one copy under a lock; readers copy it out under the same lock. Neither
+ * waits for any computation.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "train/run.h"
+
+static const struct pl_map_site *site_of(const struct prilora_run *run, size_t map)
+{
+    return &run->base->model->sites[map];
+}
+
+static void fill_constants(struct prilora_run *run)
+{
+    struct prilora_layer *layer = run->board.draft;
+
+    for (size_t i = 0; i < run->engine->adapter->n_maps; i++) {
+        const struct pl_lora *lora = &run->engine->adapter->maps[i];
+        const struct pl_map_site *site = site_of(run, i);
+
+        if (!lora->rank)
+            continue;
+        snprintf(layer->module, sizeof layer->module, "%s", site->path);
+        snprintf(layer->map, sizeof layer->map, "%s", site->kind);
+        layer->layer = site->layer;
+        layer->rank = lora->rank;
+        layer->in_features = site->in;
+        layer->out_features = site->out;
+        layer->alpha = lora->alpha;
+        layer->scale = lora->scale;
+        layer->n_prunable = lora->rank * site->in;
+        layer->n_parameters = lora->rank * (site->in + site->out);
+        layer++;
+    }
+}
+
+enum prilora_status pl_board_new(struct prilora_run *run, struct prilora_error *err)
+{
+    struct pl_board *board = &run->board;
+    size_t rank = 0, n = run->engine->adapter->n_adapted;
+
+    for (size_t i = 0; i < run->engine->adapter->n_maps; i++)
+        rank =
+            run->engine->adapter->maps[i].rank > rank ? run->engine->adapter->maps[i].rank : rank;
+    pthread_mutex_init(&board->lock, NULL);
+    board->n = n;
+    board->published = pl_calloc(n, sizeof *board->published);
+    board->draft = pl_calloc(n, sizeof *board->draft);
+    board->gram = pl_calloc(2 * rank * rank, sizeof *board->gram);
+    if (!board->published || !board->draft || !board->gram)
+        return pl_fail(err, PRILORA_ENOMEM, "no memory for the statistics of %zu maps", n);
+    fill_constants(run);
+    pl_board_publish(run);
+    return PRILORA_OK;
+}
+
+void pl_board_free(struct pl_board *board)
+{
+    if (board->n)
+        pthread_mutex_destroy(&board->lock);
+    free(board->published);
+    free(board->draft);
+    free(board->gram);
+}
+
+/* gram[i, j] = sum over n of row i times row j of A; upper triangle. Rows are far apart by 1. */
+static void gram_of_rows(double *gram, const pl_real *a, size_t rank, size_t n)
+{
+    for (size_t i = 0; i < rank; i++) {
+        for (size_t j = i; j < rank; j++) {
+            pl_real sum[8] = {0}; /* independent sums: the loop is vectors */
+            double rest = 0;
+            size_t k = 0;
+
+            for (; k + 8 <= n; k += 8) {
+                for (size_t u = 0; u < 8; u++)
+                    sum[u] += a[i * n + k + u] * a[j * n + k + u];
+            }
+            for (; k < n; k++)
+                rest += (double)(a[i * n + k] * a[j * n + k]);
+            for (size_t u = 0; u < 8; u++)
+                rest += (double)sum[u];
+            gram[i * rank + j] = rest;
+        }
+    }
+}
+
+/* The same for the columns of B [n, rank]. */
+static void gram_of_columns(double *gram, const pl_real *b, size_t rank, size_t n)
+{
+    memset(gram, 0, rank * rank * sizeof *gram);
+    for (size_t k = 0; k < n; k++) {
+        for (size_t i = 0; i < rank; i++) {
+            for (size_t j = i; j < rank; j++)
+                gram[i * rank + j] += (double)(b[k * rank + i] * b[k * rank + j]);
+        }
+    }
+}
+
+/* Frobenius norms of A, B and B A: |BA|^2 = trace(A A^T B^T B), so that B A is never made. */
+static void fill_norms(struct prilora_layer *layer, double *gram, const pl_real *a,
+                       const pl_real *b)
+{
+    size_t r = layer->rank;
+    double *of_a = gram, *of_b = gram + r * r, a_square = 0, b_square = 0, product = 0;
+
+    gram_of_rows(of_a, a, r, layer->in_features);
+    gram_of_columns(of_b, b, r, layer->out_features);
+    for (size_t i = 0; i < r; i++) {
+        a_square += of_a[i * r + i];
+        b_square += of_b[i * r + i];
+        product += of_a[i * r + i] * of_b[i * r + i];
+        for (size_t j = i + 1; j < r; j++)
+            product += 2 * of_a[i * r + j] * of_b[i * r + j];
+    }
+    layer->a_norm = sqrt(a_square);
+    layer->b_norm = sqrt(b_square);
+    layer->update_norm = layer->scale * sqrt(product > 0 ? product : 0);
+}
+
+static void fill_inputs(struct prilora_layer *layer, const pl_real *stats)
+{
+    double low = (double)stats[0], high = low, sum = 0;
+
+    for (size_t j = 0; j < layer->in_features; j++) {
+        double one = (double)stats[j];
+
+        low = one < low ? one : low;
+        high = one > high ? one : high;
+        sum += one;
+    }
+    layer->input_min = low;
+    layer->input_mean = sum / (double)layer->in_features;
+    layer->input_max = high;
+}
+
+static void fill_prunings(struct prilora_layer *layer, const struct pl_pruned *pruned)
+{
+    layer->n_prunings = pruned->n_prunings;
+    layer->last_pruning_step = pruned->last_step;
+    layer->last_pruned = (size_t)pruned->n_changed;
+    layer->churn = pruned->n_zeroed ? (double)pruned->n_new / (double)pruned->n_zeroed : 0;
+}
+
+void pl_board_publish(struct prilora_run *run)
+{
+    const struct pl_pruner *pruner = run->pruner;
+    struct pl_board *board = &run->board;
+    struct prilora_layer *layer = board->draft;
+
+    for (size_t i = 0; i < pruner->adapter->n_maps; i++) {
+        const struct pl_lora *lora = &pruner->adapter->maps[i];
+
+        if (!lora->rank)
+            continue;
+        layer->n_nonzero = pl_prune_map_nonzero(pruner, run->params, i);
+        layer->sparsity = 1 - (double)layer->n_nonzero / (double)layer->n_prunable;
+        fill_norms(layer, board->gram, run->params + lora->a, run->params + lora->b);
+        fill_inputs(layer, pruner->stats + pruner->stats_offset[i]);
+        fill_prunings(layer, &pruner->maps[i]);
+        layer++;
+    }
+    pthread_mutex_lock(&board->lock);
+    memcpy(board->published, board->draft, board->n * sizeof *board->draft);
+    board->step = run->state.step;
+    pthread_mutex_unlock(&board->lock);
+    board->last = pl_seconds();
+}
+
+size_t prilora_run_snapshot(struct prilora_run *run, struct prilora_layer *layers, size_t capacity,
+                            uint64_t *step)
+{
+    struct pl_board *board = &run->board;
+    size_t n = board->n < capacity ? board->n : capacity;
+
+    pthread_mutex_lock(&board->lock);
+    if (n)
+        memcpy(layers, board->published, n * sizeof *layers);
+    if (step)
+        *step = board->step;
+    pthread_mutex_unlock(&board->lock);
+    return board->n;
+}

@@ -4,6 +4,45 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Bytes of the UTF-8 sequence at `text`, 0 if it is none; one of a control character is none. */
+static size_t sequence(const unsigned char *text)
+{
+    static const struct {
+        unsigned char first_min, first_max, second_min, second_max, length;
+    } forms[] = {
+        {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3}, {0xE1, 0xEC, 0x80, 0xBF, 3},
+        {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
+        {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+    };
+
+    if (text[0] < 0x80)
+        return text[0] >= 0x20 && text[0] != 0x7F;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (text[0] < forms[i].first_min || text[0] > forms[i].first_max)
+            continue;
+        if (text[1] < forms[i].second_min || text[1] > forms[i].second_max)
+            return 0;
+        for (size_t k = 2; k < forms[i].length; k++)
+            if ((text[k] & 0xC0) != 0x80)
+                return 0;
+        return forms[i].length;
+    }
+    return 0;
+}
+
+/* Messages quote strangers' bytes: what is not UTF-8 (be it only cut off) or would break a line of
+ * a log becomes '?'. */
+static void make_presentable(char *text)
+{
+    while (*text) {
+        size_t length = sequence((const unsigned char *)text);
+
+        if (length == 0)
+            *text = '?';
+        text += length ? length : 1;
+    }
+}
+
 static void fill(struct prilora_error *err, enum prilora_status status, const char *where,
                  const char *format, va_list args)
 {
@@ -12,6 +51,8 @@ static void fill(struct prilora_error *err, enum prilora_status status, const ch
     err->status = status;
     snprintf(err->where, sizeof err->where, "%s", where);
     vsnprintf(err->message, sizeof err->message, format, args);
+    make_presentable(err->where);
+    make_presentable(err->message);
 }
 
 enum prilora_status pl_fail(struct prilora_error *err, enum prilora_status status,

@@ -6,7 +6,8 @@
 
 /*
  * pl_fail - set *err (if not NULL) and return `status`, so that a caller can `return pl_fail(...)`.
- * pl_fail_at also says where: a JSON pointer or "file:line". Over-long text is cut, never refused.
+ * pl_fail_at also says where: a JSON pointer or "file:line". Over-long text is cut, never refused;
+ * bytes that are not UTF-8 and control characters become '?'.
  */
 enum prilora_status pl_fail(struct prilora_error *err, enum prilora_status status,
                             const char *format, ...) __attribute__((format(printf, 3, 4)));

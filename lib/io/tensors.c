@@ -306,6 +306,7 @@ enum prilora_status pl_tensors_open_folder(struct pl_tensors **out, const char *
     } choices[] = {
         {"model.safetensors", pl_tensors_open_safetensors},
         {"model.safetensors.index.json", pl_tensors_open_index},
+        {"pytorch_model.bin", pl_tensors_open_torch},
     };
 
     *out = NULL;
@@ -322,6 +323,6 @@ enum prilora_status pl_tensors_open_folder(struct pl_tensors **out, const char *
         if (rc != PRILORA_ENOENT)
             return rc;
     }
-    return pl_fail(err, PRILORA_ENOENT, "%s: no %s or %s", folder, choices[0].name,
-                   choices[1].name);
+    return pl_fail(err, PRILORA_ENOENT, "%s: no %s, %s or %s", folder, choices[0].name,
+                   choices[1].name, choices[2].name);
 }

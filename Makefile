@@ -106,7 +106,7 @@ $(BUILD)/%.o: %.cc
 	$(Q)$(CXX) $(ALL_CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # vector loops: what -O2 leaves out
-$(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3
+$(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math
 
 -include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)
 

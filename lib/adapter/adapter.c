@@ -15,13 +15,13 @@ static enum prilora_status choose(struct pl_adapter *adapter, const struct pl_ma
                                   const size_t *ranks, const struct prilora_spec *spec,
                                   struct prilora_error *err)
 {
-    struct pl_targets *targets;
+    struct pl_targets targets;
     enum prilora_status rc = pl_targets_new(&targets, spec, err);
     char where[PL_WHERE_SIZE];
     bool matches;
 
     for (size_t i = 0; rc == PRILORA_OK && i < adapter->n_maps; i++) {
-        rc = pl_targets_match(targets, sites[i].path, &matches, err);
+        rc = pl_targets_match(&targets, sites[i].path, &matches, err);
         if (rc != PRILORA_OK || !matches)
             continue;
         adapter->maps[i].rank = ranks[sites[i].layer];
@@ -35,7 +35,7 @@ static enum prilora_status choose(struct pl_adapter *adapter, const struct pl_ma
                        spec->n_targets ? spec->targets[0] : "all-linear",
                        spec->n_targets > 1 ? " and the rest" : "",
                        adapter->n_maps ? sites[0].path : "(none)");
-    pl_targets_free(targets);
+    pl_targets_free(&targets);
     return rc;
 }
 

@@ -2,11 +2,12 @@
 #ifndef PL_TARGETS_H
 #define PL_TARGETS_H
 
-#include "base/error.h"
+#include "adapter/pattern.h"
 
-#define PL_TARGETS_MAX_PATTERN 4096 /* bytes of a pattern */
-
-struct pl_targets;
+struct pl_targets {
+    const struct prilora_spec *spec;
+    struct pl_pattern *pattern; /* NULL unless the targets are a pattern */
+};
 
 /*
  * pl_targets_new - what spec's targets say, ready to be asked. The specification must outlive it.
@@ -17,11 +18,11 @@ struct pl_targets;
  *
  * Errors  EINVAL for a malformed pattern, at its JSON pointer
  */
-enum prilora_status pl_targets_new(struct pl_targets **out, const struct prilora_spec *spec,
+enum prilora_status pl_targets_new(struct pl_targets *out, const struct prilora_spec *spec,
                                    struct prilora_error *err);
 void pl_targets_free(struct pl_targets *targets);
 
-/* Errors: EINVAL if matching the pattern takes more steps than any sensible one needs. */
+/* Errors: those of pl_pattern_match. */
 enum prilora_status pl_targets_match(const struct pl_targets *targets, const char *path,
                                      bool *matches, struct prilora_error *err);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapter/targets.h"
+#include "adapter/pattern.h"
 #include "base/memory.h"
 
 #define MAX_TARGET   512 /* bytes of one name */
@@ -146,7 +146,7 @@ static enum prilora_status read_targets(struct pl_reading *r, const json_t *valu
         if (strcmp(json_string_value(value), "all-linear") == 0)
             return PRILORA_OK;
         r->spec->targets_are_pattern = true;
-        return add_target(r, value, PL_TARGETS_MAX_PATTERN);
+        return add_target(r, value, PL_PATTERN_MAX);
     }
     if (n < 1 || n > PRILORA_MAX_TARGETS)
         return pl_fail_at(r->err, PRILORA_EINVAL, r->pointer,

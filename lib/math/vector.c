@@ -1,0 +1,54 @@
+/* vector.c - see vector.h. */
+#include "math/vector.h"
+
+#include <string.h>
+
+#include "math/simd.h"
+
+void pl_fill_rows(pl_real *y, const pl_real *row, size_t n, size_t width)
+{
+    if (!row) {
+        memset(y, 0, n * width * sizeof *y);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(y + i * width, row, width * sizeof *y);
+}
+
+PL_CLONES void pl_add(pl_real *restrict y, const pl_real *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+PL_CLONES void pl_add_row(pl_real *restrict y, const pl_real *restrict row, size_t n, size_t width)
+{
+    for (size_t i = 0; i < n; i++) {
+        pl_real *restrict to = y + i * width;
+
+        for (size_t j = 0; j < width; j++)
+            to[j] += row[j];
+    }
+}
+
+PL_CLONES void pl_column_sums(pl_real *restrict sums, const pl_real *restrict x, size_t n,
+                              size_t width)
+{
+    for (size_t i = 0; i < n; i++) {
+        const pl_real *restrict from = x + i * width;
+
+        for (size_t j = 0; j < width; j++)
+            sums[j] += from[j];
+    }
+}
+
+PL_CLONES void pl_column_squares(pl_real *restrict sums, const pl_real *restrict x, size_t n,
+                                 size_t width)
+{
+    for (size_t i = 0; i < n; i++) {
+        const pl_real *restrict from = x + i * width;
+
+        for (size_t j = 0; j < width; j++)
+            sums[j] += from[j] * from[j];
+    }
+}

@@ -1,0 +1,159 @@
+/* export.c - the tensors of an adapter folder, and the folder itself: all of it or nothing. */
+#include "train/export.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "io/tensors.h"
+#include "train/folder.h"
+#include "train/run.h"
+
+#define PREFIX "base_model.model."
+
+/* "<path>.lora_A" becomes PEFT's "base_model.model.<path>.lora_A.weight"; malloc'ed. */
+static char *peft_name(const struct pl_param *param)
+{
+    const char *end = param->kind == PL_PARAM_HEAD ? "" : ".weight";
+    size_t room = sizeof PREFIX + strlen(param->name) + strlen(end);
+    char *name = pl_alloc(room, 1);
+
+    if (name)
+        snprintf(name, room, "%s%s%s", PREFIX, param->name, end);
+    return name;
+}
+
+static enum prilora_status fill_tensors(struct pl_tensor *tensors, float *numbers,
+                                        const struct pl_export *x, struct prilora_error *err)
+{
+    for (size_t i = 0; i < x->layout->n; i++) {
+        const struct pl_param *param = &x->layout->params[i];
+        struct pl_tensor *t = &tensors[i];
+        float *to = numbers + param->offset;
+
+        t->name = peft_name(param);
+        if (!t->name)
+            return pl_fail(err, PRILORA_ENOMEM, "no memory to export %s", param->name);
+        t->dtype = PL_F32;
+        t->n_dims = param->n_dims;
+        t->dims[0] = param->n_dims == 2 ? param->rows : param->cols;
+        t->dims[1] = param->n_dims == 2 ? param->cols : 0;
+        t->n_elements = param->rows * param->cols;
+        t->data = to;
+        for (size_t k = 0; k < t->n_elements; k++)
+            to[k] = (float)x->params[param->offset + k];
+    }
+    return PRILORA_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct pl_tensor *)a)->name, ((const struct pl_tensor *)b)->name);
+}
+
+static enum prilora_status write_tensors(const struct pl_export *x, const char *folder,
+                                         struct prilora_error *err)
+{
+    size_t n = x->layout->n;
+    struct pl_tensor *tensors = pl_calloc(n, sizeof *tensors);
+    float *numbers = pl_calloc(x->layout->size, sizeof *numbers);
+    char *path = pl_file_join(folder, "adapter_model.safetensors");
+    enum prilora_status rc;
+
+    if (!tensors || !numbers || !path) {
+        rc = pl_fail(err, PRILORA_ENOMEM, "no memory to export %zu tensors", n);
+        goto out;
+    }
+    rc = fill_tensors(tensors, numbers, x, err);
+    if (rc != PRILORA_OK)
+        goto out;
+    qsort(tensors, n, sizeof *tensors, by_name);
+    rc = pl_safetensors_write(path, tensors, n, NULL, err);
+out:
+    for (size_t i = 0; tensors && i < n; i++)
+        free((void *)(uintptr_t)tensors[i].name);
+    free(tensors);
+    free(numbers);
+    free(path);
+    return rc;
+}
+
+static enum prilora_status write_text(const char *folder, const char *name, char *text,
+                                      struct prilora_error *err)
+{
+    char *path = pl_file_join(folder, name);
+    enum prilora_status rc;
+
+    if (!path || !text)
+        rc = pl_fail(err, PRILORA_ENOMEM, "%s/%s: out of memory", folder, name);
+    else
+        rc = pl_file_replace_bytes(path, text, strlen(text), err);
+    free(path);
+    free(text);
+    return rc;
+}
+
+static enum prilora_status fill_folder(const char *folder, void *context, struct prilora_error *err)
+{
+    const struct pl_export *x = context;
+    enum prilora_status rc = write_tensors(x, folder, err);
+
+    if (rc == PRILORA_OK)
+        rc = write_text(folder, "adapter_config.json", pl_export_config(x), err);
+    if (rc == PRILORA_OK)
+        rc = write_text(folder, "labels.json", pl_export_labels(x), err);
+    if (rc == PRILORA_OK)
+        rc = write_text(folder, "README.md", pl_export_card(x), err);
+    return rc;
+}
+
+enum prilora_status pl_export_write(const struct pl_export *x, const char *folder,
+                                    struct prilora_error *err)
+{
+    return pl_folder_replace(folder, fill_folder, (void *)(uintptr_t)x, err);
+}
+
+enum prilora_status prilora_run_export(struct prilora_run *run, const char *folder,
+                                       const char *base_name, struct prilora_result *result,
+                                       struct prilora_error *err)
+{
+    pl_real *block = run->engine->total; /* scratch between steps */
+    struct prilora_result ended = {
+        .best_step = run->state.has_best ? run->state.best_step : run->state.step,
+        .n_tokens = run->state.n_tokens,
+        .n_prunable = run->pruner->n_prunable,
+    };
+    struct pl_export x = {
+        .layout = run->engine->layout,
+        .adapter = run->engine->adapter,
+        .sites = run->base->model->sites,
+        .params = block,
+        .spec = run->spec,
+        .base_name = base_name,
+        .base_fingerprint = run->base->fingerprint,
+        .task = run->train->task,
+        .labels = run->train->labels,
+        .n_labels = run->train->n_labels,
+        .result = &ended,
+        .n_train = run->train->n,
+    };
+    enum prilora_status rc;
+
+    /* the best state was pruned before it was measured */
+    if (run->state.has_best)
+        memcpy(block, run->best, run->engine->layout->size * sizeof *block);
+    else
+        pl_run_candidate(run, block);
+    if (run->valid) {
+        pl_run_measure(run, block, NULL);
+        memcpy(ended.values, run->values, sizeof ended.values);
+        ended.n_values = run->n_values;
+    }
+    ended.n_nonzero = pl_prune_nonzero(run->pruner, block);
+    rc = pl_export_write(&x, folder, err);
+    if (rc == PRILORA_OK && result)
+        *result = ended;
+    return rc;
+}

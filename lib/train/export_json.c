@@ -1,0 +1,146 @@
+/* export_json.c - adapter_config.json as PEFT 0.11 to 0.18 read it, and labels.json of ours. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/export.h"
+#include "train/settings.h"
+#include "train/spec.h"
+
+const char *pl_export_saved_module(const char *tensor)
+{
+    return strstr(tensor, "pooler.") ? "pooler" : "classifier";
+}
+
+static json_t *saved_modules(const struct pl_export *x)
+{
+    static const char *const modules[] = {"classifier", "pooler"};
+    json_t *list = json_array();
+
+    for (size_t m = 0; m < 2; m++) {
+        for (size_t i = 0; i < x->layout->n; i++) {
+            const struct pl_param *param = &x->layout->params[i];
+
+            if (param->kind == PL_PARAM_HEAD &&
+                strcmp(pl_export_saved_module(param->name), modules[m]) == 0) {
+                json_array_append_new(list, json_string(modules[m]));
+                break;
+            }
+        }
+    }
+    return list;
+}
+
+/* The adapted map that stands for all in "r" and "lora_alpha": one of the most frequent rank. */
+static size_t typical_map(const struct pl_adapter *adapter)
+{
+    size_t best = 0, most = 0;
+
+    for (size_t i = 0; i < adapter->n_maps; i++) {
+        size_t count = 0;
+
+        for (size_t k = 0; adapter->maps[i].rank && k < adapter->n_maps; k++)
+            count += adapter->maps[k].rank == adapter->maps[i].rank;
+        if (count > most) {
+            most = count;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* Whole numbers as integers, as PEFT writes them itself. */
+static json_t *number(double value)
+{
+    return value == (double)(long)value ? json_integer((long)value) : json_real(value);
+}
+
+static json_t *patterns(const struct pl_export *x, bool alpha)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < x->adapter->n_maps; i++) {
+        const struct pl_lora *map = &x->adapter->maps[i];
+
+        if (map->rank)
+            json_object_set_new(object, x->sites[i].path,
+                                alpha ? number(map->alpha) : json_integer((json_int_t)map->rank));
+    }
+    return object;
+}
+
+static json_t *target_paths(const struct pl_export *x)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < x->adapter->n_maps; i++) {
+        if (x->adapter->maps[i].rank)
+            json_array_append_new(list, json_string(x->sites[i].path));
+    }
+    return list;
+}
+
+/* As text, and the object released. */
+static char *dump(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+
+    json_decref(object);
+    return text;
+}
+
+char *pl_export_config(const struct pl_export *x)
+{
+    const struct pl_lora *typical = &x->adapter->maps[typical_map(x->adapter)];
+
+    return dump(json_pack(
+        "{s:s, s:s, s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:b, s:b, s:b, s:b, s:n}",
+        "peft_type", "LORA", "task_type", "SEQ_CLS", "base_model_name_or_path", x->base_name,
+        "inference_mode", 1, "r", (json_int_t)typical->rank, "lora_alpha", number(typical->alpha),
+        "target_modules", target_paths(x), "rank_pattern", patterns(x, false), "alpha_pattern",
+        patterns(x, true), "modules_to_save", saved_modules(x), "lora_dropout",
+        x->spec->lora_dropout, "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0,
+        "init_lora_weights", 1, "revision"));
+}
+
+static json_t *label_names(const struct pl_export *x, bool by_id)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < x->n_labels; i++) {
+        char id[24];
+
+        snprintf(id, sizeof id, "%zu", i);
+        if (by_id)
+            json_object_set_new(object, id, json_string(x->labels[i]));
+        else
+            json_object_set_new(object, x->labels[i], json_integer((json_int_t)i));
+    }
+    return object;
+}
+
+static json_t *metrics(const struct prilora_result *result)
+{
+    json_t *object = json_object();
+
+    for (size_t i = 0; i < result->n_values; i++)
+        json_object_set_new(object, result->values[i].name, json_real(result->values[i].value));
+    return object;
+}
+
+char *pl_export_labels(const struct pl_export *x)
+{
+    const struct prilora_result *result = x->result;
+    char *spec = prilora_spec_dump(x->spec);
+    json_t *settings = spec ? json_loads(spec, 0, NULL) : NULL;
+
+    free(spec);
+    return dump(json_pack(
+        "{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:{s:s, s:s}, s:s, s:o}", "task",
+        pl_task_word(x->task), "id2label", label_names(x, true), "label2id", label_names(x, false),
+        "metrics", metrics(result), "training", "step", (json_int_t)result->best_step, "tokens",
+        (json_int_t)result->n_tokens, "nonzero_in_A", (json_int_t)result->n_nonzero, "entries_of_A",
+        (json_int_t)result->n_prunable, "base", "name", x->base_name, "fingerprint",
+        x->base_fingerprint, "prilora_version", PRILORA_VERSION, "specification", settings));
+}

@@ -1,0 +1,242 @@
+/* import.c - see import.h. */
+#include "train/import.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapter/ranks.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#define MAX_CONFIG ((size_t)16 << 20) /* bytes */
+#define MAX_NAME   320
+#define PREFIX     "base_model.model."
+
+static enum prilora_status open_tensors(struct pl_import *in, const char *folder,
+                                        struct prilora_error *err)
+{
+    char *other = pl_file_join(folder, "adapter_model.bin");
+    enum prilora_status rc;
+
+    in->path = pl_file_join(folder, "adapter_model.safetensors");
+    if (!in->path || !other) {
+        rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+    } else if (access(in->path, F_OK) != 0 && access(other, F_OK) == 0) {
+        free(in->path);
+        in->path = other;
+        return pl_tensors_open_torch(&in->tensors, in->path, err);
+    } else {
+        rc = pl_tensors_open_safetensors(&in->tensors, in->path, err);
+    }
+    free(other);
+    return rc;
+}
+
+enum prilora_status pl_import_open(struct pl_import *out, const char *folder,
+                                   struct prilora_error *err)
+{
+    char *path = pl_file_join(folder, "adapter_config.json"), *json = NULL;
+    enum prilora_status rc;
+    size_t size;
+
+    *out = (struct pl_import){0};
+    if (!path)
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+    rc = pl_file_read(&json, &size, path, MAX_CONFIG, err);
+    if (rc == PRILORA_OK)
+        rc = pl_peft_config_parse(&out->config, json, size, path, err);
+    if (rc == PRILORA_OK)
+        rc = open_tensors(out, folder, err);
+    free(json);
+    free(path);
+    if (rc != PRILORA_OK)
+        pl_import_close(out);
+    return rc;
+}
+
+void pl_import_close(struct pl_import *in)
+{
+    pl_peft_config_free(&in->config);
+    pl_tensors_close(in->tensors);
+    free(in->path);
+    *in = (struct pl_import){0};
+}
+
+static const struct pl_tensor *find(const struct pl_import *in, const char *module,
+                                    const char *end)
+{
+    char name[MAX_NAME];
+
+    snprintf(name, sizeof name, PREFIX "%s%s", module, end);
+    return pl_tensors_find(in->tensors, name);
+}
+
+static enum prilora_status fail_shape(const struct pl_import *in, const struct pl_tensor *t,
+                                      size_t rows, size_t cols, struct prilora_error *err)
+{
+    char shape[128];
+
+    return pl_fail(err, PRILORA_EFORMAT, "%s: %s is %s, but must be [%zu, %zu]", in->path, t->name,
+                   pl_tensor_shape(t, shape, sizeof shape), rows, cols);
+}
+
+static bool floats(const struct pl_tensor *t)
+{
+    return t->dtype == PL_F32 || t->dtype == PL_F16 || t->dtype == PL_BF16 || t->dtype == PL_F64;
+}
+
+static bool has_shape(const struct pl_tensor *t, size_t rows, size_t cols)
+{
+    return t->n_dims == 2 && t->dims[0] == rows && t->dims[1] == cols && floats(t);
+}
+
+/* A and B of a site, both or neither; *rank 0 for neither. */
+static enum prilora_status find_pair(const struct pl_import *in, const struct pl_map_site *site,
+                                     const struct pl_tensor **a, const struct pl_tensor **b,
+                                     size_t *rank, struct prilora_error *err)
+{
+    *a = find(in, site->path, ".lora_A.weight");
+    *b = find(in, site->path, ".lora_B.weight");
+    *rank = 0;
+    if (!*a && !*b)
+        return PRILORA_OK;
+    if (!*a || !*b)
+        return pl_fail(err, PRILORA_EFORMAT, "%s: %s has lora_%c but no lora_%c", in->path,
+                       site->path, *a ? 'A' : 'B', *a ? 'B' : 'A');
+    *rank = (*a)->n_dims == 2 ? (*a)->dims[0] : 0;
+    if (*rank < 1 || *rank > PL_MAX_RANK)
+        return pl_fail(err, PRILORA_ELIMIT, "%s: %s has rank %zu, but 1 to %d are read", in->path,
+                       site->path, *rank, PL_MAX_RANK);
+    if (!has_shape(*a, *rank, site->in))
+        return fail_shape(in, *a, *rank, site->in, err);
+    if (!has_shape(*b, site->out, *rank))
+        return fail_shape(in, *b, site->out, *rank, err);
+    return PRILORA_OK;
+}
+
+enum prilora_status pl_import_spec(struct prilora_spec **out, const struct pl_import *in,
+                                   const struct pl_model *model, struct prilora_error *err)
+{
+    const struct pl_tensor *a, *b;
+    enum prilora_status rc = prilora_spec_parse(out, "{}", 2, err);
+    struct prilora_spec *spec = *out;
+    size_t rank;
+
+    if (rc != PRILORA_OK)
+        return rc;
+    spec->rank_schedule = PRILORA_RANK_LIST;
+    spec->n_ranks = model->config.num_hidden_layers;
+    if (spec->n_ranks > PRILORA_MAX_LAYERS)
+        rc = pl_fail(err, PRILORA_ELIMIT, "the model has %zu layers, but at most %d are adapted",
+                     spec->n_ranks, PRILORA_MAX_LAYERS);
+    for (size_t l = 0; rc == PRILORA_OK && l < spec->n_ranks; l++)
+        spec->ranks[l] = 1;
+    for (size_t i = 0; rc == PRILORA_OK && i < model->n_sites; i++) {
+        long *largest = &spec->ranks[model->sites[i].layer];
+
+        rc = find_pair(in, &model->sites[i], &a, &b, &rank, err);
+        if (rc == PRILORA_OK && (long)rank > *largest)
+            *largest = (long)rank;
+    }
+    if (rc != PRILORA_OK) {
+        prilora_spec_free(spec);
+        *out = NULL;
+    }
+    return rc;
+}
+
+/* One map: A into the first rows, B into the first columns, times what the net's scale lacks. */
+static enum prilora_status fill_map(const struct pl_import *in, const struct pl_map_site *site,
+                                    const struct pl_lora *lora, pl_real *params, size_t *n_used,
+                                    struct prilora_error *err)
+{
+    pl_real *to_a = params + lora->a, *to_b = params + lora->b;
+    const struct pl_tensor *a, *b;
+    size_t rank;
+    double scale;
+    enum prilora_status rc = find_pair(in, site, &a, &b, &rank, err);
+
+    memset(to_a, 0, lora->rank * site->in * sizeof *to_a);
+    memset(to_b, 0, lora->rank * site->out * sizeof *to_b);
+    if (rc != PRILORA_OK || !rank)
+        return rc;
+    rc = pl_peft_config_scale(&in->config, site->path, rank, &scale, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    pl_tensor_read(a, to_a, 0, a->n_elements);
+    for (size_t o = 0; o < site->out; o++) {
+        pl_real *row = to_b + o * lora->rank;
+
+        pl_tensor_read(b, row, o * rank, rank);
+        for (size_t k = 0; k < rank && scale != lora->scale; k++)
+            row[k] = (pl_real)((double)row[k] * (scale / lora->scale));
+    }
+    *n_used += 2;
+    return PRILORA_OK;
+}
+
+static enum prilora_status fill_head(const struct pl_import *in, const struct pl_param *param,
+                                     bool known, pl_real *params, size_t *n_used,
+                                     struct prilora_error *err)
+{
+    const struct pl_tensor *t = find(in, param->name, "");
+    bool fits;
+
+    if (!t && known)
+        return PRILORA_OK; /* the base's own head, which was not trained */
+    if (!t)
+        return pl_fail(err, PRILORA_EFORMAT, "%s: has no %s%s", in->path, PREFIX, param->name);
+    fits = param->n_dims == 2 ? has_shape(t, param->rows, param->cols)
+                              : t->n_dims == 1 && t->dims[0] == param->cols;
+    if (!fits || !floats(t))
+        return fail_shape(in, t, param->rows, param->cols, err);
+    pl_tensor_read(t, params + param->offset, 0, t->n_elements);
+    ++*n_used;
+    return PRILORA_OK;
+}
+
+/* An unread tensor would silently make this another adapter. */
+static enum prilora_status check_unread(const struct pl_import *in, const struct pl_model *model,
+                                        const struct pl_layout *layout, struct prilora_error *err)
+{
+    for (size_t i = 0; i < pl_tensors_count(in->tensors); i++) {
+        const char *name = pl_tensors_at(in->tensors, i)->name;
+        const char *path = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? name + strlen(PREFIX) : name;
+        bool known = pl_layout_find(layout, path) != NULL;
+
+        for (size_t k = 0; !known && path != name && k < model->n_sites; k++) {
+            size_t n = strlen(model->sites[k].path);
+
+            known = strncmp(path, model->sites[k].path, n) == 0 &&
+                    (strcmp(path + n, ".lora_A.weight") == 0 ||
+                     strcmp(path + n, ".lora_B.weight") == 0);
+        }
+        if (!known)
+            return pl_fail(err, PRILORA_EUNSUPPORTED,
+                           "%s: %.160s belongs to nothing that is adapted here", in->path, name);
+    }
+    return PRILORA_OK;
+}
+
+enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_model *model,
+                                   const struct pl_engine *engine, pl_real *params,
+                                   struct prilora_error *err)
+{
+    const struct pl_layout *layout = engine->layout;
+    enum prilora_status rc = PRILORA_OK;
+    size_t n_used = 0;
+    bool known = false;
+
+    pl_net_init(engine->net, params, 0, &known);
+    for (size_t i = 0; rc == PRILORA_OK && i < model->n_sites; i++)
+        rc = fill_map(in, &model->sites[i], &engine->adapter->maps[i], params, &n_used, err);
+    for (size_t i = 0; rc == PRILORA_OK && i < layout->n; i++) {
+        if (layout->params[i].kind == PL_PARAM_HEAD)
+            rc = fill_head(in, &layout->params[i], known, params, &n_used, err);
+    }
+    if (rc == PRILORA_OK && n_used != pl_tensors_count(in->tensors))
+        rc = check_unread(in, model, layout, err);
+    return rc;
+}

@@ -1,0 +1,34 @@
+/* import.h - the tensors of a PEFT folder in a block of ours. */
+#ifndef PL_IMPORT_H
+#define PL_IMPORT_H
+
+#include "io/tensors.h"
+#include "train/engine.h"
+#include "train/peft_config.h"
+
+struct pl_import {
+    struct pl_peft_config config;
+    struct pl_tensors *tensors;
+    char *path; /* of the tensors' file */
+};
+
+/* adapter_config.json with adapter_model.safetensors or adapter_model.bin. */
+enum prilora_status pl_import_open(struct pl_import *out, const char *folder,
+                                   struct prilora_error *err);
+void pl_import_close(struct pl_import *in);
+
+/*
+ * pl_import_spec - settings under which a net has room for the adapter: every map of a layer gets
+ * the largest rank that the file has in that layer. What a smaller or absent adapter leaves over is
+ * zero, and a scale other than the net's goes into B, so any LoRA of PEFT's fits.
+ */
+enum prilora_status pl_import_spec(struct prilora_spec **out, const struct pl_import *in,
+                                   const struct pl_model *model, struct prilora_error *err);
+
+/* Fills a block of the engine that was made with that specification. Errors: EFORMAT for a tensor
+ * that is missing, has another shape, or belongs to nothing here. */
+enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_model *model,
+                                   const struct pl_engine *engine, pl_real *params,
+                                   struct prilora_error *err);
+
+#endif

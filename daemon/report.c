@@ -106,7 +106,7 @@ static json_t *evaluation_object(const struct report *report, const struct prilo
     return object;
 }
 
-static json_t *layer_object(const struct prilora_layer *l)
+json_t *report_layer(const struct prilora_layer *l)
 {
     json_t *o = json_object();
 
@@ -143,7 +143,7 @@ static char *layers_json(struct report *report, uint64_t step)
     json_t *array = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(array, layer_object(&layers[i]));
+        json_array_append_new(array, report_layer(&layers[i]));
     free(layers);
     return dump(json_pack("{s:I, s:o}", "step", (json_int_t)step, "layers", array));
 }

@@ -1,4 +1,4 @@
-/* report.h - what a run tells while it trains, written for readers; inside of run_job.c. */
+/* report.h - what a run tells while it trains, written for readers. */
 #ifndef REPORT_H
 #define REPORT_H
 
@@ -35,5 +35,8 @@ void report_flush(struct report *report);
 
 /* {"accuracy": 0.9, ...}; "loss" is called valid_loss. A new reference. */
 json_t *report_values(const struct prilora_value *values, size_t n);
+
+/* One adapted map with all its numbers, as the layers series has it. A new reference. */
+json_t *report_layer(const struct prilora_layer *layer);
 
 #endif

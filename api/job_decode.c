@@ -122,8 +122,7 @@ static bool read_metadata(struct decoding *d, const char *name, const json_t *va
     json_t *text;
     bool right = json_is_object(value) && json_object_size(value) <= MAX_PAIRS;
 
-    json_object_foreach((json_t *)value, key, text)
-    {
+    json_object_foreach ((json_t *)value, key, text) {
         size_t n = utf8_length(key);
 
         right = right && n >= 1 && n <= MAX_KEY && json_is_string(text) &&
@@ -195,8 +194,7 @@ static bool read_members(struct decoding *d, json_t *body)
     const char *name;
     json_t *value;
 
-    json_object_foreach(body, name, value)
-    {
+    json_object_foreach (body, name, value) {
         if (!find_member(name))
             return fail_unknown(d->fault, name);
     }

@@ -8,10 +8,11 @@
 
 #include "api/respond.h"
 
-#define MAX_PATH      4096
-#define MEGABYTE      ((uint64_t)1 << 20)
-#define DISCARD_LIMIT (64 * MEGABYTE) /* of a body that nobody wants: then the connection is cut   \
-                                       */
+#define MAX_PATH 4096
+#define MEGABYTE ((uint64_t)1 << 20)
+#define DISCARD_LIMIT                                                                              \
+    (64 * MEGABYTE) /* of a body that nobody wants: then the connection is cut                     \
+                     */
 
 struct request *request_new(struct api *api, const char *target)
 {

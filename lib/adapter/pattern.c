@@ -29,9 +29,9 @@ static enum prilora_status compile(struct pl_pattern *p, struct prilora_error *e
         return pl_fail_at(err, PRILORA_EINVAL, p->where,
                           "a pattern of %zu bytes, but at most %d are read", length,
                           PL_PATTERN_MAX);
-    p->code = pcre2_compile((PCRE2_SPTR)p->text, length,
-                            PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY, &code, &at,
-                            NULL);
+    p->code =
+        pcre2_compile((PCRE2_SPTR)p->text, length,
+                      PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY, &code, &at, NULL);
     if (p->code)
         return PRILORA_OK;
     pcre2_get_error_message(code, reason, sizeof reason);

@@ -142,7 +142,8 @@ static void add_loading(struct text *t, const struct pl_export *x)
     add(t,
         "model = AutoModelForSequenceClassification.from_pretrained(\n"
         "    base, num_labels=len(labels), problem_type=\"%s\",\n"
-        "    id2label=dict(enumerate(labels)), label2id={n: i for i, n in enumerate(labels)}).float()\n"
+        "    id2label=dict(enumerate(labels)), label2id={n: i for i, n in "
+        "enumerate(labels)}).float()\n"
         "model = PeftModel.from_pretrained(model, \".\").eval()\n"
         "tokenizer = AutoTokenizer.from_pretrained(base)\n\n"
         "with torch.no_grad():\n"

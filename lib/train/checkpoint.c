@@ -95,8 +95,7 @@ static void describe_difference(json_t *then, json_t *now, char *text, size_t ro
     const char *name;
     json_t *value;
 
-    json_object_foreach(now, name, value)
-    {
+    json_object_foreach (now, name, value) {
         json_t *old = json_object_get(then, name);
         char *a, *b;
 

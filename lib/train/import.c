@@ -64,8 +64,7 @@ void pl_import_close(struct pl_import *in)
     *in = (struct pl_import){0};
 }
 
-static const struct pl_tensor *find(const struct pl_import *in, const char *module,
-                                    const char *end)
+static const struct pl_tensor *find(const struct pl_import *in, const char *module, const char *end)
 {
     char name[MAX_NAME];
 
@@ -203,7 +202,8 @@ static enum prilora_status check_unread(const struct pl_import *in, const struct
 {
     for (size_t i = 0; i < pl_tensors_count(in->tensors); i++) {
         const char *name = pl_tensors_at(in->tensors, i)->name;
-        const char *path = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? name + strlen(PREFIX) : name;
+        const char *path =
+            strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? name + strlen(PREFIX) : name;
         bool known = pl_layout_find(layout, path) != NULL;
 
         for (size_t k = 0; !known && path != name && k < model->n_sites; k++) {

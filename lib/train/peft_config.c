@@ -75,8 +75,8 @@ static enum prilora_status add_pattern(struct pl_peft_config *config, const char
                                        struct prilora_error *err)
 {
     char text[PL_PATTERN_MAX];
-    enum prilora_status rc = read_alpha(&config->alphas[config->n_patterns], alpha,
-                                        "/alpha_pattern", path, err);
+    enum prilora_status rc =
+        read_alpha(&config->alphas[config->n_patterns], alpha, "/alpha_pattern", path, err);
 
     if (rc != PRILORA_OK)
         return rc;
@@ -96,9 +96,8 @@ static enum prilora_status read_members(struct pl_peft_config *config, const jso
     json_t *patterns = json_object_get(root, "alpha_pattern"), *value;
     size_t n = json_object_size(patterns);
     const char *key;
-    enum prilora_status rc =
-        read_alpha(&config->lora_alpha, json_object_get(root, "lora_alpha"), "/lora_alpha", path,
-                   err);
+    enum prilora_status rc = read_alpha(&config->lora_alpha, json_object_get(root, "lora_alpha"),
+                                        "/lora_alpha", path, err);
 
     config->use_rslora = json_is_true(json_object_get(root, "use_rslora"));
     if (rc != PRILORA_OK)
@@ -123,8 +122,7 @@ static enum prilora_status read_members(struct pl_peft_config *config, const jso
 }
 
 enum prilora_status pl_peft_config_parse(struct pl_peft_config *out, const char *json,
-                                         size_t length, const char *path,
-                                         struct prilora_error *err)
+                                         size_t length, const char *path, struct prilora_error *err)
 {
     json_error_t reason;
     json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &reason);

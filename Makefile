@@ -55,7 +55,7 @@ CC  = clang
 CXX = clang++
 endif
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Ilib -Itests $(CPPFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Ilib -Itests -Itests/bench $(CPPFLAGS)
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DAEMON_PACKAGES) 2>/dev/null)
 ALL_CFLAGS   = -std=c11 -pthread -fPIC -fvisibility=hidden $(CWARNINGS) $(CFLAGS) $(SANITIZE) \
 	$(PACKAGE_CFLAGS)
@@ -156,6 +156,15 @@ fuzz: deps-fuzz
 	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
 fuzzers: $(FUZZERS)
 
+# the machine's ceilings and our training step against them
+BENCH = $(BUILD)/tests/bench/bench
+$(BENCH): $(call objects,$(sort $(wildcard tests/bench/*.c))) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+bench: deps-demo
+	$(Q)$(MAKE) --no-print-directory VARIANT=release build/release/tests/bench/bench
+	$(Q)build/release/tests/bench/bench
+
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory VARIANT=release all
 	$(Q)examples/demo.sh $(BUILD)/prilorad
@@ -206,12 +215,13 @@ clean:
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+	@echo "  make bench      the training step against what the machine can do"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
-.PHONY: all tests check check-build fuzz fuzzers demo format deps deps-check deps-demo deps-fuzz \
+.PHONY: all tests check check-build fuzz fuzzers bench demo format deps deps-check deps-demo deps-fuzz \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -3,7 +3,8 @@
  * command line, the checks, --help and --print-config.
  *
  * Sources, later ones win: built-in default, INI file, environment (PRILORAD_<SECTION>_<KEY>),
- * command line (--<section>.<key>=VALUE).
+ * command line (--<section>.<key>=VALUE). The file is the one that --config names, else
+ * CONFIG_DEFAULT_FILE if there is one.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -14,6 +15,8 @@
 #include <stdio.h>
 
 #include "prilora.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/prilorad/prilorad.conf"
 
 struct config {
     /* [server] */
@@ -40,5 +43,12 @@ enum config_action { CONFIG_RUN, CONFIG_EXIT_OK, CONFIG_EXIT_USAGE };
 /* Reads everything; prints what --help, --version, --check-config and --print-config ask for. */
 enum config_action config_load(struct config *out, int argc, char **argv);
 void config_free(struct config *config);
+
+/*
+ * config_read_text - settings from the text of an INI file over *config, which holds defaults or
+ * nothing (all zero). `name` is the file's, for errors: "name:line: what is wrong".
+ */
+enum prilora_status config_read_text(struct config *config, const char *text, const char *name,
+                                     struct prilora_error *err);
 
 #endif

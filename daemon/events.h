@@ -19,9 +19,8 @@ struct event {
 
 /*
  * events_add - inside the caller's transaction if there is one. `key` names the event within its
- * job
- * ("step:40:pruning"): a second one of the same key is not written, so that a job which resumes
- * from a checkpoint does not tell its story twice. NULL: always written.
+ * job ("step:40:pruning"): a second one of the same key is not written, so that a job which
+ * resumes from a checkpoint does not tell its story twice. NULL: always written.
  */
 enum prilora_status events_add(struct store *store, const char *job_id, const char *key,
                                const char *level, const char *type, const char *message,
@@ -43,6 +42,11 @@ void events_free_list(struct event *events, size_t n);
 enum series { SERIES_METRICS, SERIES_LAYERS, SERIES_CHECKPOINTS };
 enum prilora_status series_put(struct store *store, enum series series, const char *job_id,
                                uint64_t step, const char *json, struct prilora_error *err);
+
+/* The same, but members that the row already has stay: a step's row and its evaluation's are one.
+ */
+enum prilora_status series_merge(struct store *store, enum series series, const char *job_id,
+                                 uint64_t step, const char *json, struct prilora_error *err);
 
 struct series_row {
     uint64_t step;

@@ -7,11 +7,16 @@
 
 #include "daemon/queue.h"
 
-/* Workers: begin makes the job visible, end removes it. */
+/* Workers: begin makes the job visible (run may be NULL until live_attach), end removes it and
+ * returns when no reader is left: only then may the run be closed. */
 enum prilora_status live_begin(const char *job_id, struct prilora_run *run,
                                struct prilora_error *err);
+void live_attach(const char *job_id, struct prilora_run *run);
 void live_progress(const char *job_id, const struct job_progress *progress);
 void live_end(const char *job_id);
+
+/* A run's latest published layers, malloc'ed; NULL if there are none (yet). */
+struct prilora_layer *live_copy_layers(struct prilora_run *run, size_t *n, uint64_t *step);
 
 /* Raises the stop flag of a running job; false if it is not running here. */
 bool live_stop(const char *job_id);

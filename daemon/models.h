@@ -39,5 +39,7 @@ void model_entry_clear(struct model_entry *entry);
 enum prilora_status models_acquire(struct models *models, const char *id, struct prilora_base **out,
                                    struct prilora_error *err);
 void models_release(struct models *models, struct prilora_base *base);
+/* Closes bases that nobody has held for `idle_s` seconds (0: all that nobody holds). */
+void models_trim(struct models *models, long idle_s);
 
 #endif

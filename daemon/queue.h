@@ -1,6 +1,6 @@
 /*
- * queue.h - the jobs. All SQL on them is in queue.c; every change of state is one guarded update,
- * and its event is written in the same transaction.
+ * queue.h - the jobs. All SQL on them is in queue.c (changes) and queue_read.c; every change of
+ * state is one guarded update, and its event is written in the same transaction.
  *
  *   validating_files ──▶ queued ──▶ running ──▶ succeeded
  *          │               │  ▲        │  ├───▶ failed
@@ -90,6 +90,13 @@ enum prilora_status queue_progress(struct store *store, const char *id,
 /* To queued again: shutdown (attempts as before it). */
 enum prilora_status queue_requeue(struct store *store, const char *id, struct prilora_error *err);
 
+/* Settings that only the opened run knows ("auto" resolved): spelled out in the running job. */
+enum prilora_status queue_set_spec(struct store *store, const char *id, const char *spec,
+                                   struct prilora_error *err);
+/* A checkpoint is on disk: the daemon's deaths before it are forgiven. */
+enum prilora_status queue_checkpointed(struct store *store, const char *id,
+                                       struct prilora_error *err);
+
 struct job_end {
     enum job_status status;                               /* succeeded, failed or cancelled */
     const char *error_code, *error_message, *error_param; /* failed */
@@ -98,7 +105,12 @@ struct job_end {
 };
 enum prilora_status queue_finish(struct store *store, const char *id, const struct job_end *end,
                                  struct prilora_error *err);
-/* At start: what was running goes back to queued, with an event; validating starts over. */
+/*
+ * queue_recover - at start: what was running goes back to queued, with an event; validating starts
+ * over. A job under which the daemon died QUEUE_MAX_DEATHS times without a checkpoint in between
+ * fails ("daemon_died"): it may be what kills it. Also removes what finished jobs left on disk.
+ */
+#define QUEUE_MAX_DEATHS 3
 enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
                                   struct prilora_error *err);
 

@@ -1,8 +1,10 @@
 /*
  * store.h - the state folder and its SQLite database.
  *
- *   prilorad.db      WAL, synchronous=FULL, foreign keys; PRAGMA user_version is the schema's
- * number files/<id>       uploaded files uploads/         files on their way in; emptied at start
+ *   prilorad.db      WAL, synchronous=FULL, foreign keys; user_version is the schema's number
+ *   prilorad.lock    locked while a daemon uses the folder, its process id inside
+ *   files/<id>       uploaded files
+ *   uploads/         files on their way in; emptied at start
  *   jobs/<id>/       train.tokens, valid.tokens, checkpoint, adapter/
  *
  * Threads: one connection per thread, opened on first use by store_db and closed when the thread
@@ -35,7 +37,42 @@ enum prilora_status store_end(struct store *store, enum prilora_status rc,
 
 /* A prepared statement of this thread's connection, kept for the next use; reset, unbound. */
 sqlite3_stmt *store_statement(struct store *store, const char *sql, struct prilora_error *err);
+/* "cannot DOING: what SQLite said of this thread's last call"; the status tells its kind. */
 enum prilora_status store_fail(struct store *store, const char *doing, struct prilora_error *err);
+
+/*
+ * store_query - a statement with its parameters bound: `types` has a letter for each, 't' text
+ * (const char *, NULL is NULL), 'i' int64_t, 'd' double (not finite: NULL). The texts must live
+ * until the statement is reset.
+ *
+ * store_step - the next row, if any (*row). After the last row, and after an error, the statement
+ * is reset; who stops earlier calls sqlite3_reset, for an open statement holds a transaction open.
+ *
+ * store_run - both, for what returns no rows.
+ */
+sqlite3_stmt *store_query(struct store *store, struct prilora_error *err, const char *sql,
+                          const char *types, ...);
+enum prilora_status store_step(struct store *store, sqlite3_stmt *statement, bool *row,
+                               const char *doing, struct prilora_error *err);
+enum prilora_status store_run(struct store *store, struct prilora_error *err, const char *doing,
+                              const char *sql, const char *types, ...);
+
+/*
+ * store_collect - the rows of a query as an array: `read` fills one element of `size` bytes, at
+ * most `limit` of them, *has_more tells (if not NULL) that another row follows. After an error
+ * *out and *n still hold what was read, for the caller to free.
+ */
+struct store_rows {
+    size_t size, limit;
+    enum prilora_status (*read)(sqlite3_stmt *row, void *out, struct prilora_error *err);
+    const char *doing;
+};
+enum prilora_status store_collect(struct store *store, sqlite3_stmt *statement,
+                                  const struct store_rows *rows, void **out, size_t *n,
+                                  bool *has_more, struct prilora_error *err);
+
+/* A column's text, copied; NULL for NULL and when out of memory. */
+char *store_text(sqlite3_stmt *statement, int column);
 
 /* A new id: prefix and 24 random letters or digits. */
 void store_new_id(char out[ID_SIZE], const char *prefix);

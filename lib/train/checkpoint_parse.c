@@ -31,7 +31,7 @@ static enum prilora_status take(struct cursor *c, const unsigned char **out, uin
 
 static enum prilora_status take_copy(struct cursor *c, void *out, size_t size, const char *what)
 {
-    const unsigned char *from;
+    const unsigned char *from = NULL;
     enum prilora_status rc = take(c, &from, 1, size, what);
 
     if (rc == PRILORA_OK)
@@ -60,7 +60,7 @@ static enum prilora_status check_digest(struct cursor *c)
 static enum prilora_status take_head(struct cursor *c, struct pl_checkpoint *out)
 {
     struct pl_checkpoint_head head;
-    const unsigned char *from;
+    const unsigned char *from = NULL;
     uint64_t spec_size;
     enum prilora_status rc = take_copy(c, &head, sizeof head, "the head");
 

@@ -1,0 +1,24 @@
+/* fault.h - what is wrong with a request, before it becomes an answer. */
+#ifndef FAULT_H
+#define FAULT_H
+
+#include <stdbool.h>
+
+#include "prilora.h"
+
+struct fault {
+    unsigned status;   /* HTTP's */
+    const char *code;  /* a word for machines; static text */
+    char param[192];   /* "method.prilora.hyperparameters.rank_start", "limit"; "": none */
+    char pointer[192]; /* the same as a JSON pointer into the body; "": none */
+    char message[768];
+};
+
+/* Fills *f and returns false, so that a check can `return fault_set(...)`. param may be NULL. */
+bool fault_set(struct fault *f, unsigned status, const char *code, const char *param,
+               const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* From an error of the library about the JSON body: err->where is its pointer. */
+bool fault_from_spec(struct fault *f, const struct prilora_error *err);
+
+#endif

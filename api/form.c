@@ -1,0 +1,221 @@
+/* form.c - see form.h. */
+#include "api/form.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/utf8.h"
+#include "daemon/files.h"
+#include "daemon/log.h"
+
+static const char *const field_names[FORM_N_FIELDS] = {
+    [FORM_PURPOSE] = "purpose",
+    [FORM_ANCHOR] = "expires_after[anchor]",
+    [FORM_SECONDS] = "expires_after[seconds]",
+};
+
+struct form *form_new(struct store *store, uint64_t max_bytes)
+{
+    struct form *form = calloc(1, sizeof *form);
+
+    if (!form)
+        return NULL;
+    form->store = store;
+    form->max_bytes = max_bytes;
+    form->fd = -1;
+    sha256_init(&form->hash);
+    return form;
+}
+
+void form_keep(struct form *form)
+{
+    free(form->path);
+    form->path = NULL;
+}
+
+void form_free(struct form *form)
+{
+    if (!form)
+        return;
+    if (form->fd >= 0)
+        close(form->fd);
+    if (form->path)
+        unlink(form->path);
+    free(form->path);
+    free(form);
+}
+
+const char *form_value(const struct form *form, enum form_field field)
+{
+    return form->fields[field].given ? form->fields[field].text : NULL;
+}
+
+bool form_filename(char out[FORM_MAX_FILENAME + 1], const char *raw, struct fault *fault)
+{
+    static const struct {
+        const char *escape;
+        char byte;
+    } escapes[] = {{"%22", '"'}, {"%0D", '\r'}, {"%0A", '\n'}};
+    const char *slash = strrchr(raw, '/');
+    size_t n = 0;
+
+    for (const char *p = slash ? slash + 1 : raw; *p; p++) {
+        if (n == FORM_MAX_FILENAME)
+            return fault_set(fault, 400, "invalid_filename", "file",
+                             "the file's name is longer than %d bytes", FORM_MAX_FILENAME);
+        out[n] = *p;
+        for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++) {
+            if (strncmp(p, escapes[i].escape, 3) == 0) {
+                out[n] = escapes[i].byte;
+                p += 2;
+                break;
+            }
+        }
+        n++;
+    }
+    out[n] = '\0';
+    if (n == 0)
+        return fault_set(fault, 400, "invalid_filename", "file", "the file has no name");
+    return utf8_valid(out, n) ||
+           fault_set(fault, 400, "invalid_filename", "file", "the file's name is not UTF-8");
+}
+
+/* ---- short fields ---- */
+
+static bool take_field(struct form *form, size_t i, const struct form_piece *piece)
+{
+    bool again = piece->offset == 0 && form->fields[i].size > 0;
+
+    if (again || piece->offset != form->fields[i].size)
+        return fault_set(&form->fault, 400, "duplicate_parameter", field_names[i],
+                         "%s is given twice", field_names[i]);
+    if (piece->size > FORM_MAX_VALUE - form->fields[i].size)
+        return fault_set(&form->fault, 400, "invalid_value", field_names[i],
+                         "%s is longer than %d bytes", field_names[i], FORM_MAX_VALUE);
+    if (piece->size > 0 && memchr(piece->data, '\0', piece->size))
+        return fault_set(&form->fault, 400, "invalid_value", field_names[i], "%s has a NUL byte",
+                         field_names[i]);
+    if (piece->size > 0)
+        memcpy(form->fields[i].text + form->fields[i].size, piece->data, piece->size);
+    form->fields[i].size += piece->size;
+    form->fields[i].text[form->fields[i].size] = '\0';
+    form->fields[i].given = true;
+    return true;
+}
+
+/* ---- the file ---- */
+
+static bool fail_disk(struct form *form, const char *doing)
+{
+    int reason = errno;
+
+    log_error("http", "upload: cannot %s: %s", doing, strerror(reason));
+    if (reason == ENOSPC || reason == EDQUOT)
+        return fault_set(&form->fault, 507, "disk_full", "file",
+                         "the server's disk is full: the file cannot be kept");
+    return fault_set(&form->fault, 500, "internal_error", "file", "the file cannot be written: %s",
+                     strerror(reason));
+}
+
+static bool begin_file(struct form *form, const struct form_piece *piece)
+{
+    struct prilora_error err;
+
+    if (!piece->filename)
+        return fault_set(&form->fault, 400, "invalid_value", "file",
+                         "file is a value, but must be a file: its part has no filename");
+    if (!form_filename(form->filename, piece->filename, &form->fault))
+        return false;
+    form->has_file = true;
+    form->fd = files_spool(form->store, &form->path, &err);
+    if (form->fd >= 0)
+        return true;
+    log_error("http", "upload: %s", err.message);
+    return fault_set(&form->fault, 500, "internal_error", "file", "the file cannot be written");
+}
+
+static bool take_file(struct form *form, const struct form_piece *piece)
+{
+    const char *data = piece->data;
+    size_t left = piece->size;
+
+    if (!form->has_file && !begin_file(form, piece))
+        return false;
+    if (piece->offset != form->n_bytes)
+        return fault_set(&form->fault, 400, "duplicate_parameter", "file", "file is given twice");
+    if (left > form->max_bytes - form->n_bytes)
+        return fault_set(&form->fault, 413, "file_too_large", "file",
+                         "the file has more than %llu bytes (max_upload_mb)",
+                         (unsigned long long)form->max_bytes);
+    sha256_update(&form->hash, left, (const uint8_t *)data);
+    form->n_bytes += left;
+    while (left > 0) {
+        ssize_t n = write(form->fd, data, left);
+
+        if (n < 0 && errno != EINTR)
+            return fail_disk(form, "write");
+        if (n > 0) {
+            data += n;
+            left -= (size_t)n;
+        }
+    }
+    return true;
+}
+
+/* ---- parts ---- */
+
+bool form_take(struct form *form, const struct form_piece *piece)
+{
+    static const char *const plain[] = {"binary", "8bit", "7bit"};
+    bool is_plain = !piece->encoding;
+
+    if (form->fault.status)
+        return false;
+    for (size_t i = 0; i < sizeof plain / sizeof *plain && !is_plain; i++)
+        is_plain = strcasecmp(piece->encoding, plain[i]) == 0;
+    if (!is_plain)
+        return fault_set(&form->fault, 400, "invalid_form", NULL,
+                         "parts cannot be encoded (Content-Transfer-Encoding: %.40s)",
+                         piece->encoding);
+    if (!piece->key)
+        return fault_set(&form->fault, 400, "invalid_form", NULL, "a part of the form has no name");
+    if (strcmp(piece->key, "file") == 0)
+        return take_file(form, piece);
+    for (size_t i = 0; i < FORM_N_FIELDS; i++) {
+        if (strcmp(piece->key, field_names[i]) == 0)
+            return take_field(form, i, piece);
+    }
+    return fault_set(&form->fault, 400, "unknown_parameter", piece->key,
+                     "unknown form field: %.100s", piece->key);
+}
+
+bool form_end(struct form *form, char sha256[65])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[SHA256_DIGEST_SIZE];
+
+    if (form->fault.status)
+        return false;
+    if (!form->has_file)
+        return fault_set(&form->fault, 400, "missing_required_parameter", "file",
+                         "the form has no file");
+    if (form->n_bytes == 0)
+        return fault_set(&form->fault, 400, "empty_file", "file", "the file is empty");
+    if (fsync(form->fd) != 0)
+        return fail_disk(form, "sync");
+    if (close(form->fd) != 0) {
+        form->fd = -1;
+        return fail_disk(form, "close");
+    }
+    form->fd = -1;
+    sha256_digest(&form->hash, sizeof bytes, bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        sha256[2 * i] = digits[bytes[i] >> 4];
+        sha256[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    sha256[64] = '\0';
+    return true;
+}

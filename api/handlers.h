@@ -1,0 +1,38 @@
+/* handlers.h - what the rows of routes.c call: each answers one request, once, with respond_*. */
+#ifndef HANDLERS_H
+#define HANDLERS_H
+
+#include "api/request.h"
+#include "daemon/queue.h"
+#include "api/routes.h"
+
+extern const struct body_sink api_file_sink;
+void api_file_create(struct request *r);
+void api_file_list(struct request *r);
+void api_file_show(struct request *r);
+void api_file_delete(struct request *r);
+void api_file_content(struct request *r);
+
+void api_model_list(struct request *r);
+void api_model_show(struct request *r);
+void api_model_delete(struct request *r);
+
+void api_job_create(struct request *r);
+void api_job_list(struct request *r);
+void api_job_show(struct request *r);
+void api_job_cancel(struct request *r);
+void api_job_events(struct request *r);
+void api_job_checkpoints(struct request *r);
+void api_job_layers(struct request *r);
+void api_job_metrics(struct request *r);
+
+void api_adapter_tar(struct request *r);
+void api_adapter_file(struct request *r);
+
+void api_livez(struct request *r);
+void api_readyz(struct request *r);
+
+/* The job that the path names; answers and returns false if there is none. job_clear it. */
+bool api_find_job(struct request *r, struct job *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* job_codec.h - jobs as JSON: what a client sends, and what it is shown. No I/O. */
+#ifndef JOB_CODEC_H
+#define JOB_CODEC_H
+
+#include <jansson.h>
+
+#include "api/fault.h"
+#include "daemon/queue.h"
+
+/*
+ * job_decode - the body of POST /v1/fine_tuning/jobs, checked completely but for what must be
+ * looked up (model, files). Fills what queue_submit wants, but for the forecast, and *spec.
+ * Whatever it returns, the caller clears both.
+ */
+bool job_decode(const char *body, size_t size, struct job *out, struct prilora_spec **spec,
+                struct fault *fault);
+
+struct job_view {
+    int64_t now;
+    const struct job_progress *live; /* NULL: the row's */
+    json_t *adapter;                 /* taken; NULL: there is none */
+};
+json_t *job_encode(const struct job *job, const struct job_view *view);
+
+bool job_is_over(const struct job *job);
+
+#endif

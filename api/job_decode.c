@@ -1,0 +1,288 @@
+/*
+ * job_decode.c - see job_codec.h. The settings of the training itself (method, hyperparameters,
+ * task, seed) are the library's to check: they are handed to prilora_spec_parse as they came.
+ */
+#include "api/job_codec.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "api/suggest.h"
+#include "api/utf8.h"
+
+#define MAX_SEED        2147483647
+#define MAX_PRIORITY    100
+#define MAX_SUFFIX      64
+#define MAX_ID          256
+#define MAX_PAIRS       16
+#define MAX_KEY         64
+#define MAX_VALUE       512
+#define MAX_SHOWN       60
+#define SHOWN_PRECISION 6
+
+/* The value seen, for a message: short, whatever it is. */
+static const char *show(const json_t *value, char out[MAX_SHOWN + 4])
+{
+    char *text =
+        json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(SHOWN_PRECISION));
+    size_t n = text ? strlen(text) : 0;
+
+    memcpy(out, text ? text : "", n < MAX_SHOWN ? n : MAX_SHOWN);
+    memcpy(out + (n < MAX_SHOWN ? n : MAX_SHOWN), n > MAX_SHOWN ? "..." : "",
+           n > MAX_SHOWN ? 4 : 1);
+    free(text);
+    return out;
+}
+
+static bool fail_member(struct fault *fault, const char *name, const json_t *value,
+                        const char *must)
+{
+    char seen[MAX_SHOWN + 4];
+
+    fault_set(fault, 400, value ? "invalid_value" : "missing_required_parameter", name,
+              value ? "%s: %s, but must be %s" : "%s is missing%.0s: it must be %s", name,
+              value ? show(value, seen) : "", must);
+    snprintf(fault->pointer, sizeof fault->pointer, "/%s", name);
+    return false;
+}
+
+/* A copied string of `min` to `max` characters, none of them a control character. */
+static bool read_text(const json_t *value, const char *name, size_t max, const char *must,
+                      char **out, struct fault *fault)
+{
+    const char *text = json_string_value(value);
+    size_t n = text ? utf8_length(text) : 0;
+
+    if (n < 1 || n > max)
+        return fail_member(fault, name, value, must);
+    for (const char *c = text; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 127)
+            return fail_member(fault, name, value, must);
+    }
+    *out = strdup(text);
+    return *out || fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
+}
+
+/* ---- one reader each; `value` is neither absent nor null, but for what is required ---- */
+
+struct decoding {
+    struct job *job;
+    struct fault *fault;
+};
+
+static bool read_model(struct decoding *d, const char *name, const json_t *value)
+{
+    return read_text(value, name, MAX_ID, "the id of a model", &d->job->model, d->fault);
+}
+
+static bool read_training_file(struct decoding *d, const char *name, const json_t *value)
+{
+    return read_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->training_file,
+                     d->fault);
+}
+
+static bool read_validation_file(struct decoding *d, const char *name, const json_t *value)
+{
+    return read_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->validation_file,
+                     d->fault);
+}
+
+static bool read_suffix(struct decoding *d, const char *name, const json_t *value)
+{
+    return read_text(value, name, MAX_SUFFIX, "a string of 1 to 64 characters", &d->job->suffix,
+                     d->fault);
+}
+
+static bool read_integer(struct decoding *d, const char *name, const json_t *value, int64_t min,
+                         int64_t max, const char *must, int64_t *out)
+{
+    *out = json_integer_value(value);
+    if (json_is_integer(value) && *out >= min && *out <= max)
+        return true;
+    return fail_member(d->fault, name, value, must);
+}
+
+static bool read_seed(struct decoding *d, const char *name, const json_t *value)
+{
+    return read_integer(d, name, value, 0, MAX_SEED, "an integer from 0 to 2147483647",
+                        &d->job->seed);
+}
+
+static bool read_priority(struct decoding *d, const char *name, const json_t *value)
+{
+    return read_integer(d, name, value, -MAX_PRIORITY, MAX_PRIORITY, "an integer from -100 to 100",
+                        &d->job->priority);
+}
+
+static bool read_metadata(struct decoding *d, const char *name, const json_t *value)
+{
+    const char *key;
+    json_t *text;
+    bool right = json_is_object(value) && json_object_size(value) <= MAX_PAIRS;
+
+    json_object_foreach ((json_t *)value, key, text) {
+        size_t n = utf8_length(key);
+
+        right = right && n >= 1 && n <= MAX_KEY && json_is_string(text) &&
+                utf8_length(json_string_value(text)) <= MAX_VALUE;
+    }
+    if (!right)
+        return fail_member(d->fault, name, value,
+                           "an object of at most 16 strings: keys of 1 to 64 characters, values "
+                           "of at most 512");
+    d->job->metadata = json_dumps(value, JSON_COMPACT);
+    return d->job->metadata || fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
+}
+
+static bool read_integrations(struct decoding *d, const char *name, const json_t *value)
+{
+    if (json_is_array(value) && json_array_size(value) == 0)
+        return true;
+    fault_set(d->fault, 400, "unsupported_value", name,
+              "integrations: this server reports to no other service; leave it out");
+    snprintf(d->fault->pointer, sizeof d->fault->pointer, "/integrations");
+    return false;
+}
+
+/* ---- the table of members ---- */
+
+static const struct member {
+    const char *name;
+    bool (*read)(struct decoding *d, const char *name, const json_t *value); /* NULL: the spec's */
+    bool required;
+} members[] = {
+    {"model", read_model, true},
+    {"training_file", read_training_file, true},
+    {"validation_file", read_validation_file, false},
+    {"suffix", read_suffix, false},
+    {"seed", read_seed, false},
+    {"priority", read_priority, false},
+    {"metadata", read_metadata, false},
+    {"integrations", read_integrations, false},
+    {"method", NULL, false},
+    {"hyperparameters", NULL, false},
+    {"task", NULL, false},
+};
+#define N_MEMBERS (sizeof members / sizeof *members)
+
+static const struct member *find_member(const char *name)
+{
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        if (strcmp(members[i].name, name) == 0)
+            return &members[i];
+    }
+    return NULL;
+}
+
+static bool fail_unknown(struct fault *fault, const char *name)
+{
+    const char *names[N_MEMBERS + 1] = {NULL}, *meant;
+
+    for (size_t i = 0; i < N_MEMBERS; i++)
+        names[i] = members[i].name;
+    meant = suggest(name, names);
+    return fault_set(fault, 400, "unknown_parameter", name,
+                     meant ? "unknown member \"%.100s\"; did you mean \"%s\"?"
+                           : "unknown member \"%.100s\"%.0s",
+                     name, meant ? meant : "");
+}
+
+static bool read_members(struct decoding *d, json_t *body)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach (body, name, value) {
+        if (!find_member(name))
+            return fail_unknown(d->fault, name);
+    }
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        const struct member *m = &members[i];
+
+        value = json_object_get(body, m->name);
+        if (json_is_null(value) && !m->required) {
+            json_object_del(body, m->name); /* null is absent */
+            continue;
+        }
+        if (m->read && (value || m->required) && !m->read(d, m->name, value))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the specification ---- */
+
+/* A copy of `body` with the named members only, as text. */
+static char *dump_some(json_t *body, const char *const *names)
+{
+    json_t *some = json_object();
+    char *text;
+
+    for (; some && *names; names++) {
+        json_t *value = json_object_get(body, *names);
+
+        if (value && json_object_set(some, *names, value) != 0) {
+            json_decref(some);
+            some = NULL;
+        }
+    }
+    text = some ? json_dumps(some, JSON_COMPACT) : NULL;
+    json_decref(some);
+    return text;
+}
+
+static bool read_spec(struct decoding *d, json_t *body, struct prilora_spec **spec)
+{
+    static const char *const of_spec[] = {"seed", "task", "method", "hyperparameters", NULL};
+    static const char *const requested[] = {"hyperparameters", "method", NULL};
+    struct prilora_error err = {0};
+    char *text;
+    uint32_t random;
+
+    if (!json_object_get(body, "seed")) {
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+            return fault_set(d->fault, 500, "internal_error", NULL, "no random numbers");
+        d->job->seed = random & MAX_SEED;
+        json_object_set_new(body, "seed", json_integer(d->job->seed));
+    }
+    d->job->requested = dump_some(body, requested);
+    text = dump_some(body, of_spec);
+    if (!text || !d->job->requested) {
+        free(text);
+        return fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
+    }
+    if (prilora_spec_parse(spec, text, strlen(text), &err) == PRILORA_OK)
+        d->job->spec = prilora_spec_dump(*spec);
+    free(text);
+    if (!*spec)
+        return fault_from_spec(d->fault, &err);
+    return d->job->spec || fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
+}
+
+bool job_decode(const char *body, size_t size, struct job *out, struct prilora_spec **spec,
+                struct fault *fault)
+{
+    struct decoding d = {out, fault};
+    json_error_t error;
+    json_t *object;
+    bool right;
+
+    *out = (struct job){0};
+    *spec = NULL;
+    if (size == 0)
+        return fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
+    object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
+    if (!object)
+        return fault_set(fault, 400, "invalid_json", NULL,
+                         "the body is not JSON: line %d, column %d: %s", error.line, error.column,
+                         error.text);
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
+    }
+    right = read_members(&d, object) && read_spec(&d, object, spec);
+    json_decref(object);
+    return right;
+}

@@ -1,0 +1,169 @@
+/* request.c - see request.h. Finding the route and collecting the body; routes do the rest. */
+#include "api/request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/respond.h"
+
+#define MAX_PATH 4096
+#define MEGABYTE ((uint64_t)1 << 20)
+#define DISCARD_LIMIT                                                                              \
+    (64 * MEGABYTE) /* of a body that nobody wants: then the connection is cut                     \
+                     */
+
+struct request *request_new(struct api *api, const char *target)
+{
+    struct request *r = calloc(1, sizeof *r);
+    size_t n = strcspn(target, "?#");
+
+    if (!r)
+        return NULL;
+    r->api = api;
+    clock_gettime(CLOCK_MONOTONIC, &r->started);
+    store_new_id(r->id, "req-");
+    r->target = strdup(target);
+    r->path = strndup(target, n);
+    if (!r->target || !r->path) {
+        request_free(r);
+        return NULL;
+    }
+    if (n > MAX_PATH)
+        fault_set(&r->fault, 414, "path_too_long", NULL, "the path is longer than %d bytes",
+                  MAX_PATH);
+    else
+        r->target_ok = query_parse(&r->query, target[n] == '?' ? target + n + 1 : "", &r->fault);
+    return r;
+}
+
+void request_free(struct request *r)
+{
+    if (!r)
+        return;
+    if (r->route && r->route->sink)
+        r->route->sink->free(r->sink);
+    if (r->answer.response)
+        MHD_destroy_response(r->answer.response);
+    for (size_t i = 0; i < ROUTE_MAX_CAPTURES; i++)
+        free(r->captures[i]);
+    query_clear(&r->query);
+    free(r->body);
+    free(r->path);
+    free(r->target);
+    free(r);
+}
+
+const char *request_header(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+bool request_is_type(const struct request *r, const char *media_type)
+{
+    const char *header = request_header(r, "Content-Type");
+    size_t n = strlen(media_type);
+
+    return header && strncasecmp(header, media_type, n) == 0 && strchr("; \t", header[n]);
+}
+
+/* What the headers alone make impossible. */
+static void check_length(struct request *r)
+{
+    const char *length = request_header(r, "Content-Length");
+    uint64_t limit = MEGABYTE * (uint64_t)(r->route->sink ? r->api->config->max_upload_mb + 1
+                                                          : r->api->config->max_body_mb);
+
+    if (length && strtoull(length, NULL, 10) > limit)
+        respond_error(r, 413, "body_too_large", NULL,
+                      "the body has %s bytes, but at most %llu are taken (%s)", length,
+                      (unsigned long long)limit, r->route->sink ? "max_upload_mb" : "max_body_mb");
+}
+
+static void respond_no_route(struct request *r, enum route_found found)
+{
+    char methods[64];
+
+    if (found == ROUTE_NO_PATH) {
+        respond_error(r, 404, "unknown_url", NULL, "nothing is at %s", r->path);
+        return;
+    }
+    route_methods(r->path, methods, sizeof methods);
+    respond_error(r, 405, "method_not_allowed", NULL, "%s cannot be done at %s, only %s", r->method,
+                  r->path, methods);
+    respond_header(r, MHD_HTTP_HEADER_ALLOW, methods);
+}
+
+void request_begin(struct request *r, struct MHD_Connection *connection, const char *method)
+{
+    enum route_found found;
+
+    r->begun = true;
+    r->connection = connection;
+    snprintf(r->method, sizeof r->method, "%s", method);
+    if (!r->target_ok) {
+        respond_fault(r, &r->fault);
+        return;
+    }
+    found = route_find(r->method, r->path, &r->route, r->captures);
+    if (found != ROUTE_FOUND) {
+        respond_no_route(r, found);
+        return;
+    }
+    check_length(r);
+    if (!r->answer.response && r->route->sink)
+        r->route->sink->begin(r, &r->sink);
+}
+
+bool request_answers_early(const struct request *r)
+{
+    const char *length = request_header(r, "Content-Length");
+
+    return r->answer.response &&
+           (request_header(r, "Expect") || (length && strtoull(length, NULL, 10) > DISCARD_LIMIT));
+}
+
+static void collect(struct request *r, const char *data, size_t size)
+{
+    size_t limit = (size_t)(MEGABYTE * (uint64_t)r->api->config->max_body_mb);
+
+    if (size > limit - r->n_body) {
+        respond_error(r, 413, "body_too_large", NULL,
+                      "the body has more than %zu bytes (max_body_mb)", limit);
+        return;
+    }
+    if (r->body_room - r->n_body <= size) { /* one more for the NUL */
+        size_t room = 2 * (r->n_body + size) + 1;
+        char *body = realloc(r->body, room);
+
+        if (!body) {
+            respond_error(r, 503, "out_of_memory", NULL, "no memory for the body");
+            return;
+        }
+        r->body = body;
+        r->body_room = room;
+    }
+    memcpy(r->body + r->n_body, data, size);
+    r->n_body += size;
+    r->body[r->n_body] = '\0';
+}
+
+bool request_take(struct request *r, const char *data, size_t size)
+{
+    if (r->answer.response) {
+        r->n_discarded += size;
+        return r->n_discarded <= DISCARD_LIMIT;
+    }
+    if (r->route->sink)
+        r->route->sink->take(r, r->sink, data, size);
+    else
+        collect(r, data, size);
+    return true;
+}
+
+void request_handle(struct request *r)
+{
+    if (!r->answer.response)
+        r->route->handle(r);
+}

@@ -1,0 +1,60 @@
+/*
+ * request.h - one HTTP request, from its first line to the last byte of its answer.
+ *
+ * libmicrohttpd calls in this order, always on one thread: request_new (first line), request_begin
+ * (headers), request_take (pieces of the body), request_handle (body complete), request_free.
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <microhttpd.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "api/query.h"
+#include "api/routes.h"
+#include "api/server.h"
+
+struct answer {
+    struct MHD_Response *response; /* NULL: none yet */
+    unsigned status;
+};
+
+struct request {
+    struct api *api;
+    struct MHD_Connection *connection;
+    char id[ID_SIZE]; /* x-request-id */
+    struct timespec started;
+
+    char *target;       /* as it came, for the log */
+    char method[16];    /* cut if longer; then no route has it */
+    char *path;         /* not decoded, without the query */
+    struct query query; /* decoded */
+    struct fault fault; /* of the target, until it is answered */
+    bool target_ok;
+
+    const struct route *route;          /* NULL: none */
+    char *captures[ROUTE_MAX_CAPTURES]; /* decoded */
+    char *body;                         /* with a NUL after its last byte; NULL: none */
+    size_t n_body, body_room;
+    uint64_t n_discarded; /* bytes of a body that came after the answer was known */
+    void *sink;           /* the route's body_sink's */
+
+    bool begun, queued;
+    struct answer answer;
+};
+
+struct request *request_new(struct api *api, const char *target);
+void request_begin(struct request *r, struct MHD_Connection *connection, const char *method);
+/* False: the client sends on and on after what went wrong; the connection is to be cut. */
+bool request_take(struct request *r, const char *data, size_t size);
+void request_handle(struct request *r);
+void request_free(struct request *r);
+
+const char *request_header(const struct request *r, const char *name); /* NULL: absent */
+/* "application/json" of "application/json; charset=utf-8". */
+bool request_is_type(const struct request *r, const char *media_type);
+/* Whether an answer should be sent before the body comes. */
+bool request_answers_early(const struct request *r);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * respond.h - making a request's answer. Exactly one of these is called for each request; server.c
+ * sends what they leave in r->answer.
+ */
+#ifndef RESPOND_H
+#define RESPOND_H
+
+#include <jansson.h>
+
+#include "api/request.h"
+
+/* Takes `body`; NULL (out of memory while it was made) becomes a 503. */
+void respond_json(struct request *r, unsigned status, json_t *body);
+
+/*
+ * respond_fault - an error as OpenAI's clients read it, {"error": {message, type, param, code}},
+ * and in the same body a problem document (RFC 9457). A 409 also gets x-should-retry: false.
+ */
+void respond_fault(struct request *r, const struct fault *fault);
+void respond_error(struct request *r, unsigned status, const char *code, const char *param,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* For what the daemon's parts report: 500 or 503, details only in the log. */
+void respond_internal(struct request *r, const struct prilora_error *err);
+
+/* Takes `response`; NULL becomes a 503. */
+void respond_take(struct request *r, unsigned status, struct MHD_Response *response);
+/* Adds to the answer that is already made. */
+void respond_header(struct request *r, const char *name, const char *value);
+
+#endif

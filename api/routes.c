@@ -1,0 +1,127 @@
+/* routes.c - see routes.h. A path with a slash too many is another path: not found. */
+#include "api/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "api/query.h"
+
+#define JOB "/v1/fine_tuning/jobs/{id}"
+
+const struct route routes[] = {
+    {"POST", "/v1/files", api_file_create, "upload a file", &api_file_sink},
+    {"GET", "/v1/files", api_file_list, "files, newest first", NULL},
+    {"GET", "/v1/files/{id}", api_file_show, "one file", NULL},
+    {"DELETE", "/v1/files/{id}", api_file_delete, "delete a file", NULL},
+    {"GET", "/v1/files/{id}/content", api_file_content, "a file's bytes", NULL},
+
+    {"GET", "/v1/models", api_model_list, "base models and finished adapters", NULL},
+    {"GET", "/v1/models/{id*}", api_model_show, "one model", NULL},
+    {"DELETE", "/v1/models/{id*}", api_model_delete, "delete a finished adapter", NULL},
+
+    {"POST", "/v1/fine_tuning/jobs", api_job_create, "queue a training job", NULL},
+    {"GET", "/v1/fine_tuning/jobs", api_job_list, "jobs, newest first", NULL},
+    {"GET", JOB, api_job_show, "one job, with its progress", NULL},
+    {"POST", JOB "/cancel", api_job_cancel, "stop a job, keeping its best adapter", NULL},
+    {"GET", JOB "/events", api_job_events, "what happened to a job", NULL},
+    {"GET", JOB "/checkpoints", api_job_checkpoints, "a job's checkpoints, newest first", NULL},
+    {"GET", JOB "/layers", api_job_layers, "every adapted map: rank, sparsity, norms", NULL},
+    {"GET", JOB "/metrics", api_job_metrics, "loss, rate and evaluations by step", NULL},
+    {"GET", JOB "/adapter", api_adapter_tar, "the finished PEFT adapter as one tar", NULL},
+    {"GET", JOB "/adapter/{file}", api_adapter_file, "one file of the adapter", NULL},
+
+    {"GET", "/livez", api_livez, "the process answers", NULL},
+    {"GET", "/readyz", api_readyz, "the database answers; jobs by state", NULL},
+};
+const size_t n_routes = sizeof routes / sizeof *routes;
+
+static void clear(char *captures[ROUTE_MAX_CAPTURES])
+{
+    for (size_t i = 0; i < ROUTE_MAX_CAPTURES; i++) {
+        free(captures[i]);
+        captures[i] = NULL;
+    }
+}
+
+/* Matches one segment of the pattern and moves both on; false: the path is another one. */
+static bool match_segment(const char **pattern, const char **path, char **capture, bool *captured)
+{
+    size_t n_pattern = strcspn(*pattern, "/"), n_path = strcspn(*path, "/");
+
+    *captured = (*pattern)[0] == '{';
+    if (*captured) {
+        if ((*pattern)[n_pattern - 2] == '*')
+            n_path = strlen(*path);
+        *capture = n_path > 0 ? percent_decode(*path, n_path, false) : NULL;
+        if (!*capture)
+            return false;
+    } else if (n_pattern != n_path || memcmp(*pattern, *path, n_path) != 0) {
+        return false;
+    }
+    *pattern += n_pattern;
+    *path += n_path;
+    return true;
+}
+
+static bool match(const char *pattern, const char *path, char *captures[ROUTE_MAX_CAPTURES])
+{
+    size_t n = 0;
+
+    while (*pattern == '/' && *path == '/') {
+        bool captured;
+        char *capture = NULL;
+
+        pattern++;
+        path++;
+        if (!match_segment(&pattern, &path, &capture, &captured))
+            break;
+        if (captured)
+            captures[n++] = capture;
+    }
+    if (*pattern == '\0' && *path == '\0')
+        return true;
+    clear(captures);
+    return false;
+}
+
+enum route_found route_find(const char *method, const char *path, const struct route **out,
+                            char *captures[ROUTE_MAX_CAPTURES])
+{
+    enum route_found found = ROUTE_NO_PATH;
+
+    for (size_t i = 0; i < ROUTE_MAX_CAPTURES; i++)
+        captures[i] = NULL;
+    *out = NULL;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < n_routes; i++) {
+        if (!match(routes[i].pattern, path, captures))
+            continue;
+        if (strcmp(routes[i].method, method) == 0) {
+            *out = &routes[i];
+            return ROUTE_FOUND;
+        }
+        clear(captures);
+        found = ROUTE_NO_METHOD;
+    }
+    return found;
+}
+
+void route_methods(const char *path, char *out, size_t room)
+{
+    size_t used = 0;
+
+    *out = '\0';
+    for (size_t i = 0; i < n_routes && used < room; i++) {
+        char *captures[ROUTE_MAX_CAPTURES] = {0};
+        const char *method = routes[i].method;
+
+        if (!match(routes[i].pattern, path, captures))
+            continue;
+        clear(captures);
+        used += (size_t)snprintf(out + used, room - used, "%s%s%s", used ? ", " : "", method,
+                                 strcmp(method, "GET") == 0 ? ", HEAD" : "");
+    }
+}

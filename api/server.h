@@ -1,0 +1,24 @@
+/* server.h - what the handlers share. */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <pthread.h>
+
+#include "api/api.h"
+#include "api/digests.h"
+
+struct MHD_Daemon;
+
+struct api {
+    const struct config *config;
+    struct store *store;
+    struct models *models;
+    struct digests digests;
+    struct MHD_Daemon *daemon;
+
+    pthread_mutex_t lock; /* guards n_requests */
+    pthread_cond_t idle;  /* told when n_requests falls to 0 */
+    size_t n_requests;    /* begun and not yet ended */
+};
+
+#endif

@@ -1,0 +1,177 @@
+/*
+ * tar.c - see tar.h. Each member is a header of 512 bytes, the file, and zeros up to the next
+ * multiple of 512; two blocks of zeros end the archive (POSIX.1-2017, pax, "ustar interchange
+ * format").
+ */
+#include "api/tar.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/error.h"
+
+#define BLOCK    512
+#define MAX_SIZE 077777777777 /* eleven octal digits */
+
+struct header { /* all numbers in octal, as text */
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type;
+    char link[100], magic[6], version[2], user[32], group[32], major[8], minor[8], prefix[155];
+    char unused[12];
+};
+_Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
+
+struct member {
+    struct header header;
+    uint64_t offset, size; /* of the header in the archive; of the file */
+    int fd;
+};
+
+struct tar {
+    uint64_t size;
+    size_t n;
+    struct member members[];
+};
+
+static uint64_t padded(uint64_t size)
+{
+    return (size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/* value < 8^(size-1), so that its digits and a NUL fill the field. */
+static void put_octal(char *field, size_t size, uint64_t value)
+{
+    field[--size] = '\0';
+    while (size > 0) {
+        field[--size] = (char)('0' + (value & 7));
+        value >>= 3;
+    }
+}
+
+static void put_header(struct header *h, const char *name, uint64_t size, int64_t mtime)
+{
+    unsigned sum = 0;
+
+    memset(h, 0, sizeof *h);
+    memcpy(h->name, name, strlen(name));
+    put_octal(h->mode, sizeof h->mode, 0644);
+    put_octal(h->uid, sizeof h->uid, 0);
+    put_octal(h->gid, sizeof h->gid, 0);
+    put_octal(h->size, sizeof h->size, size);
+    put_octal(h->mtime, sizeof h->mtime, mtime > 0 ? (uint64_t)mtime & MAX_SIZE : 0);
+    h->type = '0';
+    memcpy(h->magic, "ustar", 6);
+    memcpy(h->version, "00", 2);
+    put_octal(h->major, sizeof h->major, 0);
+    put_octal(h->minor, sizeof h->minor, 0);
+    /* the sum of all bytes, those of the checksum itself counted as spaces */
+    memset(h->checksum, ' ', sizeof h->checksum);
+    for (size_t i = 0; i < sizeof *h; i++)
+        sum += ((const unsigned char *)h)[i];
+    put_octal(h->checksum, sizeof h->checksum - 1, sum);
+}
+
+static enum prilora_status open_member(struct member *m, int folder, const char *prefix,
+                                       const char *name, int64_t mtime, struct prilora_error *err)
+{
+    char path[sizeof m->header.name];
+    struct stat st;
+    int n = snprintf(path, sizeof path, "%s/%s", prefix, name);
+
+    m->fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (m->fd < 0 || fstat(m->fd, &st) != 0)
+        return error_errno(err, name, "read it");
+    if (n < 0 || (size_t)n >= sizeof path || !S_ISREG(st.st_mode) || st.st_size > MAX_SIZE)
+        return error_set(err, PRILORA_ELIMIT, "%s: is not a file that a tar can hold", name);
+    m->size = (uint64_t)st.st_size;
+    put_header(&m->header, path, m->size, mtime);
+    return PRILORA_OK;
+}
+
+enum prilora_status tar_open(struct tar **out, const char *folder, const char *prefix,
+                             const char *const *names, size_t n, int64_t mtime,
+                             struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct tar *tar = n <= 1000 ? calloc(1, sizeof *tar + n * sizeof tar->members[0]) : NULL;
+
+    *out = NULL;
+    if (!tar || fd < 0) {
+        rc = fd < 0 ? error_errno(err, folder, "open the folder") : error_memory(err);
+        goto out;
+    }
+    for (; rc == PRILORA_OK && tar->n < n; tar->n++) {
+        struct member *m = &tar->members[tar->n];
+
+        m->offset = tar->size;
+        rc = open_member(m, fd, prefix, names[tar->n], mtime, err);
+        tar->size += BLOCK + padded(m->size);
+    }
+    tar->size += 2 * BLOCK;
+    if (rc == PRILORA_OK) {
+        *out = tar;
+        tar = NULL;
+    }
+out:
+    tar_close(tar);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+void tar_close(struct tar *tar)
+{
+    for (size_t i = 0; tar && i < tar->n; i++) {
+        if (tar->members[i].fd >= 0)
+            close(tar->members[i].fd);
+    }
+    free(tar);
+}
+
+uint64_t tar_size(const struct tar *tar)
+{
+    return tar->size;
+}
+
+static size_t least(uint64_t a, size_t b)
+{
+    return a < b ? (size_t)a : b;
+}
+
+/* A piece that lies wholly in the header, in the file or in the zeros. */
+static ssize_t read_member(const struct member *m, uint64_t offset, char *out, size_t room)
+{
+    if (offset < BLOCK) {
+        room = least(BLOCK - offset, room);
+        memcpy(out, (const char *)&m->header + offset, room);
+        return (ssize_t)room;
+    }
+    offset -= BLOCK;
+    if (offset < m->size) {
+        ssize_t n = pread(m->fd, out, least(m->size - offset, room), (off_t)offset);
+
+        return n > 0 ? n : -1;
+    }
+    room = least(padded(m->size) - offset, room);
+    memset(out, 0, room);
+    return (ssize_t)room;
+}
+
+ssize_t tar_read(const struct tar *tar, uint64_t offset, char *out, size_t room)
+{
+    if (offset >= tar->size || room == 0)
+        return 0;
+    for (size_t i = 0; i < tar->n; i++) {
+        const struct member *m = &tar->members[i];
+
+        if (offset < m->offset + BLOCK + padded(m->size))
+            return read_member(m, offset - m->offset, out, room);
+    }
+    room = least(tar->size - offset, room);
+    memset(out, 0, room);
+    return (ssize_t)room;
+}

@@ -1,0 +1,28 @@
+/*
+ * tar.h - a folder's files as one POSIX.1-1988 ("ustar") archive that is never whole anywhere: any
+ * piece of it can be read at its offset. The same files, prefix and time give the same bytes.
+ */
+#ifndef TAR_H
+#define TAR_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "prilora.h"
+
+struct tar;
+
+/*
+ * tar_open - members prefix/name for each of the n names, in this order; the files stay open until
+ * tar_close. ENOENT, EIO; ELIMIT: a name or a file that the format cannot hold.
+ */
+enum prilora_status tar_open(struct tar **out, const char *folder, const char *prefix,
+                             const char *const *names, size_t n, int64_t mtime,
+                             struct prilora_error *err);
+uint64_t tar_size(const struct tar *tar);
+/* At most `room` bytes at `offset`: how many, 0 at the end, -1: a file has become shorter, or
+ * errno. */
+ssize_t tar_read(const struct tar *tar, uint64_t offset, char *out, size_t room);
+void tar_close(struct tar *tar); /* accepts NULL */
+
+#endif

@@ -1,0 +1,75 @@
+/* config_print.c - --help and --print-config, from the table of settings. */
+#include "daemon/config_table.h"
+
+#include <string.h>
+
+#define HELP_COLUMN 34
+
+void config_print(FILE *out, const struct config *config, const struct config_sources *sources)
+{
+    const char *section = "";
+
+    for (size_t i = 0; i < config_n_settings; i++) {
+        const struct setting *setting = &config_settings[i];
+        char number[32];
+
+        if (strcmp(section, setting->section) != 0)
+            fprintf(out, "%s[%s]\n", *section ? "\n" : "", setting->section);
+        section = setting->section;
+        fprintf(out, "; %s\n%s = %s\n", sources->of[i] ? sources->of[i] : "default", setting->key,
+                config_value(setting, config, number, sizeof number));
+    }
+}
+
+static void print_setting(FILE *out, const struct setting *setting)
+{
+    char name[100];
+    int width = fprintf(out, "  --%s.%s=%s", setting->section, setting->key,
+                        setting->type == SETTING_NUMBER   ? "N"
+                        : setting->type == SETTING_CHOICE ? "WORD"
+                                                          : "TEXT");
+
+    if (setting->alias)
+        width += fprintf(out, ", %s", setting->alias);
+    if (width >= HELP_COLUMN) {
+        fputc('\n', out);
+        width = 0;
+    }
+    fprintf(out, "%*s%s", HELP_COLUMN - width, "", setting->help);
+    fprintf(out, "\n%*s", HELP_COLUMN, "");
+    if (setting->type == SETTING_NUMBER)
+        fprintf(out, "%ld to %ld; ", setting->least, setting->most);
+    if (setting->type == SETTING_CHOICE)
+        fprintf(out, "one of: %s; ", setting->choices);
+    if (setting->standard)
+        fprintf(out, "default: %s", *setting->standard ? setting->standard : "none");
+    else
+        fputs(strcmp(setting->key, "state_dir") == 0
+                  ? "default: $STATE_DIRECTORY, else /var/lib/prilorad"
+                  : "default: <state_dir>/models",
+              out);
+    config_environment_name(setting, name, sizeof name);
+    fprintf(out, "\n%*s$%s\n", HELP_COLUMN, "", name);
+}
+
+void config_print_help(FILE *out)
+{
+    const char *section = "";
+
+    fputs("Usage: prilorad [OPTION]...\n\n"
+          "Fine-tunes language models on CPUs with PRILoRA; serves jobs over HTTP.\n\n"
+          "  --config FILE                   read settings from FILE (INI)\n"
+          "                                  default: " CONFIG_DEFAULT_FILE ", if it exists\n"
+          "  --check-config                  check all settings and exit\n"
+          "  --print-config                  print all settings and where each came from\n"
+          "  --help, -h                      print this and exit\n"
+          "  --version                       print the version and exit\n\n"
+          "A setting on the command line wins over the environment, and that over the file.\n",
+          out);
+    for (size_t i = 0; i < config_n_settings; i++) {
+        if (strcmp(section, config_settings[i].section) != 0)
+            fprintf(out, "\n[%s]\n", config_settings[i].section);
+        section = config_settings[i].section;
+        print_setting(out, &config_settings[i]);
+    }
+}

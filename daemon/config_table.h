@@ -1,0 +1,41 @@
+/* config_table.h - the table of settings, between config.c and config_print.c. */
+#ifndef CONFIG_TABLE_H
+#define CONFIG_TABLE_H
+
+#include "daemon/config.h"
+
+enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_CHOICE };
+
+struct setting {
+    const char *section, *key;
+    const char *alias; /* "--state-dir" beside "--storage.state_dir", or NULL */
+    enum setting_type type;
+    size_t offset;        /* in struct config: char * or long */
+    const char *standard; /* the default as text; NULL: config_complete finds it */
+    long least, most;     /* SETTING_NUMBER */
+    const char *choices;  /* SETTING_CHOICE: "a b c" */
+    /* SETTING_TEXT: NULL, or what is wrong with the value (NULL: nothing) */
+    const char *(*check)(const char *value);
+    const char *help;
+};
+
+extern const struct setting config_settings[];
+extern const size_t config_n_settings;
+
+#define CONFIG_MAX_SETTINGS 32
+
+/* Where each value came from: "default", "file:12", "environment", "command line". */
+struct config_sources {
+    char *of[CONFIG_MAX_SETTINGS];
+};
+
+/* PRILORAD_SERVER_LISTEN for server.listen. */
+void config_environment_name(const struct setting *setting, char *out, size_t room);
+/* The value as text, into `room` bytes for numbers, or the text itself. */
+const char *config_value(const struct setting *setting, const struct config *config, char *out,
+                         size_t room);
+
+void config_print(FILE *out, const struct config *config, const struct config_sources *sources);
+void config_print_help(FILE *out);
+
+#endif

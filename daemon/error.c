@@ -1,0 +1,68 @@
+/* error.c - see error.h. */
+#include "daemon/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void fill(struct prilora_error *err, enum prilora_status status, const char *where,
+                 const char *format, va_list args)
+{
+    if (!err)
+        return;
+    err->status = status;
+    snprintf(err->where, sizeof err->where, "%s", where);
+    vsnprintf(err->message, sizeof err->message, format, args);
+}
+
+enum prilora_status error_set(struct prilora_error *err, enum prilora_status status,
+                              const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fill(err, status, "", format, args);
+    va_end(args);
+    return status;
+}
+
+enum prilora_status error_set_at(struct prilora_error *err, enum prilora_status status,
+                                 const char *where, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fill(err, status, where, format, args);
+    va_end(args);
+    return status;
+}
+
+enum prilora_status error_errno(struct prilora_error *err, const char *path, const char *doing)
+{
+    int code = errno;
+    enum prilora_status status = code == ENOENT   ? PRILORA_ENOENT
+                                 : code == ENOMEM ? PRILORA_ENOMEM
+                                                  : PRILORA_EIO;
+    char buffer[128];
+
+    return error_set(err, status, "%s: cannot %s: %s", path, doing,
+                     strerror_r(code, buffer, sizeof buffer));
+}
+
+enum prilora_status error_memory(struct prilora_error *err)
+{
+    return error_set(err, PRILORA_ENOMEM, "out of memory");
+}
+
+char *text_format(const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    int n;
+
+    va_start(args, format);
+    n = vasprintf(&text, format, args);
+    va_end(args);
+    return n < 0 ? NULL : text;
+}

@@ -1,0 +1,373 @@
+/*
+ * files.c - see files.h.
+ *
+ * A file appears by renaming its spooled bytes and then writing its row, and goes the other way:
+ * a crash in between leaves bytes without a row, which the sweep removes.
+ */
+#include "daemon/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/error.h"
+#include "daemon/path.h"
+
+#define COLUMNS "id, bytes, created_at, expires_at, filename, purpose, status, sha256, row"
+
+/* An unfinished job that still reads the file ?1. */
+#define NEEDED_BY                                                                                  \
+    "SELECT id FROM jobs WHERE status IN ('validating_files', 'queued', 'running', 'paused') "     \
+    "AND (training_file = ?1 OR validation_file = ?1) LIMIT 1"
+
+/* Held while bytes have no row yet or no longer, so that the sweep does not meet them. */
+static pthread_mutex_t moving = PTHREAD_MUTEX_INITIALIZER;
+
+int files_spool(struct store *store, char **path, struct prilora_error *err)
+{
+    int fd;
+
+    *path = text_format("%s/uploads/XXXXXX", store_folder(store));
+    if (!*path) {
+        error_memory(err);
+        return -1;
+    }
+    fd = mkostemp(*path, O_CLOEXEC);
+    if (fd < 0) {
+        error_errno(err, *path, "make the file");
+        free(*path);
+        *path = NULL;
+    }
+    return fd;
+}
+
+char *files_path(struct store *store, const char *id)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    if (!*id || id[strspn(id, letters)] != '\0')
+        return NULL; /* no id of ours: it could point anywhere */
+    return text_format("%s/files/%s", store_folder(store), id);
+}
+
+void file_clear(struct file *file)
+{
+    free(file->filename);
+    free(file->purpose);
+    *file = (struct file){0};
+}
+
+void files_free_list(struct file *files, size_t n)
+{
+    for (size_t i = 0; files && i < n; i++)
+        file_clear(&files[i]);
+    free(files);
+}
+
+static enum prilora_status read_row(sqlite3_stmt *row, void *file, struct prilora_error *err)
+{
+    struct file *out = file;
+    const char *id = (const char *)sqlite3_column_text(row, 0);
+    const char *status = (const char *)sqlite3_column_text(row, 6);
+    const char *sha256 = (const char *)sqlite3_column_text(row, 7);
+
+    *out = (struct file){0};
+    snprintf(out->id, sizeof out->id, "%s", id ? id : "");
+    out->bytes = sqlite3_column_int64(row, 1);
+    out->created_at = sqlite3_column_int64(row, 2);
+    out->expires_at = sqlite3_column_int64(row, 3);
+    out->filename = store_text(row, 4);
+    out->purpose = store_text(row, 5);
+    snprintf(out->status, sizeof out->status, "%s", status ? status : "");
+    snprintf(out->sha256, sizeof out->sha256, "%s", sha256 ? sha256 : "");
+    if (out->filename && out->purpose)
+        return PRILORA_OK;
+    file_clear(out);
+    return error_memory(err);
+}
+
+static enum prilora_status insert(struct store *store, const struct file *file,
+                                  struct prilora_error *err)
+{
+    return store_run(store, err, "write the file's row",
+                     "INSERT INTO files (id, bytes, created_at, expires_at, filename, purpose, "
+                     "status, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                     "tiiitttt", file->id, file->bytes, file->created_at, file->expires_at,
+                     file->filename, file->purpose, file->status, file->sha256);
+}
+
+/* Renames the spooled bytes and writes the row; on failure the bytes are back at `spooled`. */
+static enum prilora_status take_in(struct store *store, const char *spooled,
+                                   const struct file *file, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char *path = files_path(store, file->id);
+    char *folder = text_format("%s/files", store_folder(store));
+
+    if (!path || !folder) {
+        rc = error_memory(err);
+        goto out;
+    }
+    if (chmod(spooled, 0640) != 0 || rename(spooled, path) != 0) {
+        rc = error_errno(err, spooled, "move it to the other files");
+        goto out;
+    }
+    rc = path_sync_folder(folder, err);
+    if (rc == PRILORA_OK)
+        rc = insert(store, file, err);
+    if (rc != PRILORA_OK && rename(path, spooled) != 0)
+        unlink(path);
+out:
+    free(folder);
+    free(path);
+    return rc;
+}
+
+enum prilora_status files_adopt(struct store *store, const char *path, const char *filename,
+                                const char *purpose, int64_t bytes, const char *sha256,
+                                int64_t expires_at, struct file *out, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    struct file file = {.bytes = bytes, .created_at = store_now(), .expires_at = expires_at};
+
+    *out = (struct file){0};
+    store_new_id(file.id, "file-");
+    snprintf(file.status, sizeof file.status, "processed");
+    snprintf(file.sha256, sizeof file.sha256, "%s", sha256);
+    file.filename = strdup(filename);
+    file.purpose = strdup(purpose);
+    if (!file.filename || !file.purpose) {
+        file_clear(&file);
+        return error_memory(err);
+    }
+    pthread_mutex_lock(&moving);
+    rc = take_in(store, path, &file, err);
+    pthread_mutex_unlock(&moving);
+    if (rc == PRILORA_OK)
+        *out = file;
+    else
+        file_clear(&file);
+    return rc;
+}
+
+static enum prilora_status no_such_file(const char *id, struct prilora_error *err)
+{
+    return error_set(err, PRILORA_ENOENT, "no such file: %s", id);
+}
+
+enum prilora_status files_get(struct store *store, const char *id, struct file *out,
+                              struct prilora_error *err)
+{
+    enum prilora_status rc;
+    bool row;
+    struct prilora_error local;
+    sqlite3_stmt *s;
+
+    err = err ? err : &local;
+    *out = (struct file){0};
+    s = store_query(store, err, "SELECT " COLUMNS " FROM files WHERE id = ?", "t", id);
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "read a file's row", err);
+    if (rc != PRILORA_OK)
+        return rc;
+    if (!row)
+        return no_such_file(id, err);
+    rc = read_row(s, out, err);
+    sqlite3_reset(s);
+    return rc;
+}
+
+/* Inside a transaction: EMISMATCH if a job that is not finished needs the file. */
+static enum prilora_status check_unneeded(struct store *store, const char *id,
+                                          struct prilora_error *err)
+{
+    enum prilora_status rc;
+    bool row;
+    sqlite3_stmt *s = store_query(store, err, NEEDED_BY, "t", id);
+
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "look for jobs that need a file", err);
+    if (rc == PRILORA_OK && row) {
+        rc = error_set(err, PRILORA_EMISMATCH, "file %s is still needed by job %s", id,
+                       (const char *)sqlite3_column_text(s, 0));
+        sqlite3_reset(s);
+    }
+    return rc;
+}
+
+static enum prilora_status delete_row(struct store *store, const char *id,
+                                      struct prilora_error *err)
+{
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = check_unneeded(store, id, err);
+    if (rc == PRILORA_OK)
+        rc =
+            store_run(store, err, "delete a file's row", "DELETE FROM files WHERE id = ?", "t", id);
+    if (rc == PRILORA_OK && sqlite3_changes(store_db(store, NULL)) == 0)
+        rc = no_such_file(id, err);
+    return store_end(store, rc, err);
+}
+
+enum prilora_status files_delete(struct store *store, const char *id, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    struct prilora_error local;
+    char *path;
+
+    err = err ? err : &local;
+    rc = delete_row(store, id, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    path = files_path(store, id);
+    if (path)
+        unlink(path); /* what stays behind has no row: the sweep takes it */
+    free(path);
+    return PRILORA_OK;
+}
+
+/* ---- lists ---- */
+
+/* The row number of file `id`. */
+static enum prilora_status find_row(struct store *store, const char *id, int64_t *row_id,
+                                    struct prilora_error *err)
+{
+    enum prilora_status rc;
+    bool row;
+    sqlite3_stmt *s = store_query(store, err, "SELECT row FROM files WHERE id = ?", "t", id);
+
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "read a file's row", err);
+    if (rc == PRILORA_OK && !row)
+        rc = no_such_file(id, err);
+    if (rc == PRILORA_OK) {
+        *row_id = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    return rc;
+}
+
+enum prilora_status files_list(struct store *store, const struct files_query *query,
+                               struct file **out, size_t *n, bool *has_more,
+                               struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    int64_t after = query->ascending ? 0 : INT64_MAX;
+    const struct store_rows rows = {sizeof **out, query->limit, read_row, "list files"};
+    struct prilora_error local;
+    sqlite3_stmt *s;
+    void *files;
+
+    err = err ? err : &local;
+    *out = NULL;
+    *n = 0;
+    *has_more = false;
+    if (query->after)
+        rc = find_row(store, query->after, &after, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    s = store_query(store, err,
+                    query->ascending ? "SELECT " COLUMNS " FROM files WHERE row > ?1 AND "
+                                       "(?2 IS NULL OR purpose = ?2) ORDER BY row"
+                                     : "SELECT " COLUMNS " FROM files WHERE row < ?1 AND "
+                                       "(?2 IS NULL OR purpose = ?2) ORDER BY row DESC",
+                    "it", after, query->purpose);
+    if (!s)
+        return err->status;
+    rc = store_collect(store, s, &rows, &files, n, has_more, err);
+    *out = files;
+    if (rc != PRILORA_OK) {
+        files_free_list(*out, *n);
+        *out = NULL;
+        *n = 0;
+    }
+    return rc;
+}
+
+/* ---- sweeping ---- */
+
+/* One file past its time that no unfinished job needs; "" if there is none. */
+static enum prilora_status next_expired(struct store *store, char id[ID_SIZE],
+                                        struct prilora_error *err)
+{
+    enum prilora_status rc;
+    bool row;
+    sqlite3_stmt *s =
+        store_query(store, err,
+                    "SELECT id FROM files WHERE expires_at > 0 AND expires_at <= ?1 AND NOT EXISTS "
+                    "(SELECT 1 FROM jobs WHERE status IN ('validating_files', 'queued', 'running', "
+                    "'paused') AND (training_file = files.id OR validation_file = files.id)) "
+                    "LIMIT 1",
+                    "i", store_now());
+
+    id[0] = '\0';
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "look for expired files", err);
+    if (rc == PRILORA_OK && row) {
+        snprintf(id, ID_SIZE, "%s", (const char *)sqlite3_column_text(s, 0));
+        sqlite3_reset(s);
+    }
+    return rc;
+}
+
+static enum prilora_status sweep_bytes(struct store *store, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    char *folder = text_format("%s/files", store_folder(store));
+    DIR *dir = folder ? opendir(folder) : NULL;
+    struct dirent *entry;
+
+    if (!dir)
+        rc = folder ? error_errno(err, folder, "read the folder") : error_memory(err);
+    while (rc == PRILORA_OK && (entry = readdir(dir))) {
+        struct file file;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        rc = files_get(store, entry->d_name, &file, err);
+        if (rc == PRILORA_ENOENT && unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno != EISDIR)
+            rc = error_errno(err, entry->d_name, "remove the file");
+        else if (rc == PRILORA_ENOENT)
+            rc = PRILORA_OK;
+        file_clear(&file);
+    }
+    if (dir)
+        closedir(dir);
+    free(folder);
+    return rc;
+}
+
+enum prilora_status files_sweep(struct store *store, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    struct prilora_error local;
+    char id[ID_SIZE];
+
+    err = err ? err : &local;
+    do {
+        rc = next_expired(store, id, err);
+        if (rc == PRILORA_OK && id[0])
+            rc = files_delete(store, id, err);
+        if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT)
+            rc = PRILORA_OK; /* a job or a client was quicker */
+    } while (rc == PRILORA_OK && id[0]);
+    if (rc != PRILORA_OK)
+        return rc;
+    pthread_mutex_lock(&moving);
+    rc = sweep_bytes(store, err);
+    pthread_mutex_unlock(&moving);
+    return rc;
+}

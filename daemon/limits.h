@@ -1,0 +1,17 @@
+/* limits.h - what this process may use of the machine, and what it has used. */
+#ifndef LIMITS_H
+#define LIMITS_H
+
+#include <stdint.h>
+
+/* Cores by CPU affinity, and not more than the cgroup's cpu.max (rounded up); at least 1. */
+long limits_cores(void);
+/* Memory of the machine or the cgroup's memory.max, whichever is less; 0: unknown. */
+uint64_t limits_memory_bytes(void);
+/* The most memory that the process ever held; 0: unknown. */
+uint64_t limits_peak_bytes(void);
+
+/* "200000 100000" is 2 cores; 0: no limit. */
+long limits_parse_cpu_max(const char *text);
+
+#endif

@@ -1,0 +1,204 @@
+/*
+ * main.c - starts everything in order, waits for signals, stops everything in the other order.
+ * The only file that sees both daemon/ and api/.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "daemon/config.h"
+#include "daemon/error.h"
+#include "daemon/files.h"
+#include "daemon/log.h"
+#include "daemon/models.h"
+#include "daemon/notify.h"
+#include "daemon/path.h"
+#include "daemon/queue.h"
+#include "daemon/store.h"
+#include "daemon/worker.h"
+
+#define EXIT_USAGE      2
+#define SWEEP_EVERY_S   3600
+#define REQUESTS_LEFT_S 10 /* that running requests have to end in */
+
+struct daemon {
+    struct config config;
+    struct store *store;
+    struct models *models;
+    struct api *api;
+    struct workers *workers;
+    int port;
+};
+
+/* ---- signals: blocked everywhere, taken by main from sigtimedwait ---- */
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Whatever is lost by this is found again at the next start: checkpoints and database are on disk.
+ */
+static void exit_now(int number)
+{
+    static const char text[] = "main: second signal, ending at once\n";
+
+    (void)number;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
+static void let_second_signal_end(void)
+{
+    struct sigaction action = {.sa_handler = exit_now};
+    sigset_t set;
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Until SIGTERM or SIGINT; sweeps files meanwhile. */
+static void wait_for_end(struct daemon *daemon, const sigset_t *set)
+{
+    const struct timespec hour = {.tv_sec = SWEEP_EVERY_S};
+    struct prilora_error err;
+
+    for (;;) {
+        int number = sigtimedwait(set, NULL, &hour);
+
+        if (number == SIGTERM || number == SIGINT) {
+            log_info("main", "%s: stopping; running jobs are checkpointed and go on later",
+                     number == SIGTERM ? "SIGTERM" : "SIGINT");
+            return;
+        }
+        if (number == SIGHUP)
+            log_warn("main", "SIGHUP: settings are read at start only; restart to change them");
+        else if (number < 0 && errno == EAGAIN && files_sweep(daemon->store, &err) != PRILORA_OK)
+            log_error("main", "%s", err.message);
+    }
+}
+
+/* ---- starting and stopping ---- */
+
+static void configure_log(const struct config *config)
+{
+    enum log_level least = LOG_LEVEL_INFO;
+
+    log_level_parse(&least, config->log_level);
+    log_configure(least, strcmp(config->log_format, "json") == 0);
+}
+
+static enum prilora_status open_state(struct daemon *daemon, struct prilora_error *err)
+{
+    size_t n_requeued;
+    enum prilora_status rc = store_open(&daemon->store, daemon->config.state_dir, err);
+
+    if (rc == PRILORA_OK)
+        rc = models_new(&daemon->models, daemon->config.models_dirs, err);
+    if (rc == PRILORA_OK)
+        rc = queue_recover(daemon->store, &n_requeued, err);
+    if (rc == PRILORA_OK && n_requeued)
+        log_warn("main", "%zu jobs were running when prilorad ended; they go on", n_requeued);
+    if (rc == PRILORA_OK)
+        rc = files_sweep(daemon->store, err);
+    return rc;
+}
+
+static enum prilora_status write_port(const struct daemon *daemon, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char *text;
+
+    if (!daemon->config.port_file || !*daemon->config.port_file)
+        return PRILORA_OK;
+    text = text_format("%d\n", daemon->port);
+    rc = text ? path_replace(daemon->config.port_file, text, err) : error_memory(err);
+    free(text);
+    return rc;
+}
+
+static void tell_ready(struct daemon *daemon)
+{
+    const char *listen = daemon->config.listen;
+    struct model_entry *models = NULL;
+    size_t n_models = 0;
+
+    models_list(daemon->models, &models, &n_models, NULL);
+    models_free_list(models, n_models);
+    log_info("main", "ready on %.*s:%d (process %ld, state in %s, %zu base models)",
+             (int)(strrchr(listen, ':') - listen), listen, daemon->port, (long)getpid(),
+             store_folder(daemon->store), n_models);
+    notify_systemd("READY=1");
+}
+
+static enum prilora_status start(struct daemon *daemon, struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    prilora_init();
+    rc = open_state(daemon, err);
+    if (rc == PRILORA_OK) /* before any job runs: the port may be taken */
+        rc = api_start(&daemon->api, &daemon->config, daemon->store, daemon->models, &daemon->port,
+                       err);
+    if (rc == PRILORA_OK)
+        rc = workers_start(&daemon->workers, &daemon->config, daemon->store, daemon->models, err);
+    if (rc == PRILORA_OK)
+        rc = write_port(daemon, err);
+    return rc;
+}
+
+static void stop(struct daemon *daemon)
+{
+    if (daemon->api)
+        api_stop(daemon->api, REQUESTS_LEFT_S);
+    workers_stop(daemon->workers);
+    if (daemon->config.port_file && *daemon->config.port_file && daemon->port)
+        unlink(daemon->config.port_file);
+    models_free(daemon->models);
+    store_close(daemon->store);
+    config_free(&daemon->config);
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {0};
+    struct prilora_error err = {0};
+    enum config_action action = config_load(&daemon.config, argc, argv);
+    enum prilora_status rc;
+    sigset_t signals;
+
+    if (action != CONFIG_RUN) {
+        config_free(&daemon.config);
+        return action == CONFIG_EXIT_OK ? EXIT_SUCCESS : EXIT_USAGE;
+    }
+    configure_log(&daemon.config);
+    block_signals(&signals); /* before threads are made, which inherit it */
+    rc = start(&daemon, &err);
+    if (rc == PRILORA_OK) {
+        tell_ready(&daemon);
+        wait_for_end(&daemon, &signals);
+    } else {
+        log_error("main", "%s", err.message);
+    }
+    notify_systemd("STOPPING=1");
+    let_second_signal_end();
+    stop(&daemon);
+    if (rc == PRILORA_OK)
+        log_info("main", "stopped");
+    return rc == PRILORA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

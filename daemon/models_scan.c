@@ -1,0 +1,115 @@
+/* models_scan.c - see models_scan.h. */
+#include "daemon/models_scan.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/error.h"
+
+#define MAX_ID 200
+
+bool models_id_is_safe(const char *id)
+{
+    size_t parts = 0;
+
+    if (strlen(id) > MAX_ID)
+        return false;
+    for (const char *part = id;; part = strchr(part, '/') + 1) {
+        size_t n = strcspn(part, "/");
+
+        if (n == 0 || part[0] == '.') /* empty, ".", ".." and hidden ones */
+            return false;
+        parts++;
+        if (part[n] == '\0')
+            return parts <= 2;
+    }
+}
+
+bool models_look(const char *dir, const char *id, struct model_entry *out)
+{
+    struct stat st;
+    char *folder = text_format("%s/%s", dir, id);
+    char *config = text_format("%s/%s/config.json", dir, id);
+    bool found = folder && config && stat(config, &st) == 0 && S_ISREG(st.st_mode);
+
+    *out = (struct model_entry){0};
+    free(config);
+    if (found)
+        *out = (struct model_entry){strdup(id), folder, (int64_t)st.st_mtime};
+    else
+        free(folder);
+    if (found && !out->id) {
+        model_entry_clear(out);
+        found = false;
+    }
+    return found;
+}
+
+static bool is_known(const struct model_entry *entries, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(entries[i].id, id) == 0)
+            return true;
+    return false;
+}
+
+static enum prilora_status add(struct model_entry **entries, size_t *n, struct model_entry *entry,
+                               struct prilora_error *err)
+{
+    struct model_entry *more;
+
+    if (is_known(*entries, *n, entry->id)) {
+        model_entry_clear(entry); /* an earlier folder has it */
+        return PRILORA_OK;
+    }
+    more = reallocarray(*entries, *n + 1, sizeof **entries);
+    if (!more) {
+        model_entry_clear(entry);
+        return error_memory(err);
+    }
+    *entries = more;
+    more[(*n)++] = *entry;
+    return PRILORA_OK;
+}
+
+/* Models below dir/prefix (prefix "" or "owner/"); goes one level deeper from the top. */
+static enum prilora_status scan(const char *dir, const char *prefix, struct model_entry **entries,
+                                size_t *n, bool *readable, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    struct model_entry entry;
+    struct dirent *item;
+    char *path = text_format("%s/%s", dir, prefix);
+    DIR *stream = path ? opendir(path) : NULL;
+
+    *readable = stream != NULL;
+    while (stream && rc == PRILORA_OK && (item = readdir(stream))) {
+        char *id = text_format("%s%s", prefix, item->d_name);
+        char *deeper = text_format("%s/", item->d_name);
+        bool inner;
+
+        if (!id || !deeper)
+            rc = error_memory(err);
+        else if (item->d_name[0] == '.' || !models_id_is_safe(id))
+            rc = PRILORA_OK;
+        else if (models_look(dir, id, &entry))
+            rc = add(entries, n, &entry, err);
+        else if (!*prefix)
+            rc = scan(dir, deeper, entries, n, &inner, err);
+        free(id);
+        free(deeper);
+    }
+    if (stream)
+        closedir(stream);
+    free(path);
+    return rc;
+}
+
+enum prilora_status models_scan(const char *dir, struct model_entry **entries, size_t *n,
+                                bool *readable, struct prilora_error *err)
+{
+    return scan(dir, "", entries, n, readable, err);
+}

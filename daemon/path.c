@@ -1,0 +1,173 @@
+/* path.c - see path.h. Paths here are made of the state folder and our own ids. */
+#include "daemon/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/error.h"
+
+#define MAX_OPEN_FOLDERS 16
+
+enum prilora_status path_make_folder(const char *path, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    char *partial = strdup(path);
+    struct stat st;
+
+    if (!partial)
+        return error_memory(err);
+    for (char *p = partial + 1; partial[0] && rc == PRILORA_OK; p++) {
+        char end = *p;
+
+        if (end != '/' && end != '\0')
+            continue;
+        *p = '\0';
+        if (mkdir(partial, 0750) != 0 && errno != EEXIST)
+            rc = error_errno(err, partial, "make the folder");
+        *p = end;
+        if (end == '\0')
+            break;
+    }
+    if (rc == PRILORA_OK && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+        rc = error_set(err, PRILORA_EIO, "%s: is not a folder", path);
+    free(partial);
+    return rc;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+enum prilora_status path_remove(const char *path, struct prilora_error *err)
+{
+    if (nftw(path, remove_one, MAX_OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        return error_errno(err, path, "remove");
+    return PRILORA_OK;
+}
+
+enum prilora_status path_empty(const char *path, const char *keep, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    struct dirent *entry;
+    DIR *dir = opendir(path);
+
+    if (!dir)
+        return errno == ENOENT ? PRILORA_OK : error_errno(err, path, "read the folder");
+    while (rc == PRILORA_OK && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        char *inside;
+
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (keep && strcmp(name, keep) == 0))
+            continue;
+        inside = text_format("%s/%s", path, name);
+        rc = inside ? path_remove(inside, err) : error_memory(err);
+        free(inside);
+    }
+    closedir(dir);
+    return rc;
+}
+
+enum prilora_status path_sync_folder(const char *path, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_errno(err, path, "open");
+    if (fsync(fd) != 0)
+        rc = error_errno(err, path, "sync");
+    close(fd);
+    return rc;
+}
+
+static enum prilora_status write_all(int fd, const char *path, const char *text, size_t size,
+                                     struct prilora_error *err)
+{
+    while (size) {
+        ssize_t n = write(fd, text, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, path, "write");
+        text += n;
+        size -= (size_t)n;
+    }
+    return fsync(fd) == 0 ? PRILORA_OK : error_errno(err, path, "sync");
+}
+
+enum prilora_status path_replace(const char *path, const char *text, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char *temporary = text_format("%s.XXXXXX", path), *folder = strdup(path);
+    int fd = -1;
+
+    if (!temporary || !folder) {
+        rc = error_memory(err);
+        goto out;
+    }
+    fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0644) != 0) {
+        rc = error_errno(err, path, "write");
+        goto out;
+    }
+    rc = write_all(fd, path, text, strlen(text), err);
+    if (rc == PRILORA_OK && rename(temporary, path) != 0)
+        rc = error_errno(err, path, "write");
+    if (rc == PRILORA_OK)
+        rc = path_sync_folder(dirname(folder), err);
+out:
+    if (fd >= 0) {
+        close(fd);
+        if (rc != PRILORA_OK)
+            unlink(temporary);
+    }
+    free(temporary);
+    free(folder);
+    return rc;
+}
+
+uint64_t path_folder_bytes(const char *path)
+{
+    uint64_t bytes = 0;
+    struct dirent *entry;
+    struct stat st;
+    DIR *dir = opendir(path);
+
+    while (dir && (entry = readdir(dir)))
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    if (dir)
+        closedir(dir);
+    return bytes;
+}
+
+char *path_first_line(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+
+    if (!file)
+        return NULL;
+    n = getline(&line, &room, file);
+    fclose(file);
+    if (n < 0) {
+        free(line);
+        return NULL;
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    return line;
+}

@@ -1,0 +1,145 @@
+/* queue_recover.c - putting right, at start, what the last daemon's end left; see queue.h. */
+#include "daemon/queue.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/error.h"
+#include "daemon/events.h"
+#include "daemon/log.h"
+#include "daemon/path.h"
+
+struct victim {
+    char id[ID_SIZE];
+    bool running; /* else being validated */
+    int64_t deaths;
+};
+
+static enum prilora_status read_victim(sqlite3_stmt *row, void *out, struct prilora_error *err)
+{
+    struct victim *victim = out;
+
+    (void)err;
+    snprintf(victim->id, sizeof victim->id, "%s", (const char *)sqlite3_column_text(row, 0));
+    victim->running = sqlite3_column_int(row, 1) != 0;
+    victim->deaths = sqlite3_column_int64(row, 2) + 1;
+    return PRILORA_OK;
+}
+
+static enum prilora_status put_back(struct store *store, const struct victim *victim,
+                                    struct prilora_error *err)
+{
+    enum prilora_status rc =
+        store_run(store, err, "put a job back",
+                  "UPDATE jobs SET status = CASE status WHEN 'running' THEN 'queued' ELSE status "
+                  "END, claimed = 0, deaths = ?2 WHERE id = ?1",
+                  "ti", victim->id, victim->deaths);
+
+    if (rc == PRILORA_OK)
+        rc = events_add(store, victim->id, NULL, "warn", "message",
+                        victim->running ? "prilorad ended unexpectedly; the job goes on from its "
+                                          "last checkpoint"
+                                        : "prilorad ended unexpectedly; validation starts over",
+                        NULL, err);
+    return rc;
+}
+
+static enum prilora_status give_up(struct store *store, const struct victim *victim,
+                                   struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char message[160];
+
+    snprintf(message, sizeof message,
+             "prilorad ended unexpectedly %lld times in a row while it worked on this job",
+             (long long)victim->deaths);
+    rc = store_run(store, err, "fail a job",
+                   "UPDATE jobs SET status = 'failed', error_code = 'daemon_died', "
+                   "error_message = ?2, finished_at = ?3, claimed = 0, deaths = ?4 WHERE id = ?1",
+                   "ttii", victim->id, message, store_now(), victim->deaths);
+    if (rc == PRILORA_OK)
+        rc = events_add(store, victim->id, "end", "error", "message", message, NULL, err);
+    return rc;
+}
+
+static enum prilora_status recover(struct store *store, size_t *n_requeued,
+                                   struct prilora_error *err)
+{
+    const struct store_rows rows = {sizeof(struct victim), SIZE_MAX, read_victim,
+                                    "look for interrupted jobs"};
+    enum prilora_status rc;
+    void *list = NULL;
+    const struct victim *victims;
+    size_t n = 0;
+    sqlite3_stmt *s = store_query(store, err,
+                                  "SELECT id, status = 'running', deaths FROM jobs WHERE status = "
+                                  "'running' OR (status = 'validating_files' AND claimed = 1) "
+                                  "ORDER BY row",
+                                  "");
+
+    if (!s)
+        return err->status;
+    rc = store_collect(store, s, &rows, &list, &n, NULL, err);
+    victims = list;
+    for (size_t i = 0; i < n && rc == PRILORA_OK; i++) {
+        bool hopeless = victims[i].deaths >= QUEUE_MAX_DEATHS;
+
+        rc = hopeless ? give_up(store, &victims[i], err) : put_back(store, &victims[i], err);
+        *n_requeued += victims[i].running && !hopeless;
+    }
+    free(list);
+    return rc;
+}
+
+/* Folders of no job go; of finished ones the adapter stays, if it was not deleted. */
+static void sweep_folder(struct store *store, const char *id)
+{
+    struct prilora_error err = {0};
+    struct job job;
+    char *folder = queue_folder(store, id, NULL);
+    enum prilora_status rc = folder ? queue_get(store, id, &job, &err) : PRILORA_ENOMEM;
+
+    if (rc == PRILORA_ENOENT)
+        rc = path_remove(folder, &err);
+    else if (rc == PRILORA_OK && job.status >= JOB_SUCCEEDED)
+        rc = job.fine_tuned_model ? path_empty(folder, "adapter", &err) : path_remove(folder, &err);
+    if (rc != PRILORA_OK && rc != PRILORA_ENOENT)
+        log_warn("queue", "%s", err.message);
+    if (folder)
+        job_clear(&job);
+    free(folder);
+}
+
+static void sweep_folders(struct store *store)
+{
+    char *path = text_format("%s/jobs", store_folder(store));
+    DIR *dir = path ? opendir(path) : NULL;
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            sweep_folder(store, entry->d_name);
+    if (dir)
+        closedir(dir);
+    free(path);
+}
+
+enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
+                                  struct prilora_error *err)
+{
+    enum prilora_status rc;
+    struct prilora_error local;
+
+    err = err ? err : &local;
+    *n_requeued = 0;
+    rc = store_begin(store, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = store_end(store, recover(store, n_requeued, err), err);
+    if (rc == PRILORA_OK)
+        sweep_folders(store);
+    return rc;
+}

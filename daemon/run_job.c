@@ -1,0 +1,312 @@
+/*
+ * run_job.c - "run this job": from its row and its folder to an adapter. Everything that it needs
+ * is in those two, so that a job could run elsewhere.
+ */
+#include "daemon/work.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/error.h"
+#include "daemon/live.h"
+#include "daemon/log.h"
+#include "daemon/path.h"
+#include "daemon/report.h"
+
+#define ID_TAIL 8 /* letters of the job's id in its model's name */
+
+struct running {
+    struct work *work;
+    const struct job *job;
+    enum work_stage stage; /* for the error, if there is one */
+    struct prilora_base *base;
+    struct prilora_spec *spec;
+    struct prilora_dataset *train, *valid;
+    struct prilora_run *run;
+    struct report report;
+    bool live;
+    double seconds; /* spent training, in this process */
+    uint64_t first_step;
+};
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- beginning ---- */
+
+static enum prilora_status load_data(struct running *r, const char *name, bool required,
+                                     struct prilora_dataset **out, struct prilora_error *err)
+{
+    char *path = queue_folder(r->work->store, r->job->id, name);
+    enum prilora_status rc = path ? prilora_dataset_load(out, path, err) : error_memory(err);
+
+    if (rc == PRILORA_ENOENT && !required)
+        rc = PRILORA_OK; /* the job is not evaluated */
+    free(path);
+    return rc;
+}
+
+static enum prilora_status load_inputs(struct running *r, struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    r->stage = WORK_MODEL;
+    rc = models_acquire(r->work->models, r->job->model, &r->base, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    models_trim(r->work->models, 0); /* this job may need their memory */
+    r->stage = WORK_SPEC;
+    rc = prilora_spec_parse(&r->spec, r->job->spec, strlen(r->job->spec), err);
+    if (rc != PRILORA_OK)
+        return rc;
+    r->stage = WORK_RUN;
+    rc = load_data(r, "train.tokens", true, &r->train, err);
+    if (rc == PRILORA_OK)
+        rc = load_data(r, "valid.tokens", false, &r->valid, err);
+    return rc;
+}
+
+/* A stop that came between the claim and live_begin found no flag to raise: look for it here. */
+static void catch_up_with_stops(struct running *r)
+{
+    struct job job;
+
+    if (atomic_load(&r->work->stopping))
+        live_stop(r->job->id);
+    if (queue_get(r->work->store, r->job->id, &job, NULL) == PRILORA_OK && job.cancel_requested)
+        live_stop(r->job->id);
+    job_clear(&job);
+}
+
+/* The settings that only the opened run knows, for who reads the job. */
+static void keep_settings(struct running *r)
+{
+    struct prilora_error err;
+    char *spec = prilora_spec_dump(prilora_run_spec(r->run));
+
+    if (spec && strcmp(spec, r->job->spec) != 0 &&
+        queue_set_spec(r->work->store, r->job->id, spec, &err) != PRILORA_OK)
+        log_error("worker", "%s: %s", r->job->id, err.message);
+    free(spec);
+}
+
+static enum prilora_status open_run(struct running *r, struct prilora_error *err)
+{
+    char *folder = queue_folder(r->work->store, r->job->id, NULL);
+    struct prilora_run_options options = {
+        .folder = folder,
+        .n_threads = worker_threads(r->work->config),
+        .on_event = report_event,
+        .context = &r->report,
+    };
+    enum prilora_status rc = folder ? live_begin(r->job->id, NULL, err) : error_memory(err);
+
+    r->live = rc == PRILORA_OK;
+    if (!r->live)
+        goto out;
+    catch_up_with_stops(r);
+    options.stop = live_stop_flag(r->job->id);
+    report_open(&r->report, r->work->store, r->job->id); /* opening may warn already */
+    rc = prilora_run_open(&r->run, r->base, r->spec, r->train, r->valid, &options, err);
+    if (rc != PRILORA_OK)
+        goto out;
+    r->report.run = r->run;
+    live_attach(r->job->id, r->run);
+    r->first_step = prilora_run_step(r->run);
+    keep_settings(r);
+out:
+    free(folder);
+    return rc;
+}
+
+static void tell_beginning(struct running *r)
+{
+    char key[64], message[120];
+
+    log_info("worker", "%s: training from step %llu", r->job->id,
+             (unsigned long long)r->first_step);
+    if (!r->first_step)
+        return;
+    snprintf(key, sizeof key, "resumed:%lld:%llu", (long long)r->job->attempts,
+             (unsigned long long)r->first_step);
+    snprintf(message, sizeof message, "Going on from the checkpoint of step %llu",
+             (unsigned long long)r->first_step);
+    work_note(r->work, r->job->id, key, "info", message);
+}
+
+/* ---- ending ---- */
+
+static bool is_cancelled(struct running *r)
+{
+    struct job job;
+    bool cancelled =
+        queue_get(r->work->store, r->job->id, &job, NULL) == PRILORA_OK && job.cancel_requested;
+
+    job_clear(&job);
+    return cancelled;
+}
+
+/* "ft:mini:support:AbC12345"; without a suffix nothing stands between the colons. */
+static char *model_name(const struct job *job)
+{
+    size_t n = strlen(job->id);
+
+    return text_format("ft:%s:%s:%s", job->model, job->suffix ? job->suffix : "",
+                       job->id + (n > ID_TAIL ? n - ID_TAIL : 0));
+}
+
+static json_t *label_names(const struct prilora_dataset *data)
+{
+    struct prilora_dataset_info info;
+    json_t *names = json_array();
+
+    prilora_dataset_describe(data, &info);
+    for (size_t i = 0; i < info.n_labels; i++)
+        json_array_append_new(names, json_string(prilora_dataset_label(data, i)));
+    return names;
+}
+
+/* Accuracy of always giving the most frequent label; null where that means nothing. */
+static json_t *majority_baseline(const struct running *r)
+{
+    struct prilora_dataset_info info;
+
+    prilora_dataset_describe(r->valid ? r->valid : r->train, &info);
+    if (info.task != PRILORA_TASK_CLASSIFICATION || !info.n_examples)
+        return json_null();
+    return json_real((double)info.majority / (double)info.n_examples);
+}
+
+static char *result_text(const struct running *r, const struct prilora_result *result,
+                         const char *folder)
+{
+    json_t *object =
+        json_pack("{s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:f}", "metrics",
+                  report_values(result->values, result->n_values), "best_step",
+                  (json_int_t)result->best_step, "trained_tokens", (json_int_t)result->n_tokens,
+                  "n_nonzero", (json_int_t)result->n_nonzero, "n_prunable",
+                  (json_int_t)result->n_prunable, "labels", label_names(r->train),
+                  "majority_baseline", majority_baseline(r), "adapter_bytes",
+                  (json_int_t)path_folder_bytes(folder), "seconds", r->seconds);
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+
+    json_decref(object);
+    return text;
+}
+
+/* Readers go first, then the run; what it told is written. */
+static void close_run(struct running *r)
+{
+    if (r->run)
+        report_flush(&r->report);
+    if (r->live)
+        live_end(r->job->id);
+    r->live = false;
+    prilora_run_close(r->run);
+    r->run = NULL;
+    report_close(&r->report);
+}
+
+static void finish_with_adapter(struct running *r, enum job_status status)
+{
+    struct prilora_error err = {0};
+    struct prilora_result result = {0};
+    struct job_end end = {.status = status};
+    char *folder = queue_folder(r->work->store, r->job->id, "adapter");
+    char *name = model_name(r->job), *text = NULL;
+    enum prilora_status rc = folder && name ? path_remove(folder, &err) : error_memory(&err);
+
+    if (rc == PRILORA_OK)
+        rc = prilora_run_export(r->run, folder, r->job->model, &result, &err);
+    if (rc == PRILORA_OK && !(text = result_text(r, &result, folder)))
+        rc = error_memory(&err);
+    close_run(r);
+    if (rc == PRILORA_OK) {
+        end.fine_tuned_model = name;
+        end.result = text;
+        end.trained_tokens = result.n_tokens;
+        work_finish(r->work, r->job->id, &end);
+    } else {
+        work_fail(r->work, r->job->id, WORK_RUN, &err);
+    }
+    free(text);
+    free(name);
+    free(folder);
+}
+
+static void put_back(struct running *r)
+{
+    struct prilora_error err;
+
+    close_run(r);
+    if (queue_requeue(r->work->store, r->job->id, &err) != PRILORA_OK)
+        log_error("worker", "%s: %s", r->job->id, err.message); /* found again at the next start */
+    else
+        log_info("worker", "%s: back in the queue", r->job->id);
+}
+
+static void learn_speed(struct running *r)
+{
+    struct prilora_forecast forecast;
+    double steps = (double)(prilora_run_step(r->run) - r->first_step);
+
+    if (r->seconds < 1 ||
+        prilora_run_forecast(&forecast, r->base, r->spec, r->train, r->valid, NULL) != PRILORA_OK)
+        return;
+    if (forecast.total_steps && steps > 0)
+        atomic_store(&r->work->flops_per_second, forecast.flops * steps /
+                                                     (double)forecast.total_steps / r->seconds /
+                                                     (double)worker_threads(r->work->config));
+}
+
+static void conclude(struct running *r, enum prilora_status rc, const struct prilora_error *err)
+{
+    struct job_end cancelled = {.status = JOB_CANCELLED};
+
+    if (rc == PRILORA_OK) {
+        learn_speed(r);
+        finish_with_adapter(r, JOB_SUCCEEDED);
+    } else if (rc == PRILORA_ESTOPPED && !is_cancelled(r)) {
+        put_back(r);
+    } else if (rc == PRILORA_ESTOPPED && r->run && prilora_run_step(r->run) > 0) {
+        finish_with_adapter(r, JOB_CANCELLED);
+    } else if (rc == PRILORA_ESTOPPED) {
+        close_run(r);
+        work_finish(r->work, r->job->id, &cancelled);
+    } else {
+        close_run(r);
+        work_fail(r->work, r->job->id, r->stage, err);
+    }
+}
+
+void work_run(struct work *work, const struct job *job)
+{
+    struct running r = {.work = work, .job = job};
+    struct prilora_error err = {0};
+    enum prilora_status rc = load_inputs(&r, &err);
+    double start;
+
+    if (rc == PRILORA_OK)
+        rc = open_run(&r, &err);
+    if (rc == PRILORA_OK) {
+        tell_beginning(&r);
+        start = now();
+        rc = prilora_run_train(r.run, &err);
+        r.seconds = now() - start;
+    }
+    conclude(&r, rc, &err);
+    if (r.live)
+        live_end(job->id);
+    prilora_dataset_free(r.valid);
+    prilora_dataset_free(r.train);
+    prilora_spec_free(r.spec);
+    models_release(work->models, r.base);
+}

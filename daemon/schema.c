@@ -1,0 +1,168 @@
+/*
+ * schema.c - see schema.h. A step that was ever released is never changed: a new one is added.
+ *
+ * `row` is what lists page by: it only grows, and is never used again.
+ */
+#include "daemon/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/error.h"
+
+static const char *const steps[] = {
+    "CREATE TABLE files ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  bytes INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  expires_at INTEGER NOT NULL DEFAULT 0,"
+    "  filename TEXT NOT NULL,"
+    "  purpose TEXT NOT NULL,"
+    "  status TEXT NOT NULL,"
+    "  sha256 TEXT NOT NULL);"
+
+    "CREATE TABLE jobs ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  status TEXT NOT NULL CHECK (status IN ('validating_files', 'queued', 'running', 'paused',"
+    "                                         'succeeded', 'failed', 'cancelled')),"
+    "  created_at INTEGER NOT NULL,"
+    "  started_at INTEGER NOT NULL DEFAULT 0,"
+    "  finished_at INTEGER NOT NULL DEFAULT 0,"
+    "  priority INTEGER NOT NULL,"
+    "  seed INTEGER NOT NULL,"
+    "  model TEXT NOT NULL,"
+    "  training_file TEXT NOT NULL,"
+    "  validation_file TEXT,"
+    "  suffix TEXT,"
+    "  metadata TEXT,"
+    "  spec TEXT NOT NULL,"
+    "  requested TEXT,"
+    "  forecast TEXT,"
+    "  result TEXT,"
+    "  fine_tuned_model TEXT,"
+    "  error_code TEXT,"
+    "  error_message TEXT,"
+    "  error_param TEXT,"
+    "  trained_tokens INTEGER NOT NULL DEFAULT 0,"
+    "  attempts INTEGER NOT NULL DEFAULT 0,"
+    "  cancel_requested INTEGER NOT NULL DEFAULT 0,"
+    "  claimed INTEGER NOT NULL DEFAULT 0,"
+    "  deaths INTEGER NOT NULL DEFAULT 0,"
+    "  step INTEGER NOT NULL DEFAULT 0,"
+    "  total_steps INTEGER NOT NULL DEFAULT 0,"
+    "  n_tokens INTEGER NOT NULL DEFAULT 0,"
+    "  epoch REAL,"
+    "  loss REAL,"
+    "  tokens_per_second REAL,"
+    "  seconds_left REAL,"
+    "  peak_memory_bytes INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX jobs_in_order ON jobs (status, priority DESC, row);"
+    "CREATE INDEX jobs_by_model ON jobs (fine_tuned_model) WHERE fine_tuned_model IS NOT NULL;"
+
+    "CREATE TABLE events ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,"
+    "  key TEXT,"
+    "  created_at INTEGER NOT NULL,"
+    "  level TEXT NOT NULL,"
+    "  type TEXT NOT NULL,"
+    "  message TEXT NOT NULL,"
+    "  data TEXT,"
+    "  UNIQUE (job_id, key));"
+    "CREATE INDEX events_by_job ON events (job_id, row);"
+
+    "CREATE TABLE series ("
+    "  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,"
+    "  series INTEGER NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  json TEXT NOT NULL,"
+    "  PRIMARY KEY (job_id, series, step)) WITHOUT ROWID;",
+};
+#define N_STEPS ((long)(sizeof steps / sizeof *steps))
+
+static enum prilora_status fail(sqlite3 *db, const char *path, struct prilora_error *err)
+{
+    int code = sqlite3_errcode(db);
+
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+        return error_set(err, PRILORA_EFORMAT,
+                         "%s: the database is damaged (%s); restore it from a backup, or move it "
+                         "away to start with an empty one",
+                         path, sqlite3_errmsg(db));
+    return error_set(err, PRILORA_EIO, "%s: %s", path, sqlite3_errmsg(db));
+}
+
+/* First column of the first row; text only valid for a moment, so it is copied. */
+static enum prilora_status ask(sqlite3 *db, const char *path, const char *sql, char *answer,
+                               size_t room, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    sqlite3_stmt *statement = NULL;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK ||
+        sqlite3_step(statement) != SQLITE_ROW) {
+        rc = fail(db, path, err);
+    } else {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+
+        snprintf(answer, room, "%s", text ? text : "");
+    }
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+static enum prilora_status check_health(sqlite3 *db, const char *path, struct prilora_error *err)
+{
+    char answer[200];
+    enum prilora_status rc = ask(db, path, "PRAGMA quick_check(1)", answer, sizeof answer, err);
+
+    if (rc == PRILORA_OK && strcmp(answer, "ok") != 0)
+        rc = error_set(err, PRILORA_EFORMAT,
+                       "%s: the database is damaged (%s); restore it from a backup, or move it "
+                       "away to start with an empty one",
+                       path, answer);
+    return rc;
+}
+
+static enum prilora_status take_step(sqlite3 *db, const char *path, long step,
+                                     struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char version[48];
+
+    snprintf(version, sizeof version, "PRAGMA user_version = %ld", step + 1);
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, steps[step], NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, version, NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+        return PRILORA_OK;
+    rc = fail(db, path, err);
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
+enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora_error *err)
+{
+    char answer[32];
+    long version = 0;
+    enum prilora_status rc = check_health(db, path, err);
+
+    if (rc == PRILORA_OK)
+        rc = ask(db, path, "SELECT user_version FROM pragma_user_version", answer, sizeof answer,
+                 err);
+    if (rc != PRILORA_OK)
+        return rc;
+    if (sscanf(answer, "%ld", &version) != 1 || version < 0 || version > N_STEPS)
+        return error_set(
+            err, PRILORA_EUNSUPPORTED,
+            "%s: was written by a newer prilorad (schema %ld; prilorad " PRILORA_VERSION
+            " knows up to %ld)",
+            path, version, N_STEPS);
+    for (long step = version; step < N_STEPS && rc == PRILORA_OK; step++)
+        rc = take_step(db, path, step, err);
+    return rc;
+}

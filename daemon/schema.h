@@ -1,0 +1,15 @@
+/* schema.h - the database's tables, as the steps that lead to them. */
+#ifndef SCHEMA_H
+#define SCHEMA_H
+
+#include <sqlite3.h>
+
+#include "prilora.h"
+
+/*
+ * schema_migrate - brings a database to the newest schema, each step in a transaction of its own.
+ * EUNSUPPORTED: a newer prilorad wrote it. EFORMAT: it is damaged or no database.
+ */
+enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora_error *err);
+
+#endif

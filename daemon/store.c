@@ -1,0 +1,487 @@
+/*
+ * store.c - see store.h. What the tables mean is known to files.c, queue.c, events.c and series.c;
+ * here are connections, transactions and statements.
+ */
+#include "daemon/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/error.h"
+#include "daemon/path.h"
+#include "daemon/schema.h"
+
+#define BUSY_TIMEOUT_MS 20000
+#define ID_LETTERS      24
+
+struct connection {
+    struct store *store;
+    sqlite3 *db;
+    sqlite3_stmt **statements;
+    size_t n_statements, room;
+    struct connection *next;
+};
+
+struct store {
+    char *folder, *database;
+    int lock_fd;
+    bool has_key;
+    pthread_key_t key;              /* this thread's struct connection */
+    pthread_mutex_t mutex;          /* guards connections */
+    struct connection *connections; /* of all threads */
+};
+
+/* ---- connections ---- */
+
+static void connection_close(struct connection *c)
+{
+    for (size_t i = 0; i < c->n_statements; i++)
+        sqlite3_finalize(c->statements[i]);
+    free(c->statements);
+    sqlite3_close(c->db);
+    free(c);
+}
+
+/* When a thread ends. */
+static void connection_release(void *value)
+{
+    struct connection *c = value, **at;
+    struct store *store = c->store;
+
+    pthread_mutex_lock(&store->mutex);
+    for (at = &store->connections; *at && *at != c; at = &(*at)->next)
+        ;
+    if (*at)
+        *at = c->next;
+    pthread_mutex_unlock(&store->mutex);
+    connection_close(c);
+}
+
+static enum prilora_status configure(sqlite3 *db, const char *path, struct prilora_error *err)
+{
+    static const char *const settings = "PRAGMA journal_mode = WAL;"
+                                        "PRAGMA synchronous = FULL;"
+                                        "PRAGMA foreign_keys = ON;";
+
+    sqlite3_extended_result_codes(db, 1);
+    sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+    if (sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK)
+        return PRILORA_OK;
+    if ((sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB)
+        return error_set(err, PRILORA_EFORMAT,
+                         "%s: is not a database of prilorad, or is damaged; restore it from a "
+                         "backup, or move it away to start with an empty one",
+                         path);
+    return error_set(err, PRILORA_EIO, "%s: cannot open the database: %s", path,
+                     sqlite3_errmsg(db));
+}
+
+static enum prilora_status open_database(sqlite3 **out, const char *path, struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    *out = NULL;
+    if (sqlite3_open_v2(path, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        rc = error_set(err, PRILORA_EIO, "%s: cannot open the database: %s", path,
+                       *out ? sqlite3_errmsg(*out) : "out of memory");
+    else
+        rc = configure(*out, path, err);
+    if (rc != PRILORA_OK) {
+        sqlite3_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+static struct connection *this_connection(struct store *store, struct prilora_error *err)
+{
+    struct connection *c = pthread_getspecific(store->key);
+
+    if (c)
+        return c;
+    c = calloc(1, sizeof *c);
+    if (!c) {
+        error_memory(err);
+        return NULL;
+    }
+    c->store = store;
+    if (open_database(&c->db, store->database, err) != PRILORA_OK) {
+        free(c);
+        return NULL;
+    }
+    if (pthread_setspecific(store->key, c) != 0) {
+        error_memory(err);
+        connection_close(c);
+        return NULL;
+    }
+    pthread_mutex_lock(&store->mutex);
+    c->next = store->connections;
+    store->connections = c;
+    pthread_mutex_unlock(&store->mutex);
+    return c;
+}
+
+sqlite3 *store_db(struct store *store, struct prilora_error *err)
+{
+    struct connection *c = this_connection(store, err);
+
+    return c ? c->db : NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static enum prilora_status lock_folder(struct store *store, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    char *path = text_format("%s/prilorad.lock", store->folder), *owner = NULL;
+
+    if (!path)
+        return error_memory(err);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (store->lock_fd < 0) {
+        rc = error_errno(err, path, "open");
+    } else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        rc = error_errno(err, path, "lock");
+        owner = path_first_line(path);
+        if (owner)
+            rc = error_set(err, PRILORA_EIO,
+                           "%s: another prilorad (process %s) uses this state folder",
+                           store->folder, *owner ? owner : "unknown");
+    } else if (ftruncate(store->lock_fd, 0) != 0 ||
+               dprintf(store->lock_fd, "%ld\n", (long)getpid()) < 0) {
+        rc = error_errno(err, path, "write");
+    }
+    free(owner);
+    free(path);
+    return rc;
+}
+
+static enum prilora_status make_folders(const char *folder, struct prilora_error *err)
+{
+    static const char *const names[] = {"files", "uploads", "jobs"};
+    enum prilora_status rc = PRILORA_OK;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && rc == PRILORA_OK; i++) {
+        char *path = text_format("%s/%s", folder, names[i]);
+
+        rc = path ? path_make_folder(path, err) : error_memory(err);
+        if (rc == PRILORA_OK && strcmp(names[i], "uploads") == 0)
+            rc = path_empty(path, NULL, err);
+        free(path);
+    }
+    return rc;
+}
+
+enum prilora_status store_open(struct store **out, const char *folder, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    struct store *store = calloc(1, sizeof *store);
+    struct connection *c = NULL;
+
+    *out = NULL;
+    if (!store)
+        return error_memory(err);
+    store->lock_fd = -1;
+    pthread_mutex_init(&store->mutex, NULL);
+    store->folder = strdup(folder);
+    store->database = text_format("%s/prilorad.db", folder);
+    store->has_key = pthread_key_create(&store->key, connection_release) == 0;
+    if (!store->folder || !store->database || !store->has_key) {
+        rc = error_memory(err);
+        goto out;
+    }
+    rc = path_make_folder(folder, err);
+    if (rc == PRILORA_OK)
+        rc = lock_folder(store, err);
+    if (rc == PRILORA_OK)
+        rc = make_folders(folder, err);
+    if (rc != PRILORA_OK)
+        goto out;
+    c = this_connection(store, err);
+    rc = c ? schema_migrate(c->db, store->database, err) : err ? err->status : PRILORA_EIO;
+    if (rc != PRILORA_OK)
+        goto out;
+    *out = store;
+    store = NULL;
+out:
+    store_close(store);
+    return rc;
+}
+
+/* No other thread may use the store any more. */
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    if (store->has_key)
+        pthread_key_delete(store->key);
+    while (store->connections) {
+        struct connection *c = store->connections;
+
+        store->connections = c->next;
+        connection_close(c);
+    }
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    pthread_mutex_destroy(&store->mutex);
+    free(store->folder);
+    free(store->database);
+    free(store);
+}
+
+const char *store_folder(const struct store *store)
+{
+    return store->folder;
+}
+
+/* ---- statements ---- */
+
+enum prilora_status store_fail(struct store *store, const char *doing, struct prilora_error *err)
+{
+    static const struct {
+        int code;
+        enum prilora_status status;
+    } kinds[] = {
+        {SQLITE_NOMEM, PRILORA_ENOMEM},
+        {SQLITE_CORRUPT, PRILORA_EFORMAT},
+        {SQLITE_NOTADB, PRILORA_EFORMAT},
+        {SQLITE_TOOBIG, PRILORA_ELIMIT},
+    };
+    struct connection *c = pthread_getspecific(store->key);
+    enum prilora_status status = PRILORA_EIO;
+    int code = c ? sqlite3_errcode(c->db) & 0xff : SQLITE_NOMEM;
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].code == code)
+            status = kinds[i].status;
+    return error_set(err, status, "cannot %s: %s", doing,
+                     c ? sqlite3_errmsg(c->db) : sqlite3_errstr(code));
+}
+
+sqlite3_stmt *store_statement(struct store *store, const char *sql, struct prilora_error *err)
+{
+    struct connection *c = this_connection(store, err);
+    sqlite3_stmt *statement = NULL;
+
+    if (!c)
+        return NULL;
+    for (size_t i = 0; i < c->n_statements; i++)
+        if (strcmp(sqlite3_sql(c->statements[i]), sql) == 0) {
+            sqlite3_reset(c->statements[i]);
+            sqlite3_clear_bindings(c->statements[i]);
+            return c->statements[i];
+        }
+    if (c->n_statements == c->room) {
+        size_t room = c->room ? 2 * c->room : 32;
+        sqlite3_stmt **more = realloc(c->statements, room * sizeof *more);
+
+        if (!more) {
+            error_memory(err);
+            return NULL;
+        }
+        c->statements = more;
+        c->room = room;
+    }
+    if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+        SQLITE_OK) {
+        store_fail(store, "prepare a statement", err);
+        return NULL;
+    }
+    c->statements[c->n_statements++] = statement;
+    return statement;
+}
+
+static bool bind_all(sqlite3_stmt *statement, const char *types, va_list args)
+{
+    bool ok = true;
+
+    for (int i = 1; types[i - 1]; i++) {
+        const char *text;
+        double number;
+
+        switch (types[i - 1]) {
+        case 't':
+            text = va_arg(args, const char *);
+            ok = ok && sqlite3_bind_text(statement, i, text, -1, SQLITE_STATIC) == SQLITE_OK;
+            break;
+        case 'd':
+            number = va_arg(args, double);
+            ok = ok && (isfinite(number) ? sqlite3_bind_double(statement, i, number)
+                                         : sqlite3_bind_null(statement, i)) == SQLITE_OK;
+            break;
+        default:
+            ok = ok && sqlite3_bind_int64(statement, i, va_arg(args, int64_t)) == SQLITE_OK;
+            break;
+        }
+    }
+    return ok;
+}
+
+static sqlite3_stmt *query(struct store *store, struct prilora_error *err, const char *sql,
+                           const char *types, va_list args)
+{
+    sqlite3_stmt *statement = store_statement(store, sql, err);
+
+    if (statement && !bind_all(statement, types, args)) {
+        store_fail(store, "bind a value", err);
+        return NULL;
+    }
+    return statement;
+}
+
+sqlite3_stmt *store_query(struct store *store, struct prilora_error *err, const char *sql,
+                          const char *types, ...)
+{
+    va_list args;
+    sqlite3_stmt *statement;
+
+    va_start(args, types);
+    statement = query(store, err, sql, types, args);
+    va_end(args);
+    return statement;
+}
+
+enum prilora_status store_step(struct store *store, sqlite3_stmt *statement, bool *row,
+                               const char *doing, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    int code = sqlite3_step(statement);
+
+    *row = code == SQLITE_ROW;
+    if (*row)
+        return PRILORA_OK;
+    if (code != SQLITE_DONE)
+        rc = store_fail(store, doing, err);
+    sqlite3_reset(statement);
+    return rc;
+}
+
+enum prilora_status store_run(struct store *store, struct prilora_error *err, const char *doing,
+                              const char *sql, const char *types, ...)
+{
+    enum prilora_status rc;
+    struct prilora_error local = {0};
+    va_list args;
+    sqlite3_stmt *statement;
+    bool row = true;
+
+    if (!err)
+        err = &local;
+    va_start(args, types);
+    statement = query(store, err, sql, types, args);
+    va_end(args);
+    if (!statement)
+        return err->status;
+    do
+        rc = store_step(store, statement, &row, doing, err);
+    while (row);
+    return rc;
+}
+
+static enum prilora_status make_room(void **out, size_t n, size_t *room, size_t size,
+                                     struct prilora_error *err)
+{
+    void *more;
+
+    if (n < *room)
+        return PRILORA_OK;
+    more = reallocarray(*out, 2 * *room + 16, size);
+    if (!more)
+        return error_memory(err);
+    *out = more;
+    *room = 2 * *room + 16;
+    return PRILORA_OK;
+}
+
+enum prilora_status store_collect(struct store *store, sqlite3_stmt *statement,
+                                  const struct store_rows *rows, void **out, size_t *n,
+                                  bool *has_more, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    size_t room = 0;
+    bool row;
+
+    *out = NULL;
+    *n = 0;
+    for (;;) {
+        rc = store_step(store, statement, &row, rows->doing, err);
+        if (rc != PRILORA_OK || !row || *n == rows->limit)
+            break;
+        rc = make_room(out, *n, &room, rows->size, err);
+        if (rc == PRILORA_OK)
+            rc = rows->read(statement, (char *)*out + *n * rows->size, err);
+        if (rc != PRILORA_OK)
+            break;
+        ++*n;
+    }
+    if (has_more)
+        *has_more = rc == PRILORA_OK && row;
+    sqlite3_reset(statement);
+    return rc;
+}
+
+char *store_text(sqlite3_stmt *statement, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+
+    return text ? strdup(text) : NULL;
+}
+
+/* ---- transactions ---- */
+
+enum prilora_status store_begin(struct store *store, struct prilora_error *err)
+{
+    return store_run(store, err, "begin a transaction", "BEGIN IMMEDIATE", "");
+}
+
+enum prilora_status store_end(struct store *store, enum prilora_status rc,
+                              struct prilora_error *err)
+{
+    sqlite3 *db;
+
+    if (rc == PRILORA_OK)
+        rc = store_run(store, err, "commit", "COMMIT", "");
+    if (rc != PRILORA_OK) {
+        db = store_db(store, NULL);
+        if (db && !sqlite3_get_autocommit(db)) /* some errors have rolled back already */
+            store_run(store, NULL, "roll back", "ROLLBACK", "");
+    }
+    return rc;
+}
+
+/* ---- ids and time ---- */
+
+void store_new_id(char out[ID_SIZE], const char *prefix)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const unsigned n_letters = sizeof letters - 1, fair = 256 / n_letters * n_letters;
+    int n = snprintf(out, ID_SIZE - ID_LETTERS, "%s", prefix);
+    size_t at = n < ID_SIZE - ID_LETTERS ? (size_t)n : ID_SIZE - ID_LETTERS - 1, end;
+
+    end = at + ID_LETTERS;
+    while (at < end) {
+        unsigned char bytes[ID_LETTERS];
+        ssize_t got = getrandom(bytes, sizeof bytes, 0); /* waits for entropy at most at boot */
+
+        for (ssize_t i = 0; i < got && at < end; i++)
+            if (bytes[i] < fair)
+                out[at++] = letters[bytes[i] % n_letters];
+    }
+    out[end] = '\0';
+}
+
+int64_t store_now(void)
+{
+    return (int64_t)time(NULL);
+}

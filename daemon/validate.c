@@ -1,0 +1,292 @@
+/*
+ * validate.c - a new job's files are read, checked and tokenized once; what comes out is kept in
+ * the job's folder, and the job is queued with every setting spelled out and a forecast.
+ */
+#include "daemon/work.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/error.h"
+#include "daemon/events.h"
+#include "daemon/files.h"
+#include "daemon/log.h"
+#include "daemon/path.h"
+
+#define MAX_BAD_ROWS_TOLD 20
+#define MIN_TO_HOLD_OUT   50 /* examples; with fewer a tenth says nothing */
+#define HELD_OUT          0.1
+#define USUAL_FLOPS       1e10 /* of a thread, until a job has shown it */
+#define MIB               (1024.0 * 1024.0)
+
+struct bad_rows {
+    size_t n; /* all that were told */
+    size_t lines[MAX_BAD_ROWS_TOLD];
+    char *reasons[MAX_BAD_ROWS_TOLD];
+};
+
+struct validation {
+    struct work *work;
+    const struct job *job;
+    enum work_stage stage; /* for the error, if there is one */
+    struct prilora_base *base;
+    struct prilora_spec *spec;
+    struct prilora_dataset *train, *valid;
+    struct prilora_forecast forecast;
+};
+
+/* ---- reading a file ---- */
+
+static void keep_bad_row(void *context, size_t line, const char *reason)
+{
+    struct bad_rows *rows = context;
+
+    if (rows->n < MAX_BAD_ROWS_TOLD) {
+        rows->lines[rows->n] = line;
+        rows->reasons[rows->n] = strdup(reason);
+    }
+    rows->n++;
+}
+
+static void tell_bad_rows(struct validation *v, const char *file_id, const char *name,
+                          const struct bad_rows *rows)
+{
+    struct prilora_error err;
+    enum prilora_status rc;
+
+    if (!rows->n)
+        return;
+    rc = store_begin(v->work->store, &err);
+    for (size_t i = 0; i < rows->n && i < MAX_BAD_ROWS_TOLD && rc == PRILORA_OK; i++) {
+        char key[96], message[400];
+
+        snprintf(key, sizeof key, "bad:%s:%zu", file_id, rows->lines[i]);
+        snprintf(message, sizeof message, "%.100s:%zu: %.250s", name, rows->lines[i],
+                 rows->reasons[i] ? rows->reasons[i] : "bad row");
+        rc = events_add(v->work->store, v->job->id, key, "error", "message", message, NULL, &err);
+    }
+    rc = store_end(v->work->store, rc, &err);
+    if (rc != PRILORA_OK)
+        log_error("worker", "%s: %s", v->job->id, err.message);
+}
+
+static enum prilora_status read_file(struct validation *v, const char *file_id,
+                                     struct prilora_dataset **out, struct prilora_error *err)
+{
+    struct bad_rows rows = {0};
+    struct file file;
+    char *path = files_path(v->work->store, file_id);
+    enum prilora_status rc = files_get(v->work->store, file_id, &file, err);
+    struct prilora_dataset_options options = {
+        .task = v->spec->task,
+        .max_length = (size_t)v->spec->max_length,
+        .train = v->train,
+        .name = file.filename,
+        .bad_row = keep_bad_row,
+        .context = &rows,
+    };
+
+    if (rc == PRILORA_OK && !path)
+        rc = error_memory(err);
+    if (rc == PRILORA_OK)
+        rc = prilora_dataset_read(out, v->base, path, &options, err);
+    if (rc != PRILORA_OK)
+        tell_bad_rows(v, file_id, file.filename ? file.filename : file_id, &rows);
+    for (size_t i = 0; i < MAX_BAD_ROWS_TOLD; i++)
+        free(rows.reasons[i]);
+    file_clear(&file);
+    free(path);
+    return rc;
+}
+
+/* Without a validation file, a tenth of the training data becomes one. */
+static enum prilora_status hold_out(struct validation *v, struct prilora_error *err)
+{
+    struct prilora_dataset_info all, held;
+    enum prilora_status rc;
+    char message[200];
+
+    prilora_dataset_describe(v->train, &all);
+    if (all.n_examples < MIN_TO_HOLD_OUT) {
+        work_note(v->work, v->job->id, "held_out", "warn",
+                  "No validation file, and too few examples to hold some out: nothing is evaluated "
+                  "while training");
+        return PRILORA_OK;
+    }
+    rc = prilora_dataset_split(v->train, &v->valid, HELD_OUT, v->spec->seed, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    prilora_dataset_describe(v->valid, &held);
+    snprintf(message, sizeof message,
+             "No validation file: %zu of the %zu training examples, chosen by the seed, are held "
+             "out for validation",
+             held.n_examples, all.n_examples);
+    work_note(v->work, v->job->id, "held_out", "info", message);
+    return PRILORA_OK;
+}
+
+static enum prilora_status read_data(struct validation *v, struct prilora_error *err)
+{
+    struct prilora_dataset_info info;
+    enum prilora_status rc;
+
+    v->stage = WORK_TRAINING;
+    rc = read_file(v, v->job->training_file, &v->train, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    prilora_dataset_describe(v->train, &info);
+    v->spec->task = info.task;
+    v->stage = WORK_VALIDATION;
+    if (v->job->validation_file)
+        return read_file(v, v->job->validation_file, &v->valid, err);
+    v->stage = WORK_TRAINING;
+    return hold_out(v, err);
+}
+
+static enum prilora_status save(struct validation *v, const struct prilora_dataset *data,
+                                const char *name, struct prilora_error *err)
+{
+    char *path = queue_folder(v->work->store, v->job->id, name);
+    enum prilora_status rc = path ? prilora_dataset_save(data, path, err) : error_memory(err);
+
+    free(path);
+    return rc;
+}
+
+static enum prilora_status save_data(struct validation *v, struct prilora_error *err)
+{
+    char *folder = queue_folder(v->work->store, v->job->id, NULL);
+    enum prilora_status rc = folder ? path_make_folder(folder, err) : error_memory(err);
+
+    v->stage = WORK_FIT;
+    if (rc == PRILORA_OK)
+        rc = path_empty(folder, NULL, err); /* of a validation that was cut off */
+    if (rc == PRILORA_OK)
+        rc = save(v, v->train, "train.tokens", err);
+    if (rc == PRILORA_OK && v->valid)
+        rc = save(v, v->valid, "valid.tokens", err);
+    free(folder);
+    return rc;
+}
+
+/* ---- telling what came out ---- */
+
+static double seconds_needed(const struct validation *v)
+{
+    double each = atomic_load(&v->work->flops_per_second);
+
+    return v->forecast.flops /
+           ((each > 0 ? each : USUAL_FLOPS) * (double)worker_threads(v->work->config));
+}
+
+static char *forecast_text(const struct validation *v)
+{
+    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "memory_bytes",
+                               (json_int_t)v->forecast.memory_bytes, "base_bytes",
+                               (json_int_t)v->forecast.base_bytes, "n_trainable",
+                               (json_int_t)v->forecast.n_trainable, "n_adapter",
+                               (json_int_t)v->forecast.n_adapter, "total_steps",
+                               (json_int_t)v->forecast.total_steps, "flops", v->forecast.flops,
+                               "seconds", seconds_needed(v));
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    return text;
+}
+
+static void tell_counts(struct validation *v, const char *key, const char *what,
+                        const struct prilora_dataset *data)
+{
+    struct prilora_dataset_info info;
+    char message[300];
+    int n;
+
+    prilora_dataset_describe(data, &info);
+    n = snprintf(message, sizeof message,
+                 "%s: %zu examples, %zu tokens, the longest example has %zu, %zu truncated", what,
+                 info.n_examples, info.n_tokens, info.longest, info.n_truncated);
+    if (info.task == PRILORA_TASK_CLASSIFICATION && info.n_examples && n > 0)
+        snprintf(message + n, sizeof message - (size_t)n,
+                 "; %zu labels, the most frequent is %.1f %% of all", info.n_labels,
+                 100.0 * (double)info.majority / (double)info.n_examples);
+    else if (info.task == PRILORA_TASK_MULTI_LABEL && n > 0)
+        snprintf(message + n, sizeof message - (size_t)n, "; %zu labels", info.n_labels);
+    work_note(v->work, v->job->id, key, "info", message);
+}
+
+static void tell(struct validation *v)
+{
+    const struct prilora_forecast *f = &v->forecast;
+    char message[300];
+
+    tell_counts(v, "counts:training", "Training data", v->train);
+    if (v->valid)
+        tell_counts(v, "counts:validation", "Validation data", v->valid);
+    snprintf(message, sizeof message,
+             "Forecast: %llu steps, %zu trainable parameters (%zu in adapters), %.0f MiB of "
+             "memory (%.0f MiB of them the shared base model)",
+             (unsigned long long)f->total_steps, f->n_trainable, f->n_adapter,
+             (double)f->memory_bytes / MIB, (double)f->base_bytes / MIB);
+    work_note(v->work, v->job->id, "forecast", "info", message);
+}
+
+/* ---- the whole ---- */
+
+static enum prilora_status check_job(struct validation *v, struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    v->stage = WORK_MODEL;
+    rc = models_acquire(v->work->models, v->job->model, &v->base, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    v->stage = WORK_SPEC;
+    rc = prilora_spec_parse(&v->spec, v->job->spec, strlen(v->job->spec), err);
+    if (rc == PRILORA_OK)
+        rc = read_data(v, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    v->stage = WORK_FIT;
+    rc = prilora_run_forecast(&v->forecast, v->base, v->spec, v->train, v->valid, err);
+    if (rc == PRILORA_OK)
+        rc = worker_check_memory(v->work->config, &v->forecast, err);
+    return rc == PRILORA_OK ? save_data(v, err) : rc;
+}
+
+static void queue_it(struct validation *v)
+{
+    struct prilora_error err;
+    char *spec = prilora_spec_dump(v->spec), *forecast = forecast_text(v);
+    char *folder = queue_folder(v->work->store, v->job->id, NULL);
+    enum prilora_status rc;
+
+    tell(v);
+    rc = spec && forecast && folder
+             ? queue_validated(v->work->store, v->job->id, spec, forecast, &err)
+             : error_memory(&err);
+    if (rc == PRILORA_EMISMATCH) /* cancelled meanwhile */
+        rc = path_remove(folder, &err);
+    else if (rc != PRILORA_OK)
+        work_fail(v->work, v->job->id, WORK_FIT, &err);
+    free(spec);
+    free(forecast);
+    free(folder);
+}
+
+void work_validate(struct work *work, const struct job *job)
+{
+    struct validation v = {.work = work, .job = job};
+    struct prilora_error err = {0};
+
+    log_info("worker", "%s: validating", job->id);
+    if (check_job(&v, &err) == PRILORA_OK)
+        queue_it(&v);
+    else
+        work_fail(work, job->id, v.stage, &err);
+    prilora_dataset_free(v.valid);
+    prilora_dataset_free(v.train);
+    prilora_spec_free(v.spec);
+    models_release(work->models, v.base);
+}

@@ -1,0 +1,79 @@
+/* work.c - what validation and runs have in common: how jobs end, and with which error. */
+#include "daemon/work.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/events.h"
+#include "daemon/log.h"
+
+#define RETRY_MS 2000
+
+/* The first row whose stage and status match; ANY matches all. */
+#define ANY -1
+static const struct {
+    int stage, status;
+    const char *code, *param;
+} failures[] = {
+    {ANY, PRILORA_ENOMEM, "out_of_memory", NULL},
+    {WORK_MODEL, PRILORA_ENOENT, "model_not_found", "model"},
+    {WORK_MODEL, PRILORA_EUNSUPPORTED, "unsupported_model", "model"},
+    {WORK_MODEL, ANY, "invalid_model", "model"},
+    {WORK_SPEC, ANY, "invalid_specification", "method"},
+    {WORK_TRAINING, PRILORA_EIO, "io_error", "training_file"},
+    {WORK_TRAINING, ANY, "invalid_training_file", "training_file"},
+    {WORK_VALIDATION, PRILORA_EIO, "io_error", "validation_file"},
+    {WORK_VALIDATION, ANY, "invalid_validation_file", "validation_file"},
+    {WORK_FIT, PRILORA_ELIMIT, "not_enough_memory", NULL},
+    {WORK_FIT, PRILORA_EIO, "io_error", NULL},
+    {WORK_FIT, ANY, "invalid_specification", "method"},
+    {WORK_RUN, PRILORA_ENUMERIC, "training_diverged", NULL},
+    {WORK_RUN, PRILORA_EMISMATCH, "checkpoint_mismatch", NULL},
+    {WORK_RUN, PRILORA_EIO, "io_error", NULL},
+    {ANY, ANY, "training_failed", NULL},
+};
+
+void work_finish(struct work *work, const char *id, const struct job_end *end)
+{
+    struct prilora_error err;
+    enum prilora_status rc;
+
+    while ((rc = queue_finish(work->store, id, end, &err)) != PRILORA_OK) {
+        log_error("worker", "%s: %s", id, err.message);
+        if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT || atomic_load(&work->stopping))
+            return;
+        queue_wait(work->store, RETRY_MS);
+    }
+    log_info("worker", "%s: %s%s%s", id, job_status_name(end->status),
+             end->error_message ? ": " : "", end->error_message ? end->error_message : "");
+}
+
+void work_fail(struct work *work, const char *id, enum work_stage stage,
+               const struct prilora_error *err)
+{
+    struct job_end end = {.status = JOB_FAILED};
+    char message[sizeof err->where + sizeof err->message + 4];
+    bool say_where = err->where[0] && !strstr(err->message, err->where);
+    size_t i = 0;
+
+    while ((failures[i].stage != ANY && failures[i].stage != (int)stage) ||
+           (failures[i].status != ANY && failures[i].status != (int)err->status))
+        i++;
+    snprintf(message, sizeof message, "%s%s%s", say_where ? err->where : "", say_where ? ": " : "",
+             err->message);
+    end.error_code = failures[i].code;
+    end.error_param = failures[i].param;
+    end.error_message = message;
+    work_finish(work, id, &end);
+}
+
+void work_note(struct work *work, const char *id, const char *key, const char *level,
+               const char *message)
+{
+    struct prilora_error err;
+
+    if (events_add(work->store, id, key, level, "message", message, NULL, &err) == PRILORA_OK)
+        events_notify(id);
+    else
+        log_error("worker", "%s: %s", id, err.message);
+}

@@ -1,0 +1,32 @@
+/* work.h - what the worker threads share, and the two things they do; inside of worker.c. */
+#ifndef WORK_H
+#define WORK_H
+
+#include "daemon/worker.h"
+
+struct work {
+    const struct config *config;
+    struct store *store;
+    struct models *models;
+    atomic_bool stopping;
+    _Atomic double flops_per_second; /* of one compute thread, by the last job; 0: not known */
+};
+
+/* What was being done when something failed: it tells the error's code and parameter. */
+enum work_stage { WORK_MODEL, WORK_SPEC, WORK_TRAINING, WORK_VALIDATION, WORK_FIT, WORK_RUN };
+
+/* A job that was claimed for validation becomes queued or failed. */
+void work_validate(struct work *work, const struct job *job);
+/* A job that was claimed to be run ends, or goes back to the queue. */
+void work_run(struct work *work, const struct job *job);
+
+/* Writes the end of a job, again and again if the database does not let it, until it is written or
+ * the daemon stops (then the job is found again at the next start). */
+void work_finish(struct work *work, const char *id, const struct job_end *end);
+void work_fail(struct work *work, const char *id, enum work_stage stage,
+               const struct prilora_error *err);
+/* An event on its own, its failure only logged. */
+void work_note(struct work *work, const char *id, const char *key, const char *level,
+               const char *message);
+
+#endif

@@ -60,7 +60,7 @@ bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row)
     for (size_t i = 0; i < row->n_labels; i++) {
         const struct pl_label *l = &row->labels[i];
 
-        if (!grow(&labels->texts, &labels->room_texts, labels->n_texts + l->size, 1))
+        if (!grow(&labels->texts, &labels->room_texts, labels->n_texts + l->size + 1, 1))
             return false;
         if (l->size)
             memcpy(labels->texts + labels->n_texts, l->text, l->size);

@@ -223,6 +223,7 @@ struct prilora_dataset_info {
     size_t n_examples, n_tokens, longest, n_truncated;
     size_t n_labels;      /* outputs of the head: classes, or 1 for regression */
     size_t majority;      /* examples of the most frequent class (classification) */
+    size_t n_skipped;     /* short rows of GLUE's QQP and MNLI, which every reader passes over */
     char fingerprint[65]; /* SHA-256 of tokens and labels */
 };
 

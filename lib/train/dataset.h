@@ -2,11 +2,16 @@
 #ifndef PL_DATASET_H
 #define PL_DATASET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 
 struct pl_tokenizer;
+
+#define PL_MAX_ROWS   ((size_t)20000000)
+#define PL_MAX_LABELS 1000
+#define PL_MAX_LABEL  256 /* bytes of a label's name */
 
 struct prilora_dataset {
     enum prilora_task task;
@@ -15,9 +20,11 @@ struct prilora_dataset {
     char **labels;   /* [n_labels] names; regression: one, "score" */
     size_t *starts;  /* [n + 1] into ids */
     int32_t *ids;    /* [starts[n]] */
-    uint8_t *type_ids; /* [starts[n]] */
-    float *targets;    /* [n, width] */
-    size_t longest, n_truncated;
+    uint8_t *type_ids;  /* [starts[n]] */
+    float *targets;     /* [n, width]: class number, 0/1 of every label, or the real number */
+    uint8_t *truncated; /* [n] whether the example was cut to max_length */
+    size_t longest, n_truncated, majority;
+    size_t n_skipped; /* rows of a published table that its own readers pass over too */
     char fingerprint[65];
 };
 
@@ -32,5 +39,25 @@ enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
                                      const struct pl_tokenizer *tokenizer, const char *data,
                                      size_t size, const struct prilora_dataset_options *options,
                                      struct prilora_error *err);
+
+/* Arrays of the given counts, zeroed, labels and starts included; NULL: out of memory. */
+struct prilora_dataset *pl_dataset_new(size_t n, size_t n_tokens, size_t n_labels, size_t width);
+
+/*
+ * pl_dataset_finish - what follows from the examples: longest, n_truncated, majority, fingerprint.
+ * Errors: ENOMEM.
+ */
+enum prilora_status pl_dataset_finish(struct prilora_dataset *dataset, struct prilora_error *err);
+
+/*
+ * pl_dataset_decode - a saved data set from memory. check: it ends with its digest, which must
+ * agree; without (the fuzz target, which could never guess one) it ends with the targets.
+ */
+enum prilora_status pl_dataset_decode(struct prilora_dataset **out, const unsigned char *data,
+                                      size_t size, bool check, const char *path,
+                                      struct prilora_error *err);
+
+/* SHA-256 of what prilora_dataset_save writes before its own digest. */
+void pl_dataset_fingerprint(const struct prilora_dataset *dataset, char out[65]);
 
 #endif

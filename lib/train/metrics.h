@@ -11,7 +11,8 @@
  * pl_metrics_compute - every metric that makes sense for the task, into values (at most
  * PRILORA_MAX_VALUES); returns how many.
  *
- *   classification  accuracy, f1 (label 1 of two, else macro), matthews
+ *   classification  accuracy, f1 (label 1 of two, else the mean over the classes that occur),
+ *                   matthews
  *   multi_label     accuracy (whole rows right), f1 (micro), threshold 0 on the logit
  *   regression      pearson, spearman (mid-ranks for ties), mean_squared_error
  *

@@ -1,0 +1,27 @@
+/* columns.h - which columns (or JSON members) hold the texts and the label: one table. */
+#ifndef PL_COLUMNS_H
+#define PL_COLUMNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pl_columns {
+    const char *text, *pair, *label; /* pair NULL: single sentences */
+    bool pair_is_optional;
+    bool has_gaps; /* as published (TSV), it has short rows, to be skipped, and empty texts */
+};
+
+/*
+ * pl_columns_choose - the first row of the table whose columns are all there, as `has` tells;
+ * NULL with a reason that names what is missing.
+ */
+const struct pl_columns *pl_columns_choose(bool (*has)(const void *context, const char *name),
+                                           const void *context, char *reason, size_t room);
+
+/* Whether some row of the table calls its text or pair so: a header has at least one such name. */
+bool pl_columns_is_text(const char *name, size_t size);
+
+/* CoLA's headerless file: source, label, mark, sentence. */
+enum { PL_COLA_LABEL = 1, PL_COLA_TEXT = 3, PL_COLA_COLUMNS = 4 };
+
+#endif

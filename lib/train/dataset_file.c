@@ -1,0 +1,348 @@
+/*
+ * dataset_file.c - a tokenized data set as a file, and its fingerprint, which is the digest of the
+ * same bytes.
+ *
+ * All numbers little-endian:
+ *
+ *     8 bytes   "PLDATA01"
+ *     u64       task, n, width, n_labels, n_tokens, n_skipped
+ *     n_labels  u64 size, bytes
+ *     n         u32 tokens of each example
+ *     n         u8  truncated
+ *     n_tokens  i32 ids
+ *     n_tokens  u8  type ids
+ *     n*width   f32 targets
+ *     64 bytes  SHA-256 of all before, in hexadecimal
+ */
+#include <endian.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "tok/utf8.h"
+#include "train/dataset.h"
+
+static const char magic[8] = {'P', 'L', 'D', 'A', 'T', 'A', '0', '1'};
+enum { N_COUNTS = 6, DIGITS = PL_DIGEST_SIZE - 1 };
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* Where the bytes go: always into the digest, into a file if there is one. */
+struct sink {
+    struct pl_digest digest;
+    FILE *file; /* its own error flag tells of a failed write */
+};
+
+static void put(struct sink *sink, const void *data, size_t size)
+{
+    if (size == 0)
+        return;
+    pl_digest_add(&sink->digest, data, size);
+    if (sink->file)
+        fwrite(data, 1, size, sink->file);
+}
+
+static void put_u64(struct sink *sink, uint64_t value)
+{
+    value = htole64(value);
+    put(sink, &value, sizeof value);
+}
+
+/* n 32-bit numbers of any kind. */
+static void put_u32s(struct sink *sink, const void *numbers, size_t n)
+{
+    uint32_t chunk[1024];
+
+    while (n) {
+        size_t k = n < 1024 ? n : 1024;
+
+        memcpy(chunk, numbers, k * sizeof *chunk);
+        for (size_t i = 0; i < k; i++)
+            chunk[i] = htole32(chunk[i]);
+        put(sink, chunk, k * sizeof *chunk);
+        numbers = (const char *)numbers + k * sizeof *chunk;
+        n -= k;
+    }
+}
+
+static void put_lengths(struct sink *sink, const size_t *starts, size_t n)
+{
+    uint32_t chunk[1024];
+
+    for (size_t i = 0; i < n;) {
+        size_t k = 0;
+
+        for (; k < 1024 && i < n; k++, i++)
+            chunk[k] = (uint32_t)(starts[i + 1] - starts[i]);
+        put_u32s(sink, chunk, k);
+    }
+}
+
+static void put_dataset(struct sink *sink, const struct prilora_dataset *d)
+{
+    size_t n_tokens = d->starts[d->n];
+    const uint64_t counts[N_COUNTS] = {d->task,     d->n,     d->width,
+                                       d->n_labels, n_tokens, d->n_skipped};
+
+    pl_digest_init(&sink->digest);
+    put(sink, magic, sizeof magic);
+    for (size_t i = 0; i < N_COUNTS; i++)
+        put_u64(sink, counts[i]);
+    for (size_t i = 0; i < d->n_labels; i++) {
+        put_u64(sink, strlen(d->labels[i]));
+        put(sink, d->labels[i], strlen(d->labels[i]));
+    }
+    put_lengths(sink, d->starts, d->n);
+    put(sink, d->truncated, d->n);
+    put_u32s(sink, d->ids, n_tokens);
+    put(sink, d->type_ids, n_tokens);
+    put_u32s(sink, d->targets, d->n * d->width);
+}
+
+void pl_dataset_fingerprint(const struct prilora_dataset *dataset, char out[65])
+{
+    struct sink sink = {.file = NULL};
+
+    put_dataset(&sink, dataset);
+    pl_digest_hex(&sink.digest, out);
+}
+
+static enum prilora_status write_file(FILE *file, void *context, struct prilora_error *err)
+{
+    struct sink sink = {.file = file};
+    char digits[PL_DIGEST_SIZE];
+
+    put_dataset(&sink, context);
+    pl_digest_hex(&sink.digest, digits);
+    if (fwrite(digits, 1, DIGITS, file) != DIGITS || ferror(file))
+        return pl_fail(err, PRILORA_EIO, "cannot write the data set");
+    return PRILORA_OK;
+}
+
+enum prilora_status prilora_dataset_save(const struct prilora_dataset *dataset, const char *path,
+                                         struct prilora_error *err)
+{
+    return pl_file_replace(path, write_file, (void *)(uintptr_t)dataset, err);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* What is left of a saved data set. */
+struct source {
+    const unsigned char *at;
+    size_t left;
+    const char *path;
+    struct prilora_error *err;
+};
+
+static enum prilora_status broken(const struct source *s, const char *what)
+{
+    return pl_fail(s->err, PRILORA_EFORMAT, "%s: not a saved data set: %s", s->path, what);
+}
+
+/* n elements of `size` bytes, or NULL if so many are not there. */
+static const unsigned char *take(struct source *s, size_t n, size_t size)
+{
+    const unsigned char *at = s->at;
+
+    if (n > s->left / size)
+        return NULL;
+    s->at += n * size;
+    s->left -= n * size;
+    return at;
+}
+
+static bool take_u64(struct source *s, uint64_t *value)
+{
+    const unsigned char *p = take(s, 1, sizeof *value);
+
+    if (p) {
+        memcpy(value, p, sizeof *value);
+        *value = le64toh(*value);
+    }
+    return p != NULL;
+}
+
+static bool take_u32s(struct source *s, void *out, size_t n)
+{
+    const unsigned char *p = take(s, n, 4);
+    uint32_t value;
+
+    for (size_t i = 0; p && i < n; i++) {
+        memcpy(&value, p + 4 * i, 4);
+        value = le32toh(value);
+        memcpy((char *)out + 4 * i, &value, 4);
+    }
+    return p != NULL;
+}
+
+/* The counts, so that all they ask for fits into what is there. */
+static enum prilora_status read_counts(struct source *s, uint64_t counts[N_COUNTS])
+{
+    const unsigned char *p = take(s, sizeof magic, 1);
+    uint64_t task, n, width, n_labels, n_tokens;
+
+    if (!p || memcmp(p, magic, sizeof magic) != 0)
+        return broken(s, "it does not begin with PLDATA01");
+    for (size_t i = 0; i < N_COUNTS; i++)
+        if (!take_u64(s, &counts[i]))
+            return broken(s, "it is cut short");
+    task = counts[0];
+    n = counts[1];
+    width = counts[2];
+    n_labels = counts[3];
+    n_tokens = counts[4];
+    if (task < PRILORA_TASK_CLASSIFICATION || task > PRILORA_TASK_MULTI_LABEL)
+        return broken(s, "unknown task");
+    if (n == 0 || n > PL_MAX_ROWS || n > s->left / 5 || n_tokens > s->left / 5)
+        return broken(s, "more examples or tokens than the file has room for");
+    if (n_labels == 0 || n_labels > PL_MAX_LABELS ||
+        (task == PRILORA_TASK_REGRESSION && n_labels != 1))
+        return broken(s, "wrong number of labels");
+    if (width != (task == PRILORA_TASK_MULTI_LABEL ? n_labels : 1) || n > s->left / 4 / width)
+        return broken(s, "wrong number of targets");
+    return PRILORA_OK;
+}
+
+static enum prilora_status read_labels(struct source *s, struct prilora_dataset *d, size_t n_labels)
+{
+    for (; d->n_labels < n_labels; d->n_labels++) {
+        const unsigned char *p;
+        uint64_t size;
+        char *label;
+
+        if (!take_u64(s, &size) || size == 0 || size > PL_MAX_LABEL ||
+            !(p = take(s, (size_t)size, 1)) || memchr(p, '\0', (size_t)size) ||
+            pl_utf8_check((const char *)p, (size_t)size) != size)
+            return broken(s, "a broken label");
+        d->labels[d->n_labels] = label = pl_calloc((size_t)size + 1, 1);
+        if (!label)
+            return pl_fail(s->err, PRILORA_ENOMEM, "%s: out of memory", s->path);
+        memcpy(label, p, (size_t)size);
+    }
+    return PRILORA_OK;
+}
+
+static enum prilora_status read_starts(struct source *s, struct prilora_dataset *d, size_t n_tokens)
+{
+    const unsigned char *p = take(s, d->n, 4);
+    uint32_t length;
+
+    if (!p)
+        return broken(s, "it is cut short");
+    for (size_t i = 0; i < d->n; i++) {
+        memcpy(&length, p + 4 * i, 4);
+        length = le32toh(length);
+        if (length == 0 || length > n_tokens - d->starts[i])
+            return broken(s, "an example's length is wrong");
+        d->starts[i + 1] = d->starts[i] + length;
+    }
+    return d->starts[d->n] == n_tokens ? PRILORA_OK : broken(s, "the lengths do not add up");
+}
+
+static bool all_are_flags(const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (bytes[i] > 1)
+            return false;
+    return true;
+}
+
+static bool target_is_right(const struct prilora_dataset *d, float target)
+{
+    if (d->task == PRILORA_TASK_REGRESSION)
+        return isfinite(target);
+    if (d->task == PRILORA_TASK_MULTI_LABEL)
+        return target == 0 || target == 1;
+    return target >= 0 && target < (float)d->n_labels && target == floorf(target);
+}
+
+static enum prilora_status read_arrays(struct source *s, struct prilora_dataset *d, size_t n_tokens)
+{
+    enum prilora_status rc = read_starts(s, d, n_tokens);
+    const unsigned char *truncated, *types;
+
+    if (rc != PRILORA_OK)
+        return rc;
+    truncated = take(s, d->n, 1);
+    if (!truncated || !take_u32s(s, d->ids, n_tokens) || !(types = take(s, n_tokens, 1)) ||
+        !take_u32s(s, d->targets, d->n * d->width) || s->left != 0)
+        return broken(s, "its size is not what its counts say");
+    memcpy(d->truncated, truncated, d->n);
+    memcpy(d->type_ids, types, n_tokens);
+    if (!all_are_flags(d->truncated, d->n) || !all_are_flags(d->type_ids, n_tokens))
+        return broken(s, "a flag that is neither 0 nor 1");
+    for (size_t i = 0; i < n_tokens; i++)
+        if (d->ids[i] < 0)
+            return broken(s, "a negative token");
+    for (size_t i = 0; i < d->n * d->width; i++)
+        if (!target_is_right(d, d->targets[i]))
+            return broken(s, "a target that is no label");
+    return PRILORA_OK;
+}
+
+/* The digest at the end, taken off. */
+static enum prilora_status check_digest(struct source *s)
+{
+    struct pl_digest digest;
+    char digits[PL_DIGEST_SIZE];
+
+    if (s->left < DIGITS)
+        return broken(s, "it is cut short");
+    s->left -= DIGITS;
+    pl_digest_init(&digest);
+    pl_digest_add(&digest, s->at, s->left);
+    pl_digest_hex(&digest, digits);
+    return memcmp(s->at + s->left, digits, DIGITS) == 0 ? PRILORA_OK
+                                                        : broken(s, "its digest does not agree");
+}
+
+enum prilora_status pl_dataset_decode(struct prilora_dataset **out, const unsigned char *data,
+                                      size_t size, bool check, const char *path,
+                                      struct prilora_error *err)
+{
+    struct source s = {data, size, path, err};
+    struct prilora_dataset *d = NULL;
+    uint64_t counts[N_COUNTS];
+    enum prilora_status rc = check ? check_digest(&s) : PRILORA_OK;
+
+    *out = NULL;
+    if (rc == PRILORA_OK)
+        rc = read_counts(&s, counts);
+    if (rc != PRILORA_OK)
+        return rc;
+    d = pl_dataset_new((size_t)counts[1], (size_t)counts[4], (size_t)counts[3], (size_t)counts[2]);
+    if (!d)
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
+    d->task = (enum prilora_task)counts[0];
+    d->n_skipped = (size_t)counts[5];
+    rc = read_labels(&s, d, (size_t)counts[3]);
+    if (rc == PRILORA_OK)
+        rc = read_arrays(&s, d, (size_t)counts[4]);
+    if (rc == PRILORA_OK)
+        rc = pl_dataset_finish(d, err);
+    if (rc == PRILORA_OK) {
+        *out = d;
+        d = NULL;
+    }
+    prilora_dataset_free(d);
+    return rc;
+}
+
+enum prilora_status prilora_dataset_load(struct prilora_dataset **out, const char *path,
+                                         struct prilora_error *err)
+{
+    struct pl_file_map map;
+    enum prilora_status rc = pl_file_map(&map, path, err);
+
+    *out = NULL;
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = pl_dataset_decode(out, map.data, map.size, true, path, err);
+    pl_file_unmap(&map);
+    return rc;
+}

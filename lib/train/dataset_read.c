@@ -1,0 +1,201 @@
+/*
+ * dataset_read.c - from the rows of a file to tokenized examples, in one pass; labels follow when
+ * all are known. Formats are rows.h's, labels labels.h's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "tok/tokenizer.h"
+#include "train/bad_rows.h"
+#include "train/dataset.h"
+#include "train/labels.h"
+#include "train/rows.h"
+
+/* A file being read. */
+struct reading {
+    const struct pl_tokenizer *tokenizer;
+    const struct prilora_dataset_options *options;
+    struct pl_rows rows;
+    struct pl_labels labels;
+    struct pl_bad_rows bad;
+    struct pl_ids ids;
+    size_t *starts;     /* [n + 1] */
+    uint8_t *truncated; /* [n] */
+    size_t n, room, n_rows, n_skipped;
+};
+
+static enum prilora_status no_memory(const struct reading *r, struct prilora_error *err)
+{
+    return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory at line %zu", r->rows.name,
+                   r->rows.line);
+}
+
+static bool make_room(struct reading *r)
+{
+    size_t room = r->room + r->room / 2 + 1024;
+    size_t *starts;
+    uint8_t *truncated;
+
+    if (r->n < r->room)
+        return true;
+    starts = pl_realloc(r->starts, room + 1, sizeof *starts);
+    if (!starts)
+        return false;
+    r->starts = starts;
+    truncated = pl_realloc(r->truncated, room, sizeof *truncated);
+    if (!truncated)
+        return false;
+    r->truncated = truncated;
+    r->room = room;
+    return true;
+}
+
+/* Once a row was bad there will be no data set: the rest is only checked. */
+static enum prilora_status add_example(struct reading *r, const struct pl_row *row,
+                                       struct prilora_error *err)
+{
+    struct prilora_error e = {0};
+    enum prilora_status rc = PRILORA_OK;
+    bool truncated = false;
+
+    if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES) {
+        pl_bad_rows_add(&r->bad, row->line, "a text of %zu bytes, but at most %zu are read",
+                        row->pair_size > row->text_size ? row->pair_size : row->text_size,
+                        PL_MAX_TEXT_BYTES);
+        return PRILORA_OK;
+    }
+    if (!make_room(r) || !pl_labels_add(&r->labels, row))
+        return no_memory(r, err);
+    if (r->bad.total == 0)
+        rc = pl_tokenizer_encode(r->tokenizer, &r->ids, row->text, row->text_size, row->pair,
+                                 row->pair_size, r->options->max_length, &truncated, &e);
+    if (rc == PRILORA_ENOMEM || rc == PRILORA_EINVAL)
+        return pl_fail(err, rc, "%s: line %zu: %s", r->rows.name, row->line, e.message);
+    if (rc != PRILORA_OK)
+        pl_bad_rows_add(&r->bad, row->line, "%s", e.message);
+    r->truncated[r->n++] = truncated;
+    r->starts[r->n] = r->ids.n;
+    return PRILORA_OK;
+}
+
+static enum prilora_status read_rows(struct reading *r, struct prilora_error *err)
+{
+    char reason[PL_MAX_REASON], where[192];
+    struct pl_row row;
+
+    for (;;) {
+        enum pl_row_result result = pl_rows_next(&r->rows, &row, reason);
+        enum prilora_status rc = PRILORA_OK;
+
+        if (result == PL_ROW_END)
+            return PRILORA_OK;
+        if (result == PL_ROW_NOMEM)
+            return no_memory(r, err);
+        if (++r->n_rows > PL_MAX_ROWS) {
+            pl_rows_where(where, sizeof where, r->rows.name, row.line);
+            return pl_fail_at(err, PRILORA_ELIMIT, where, "more than %zu rows", PL_MAX_ROWS);
+        }
+        if (result == PL_ROW_SKIPPED)
+            r->n_skipped++;
+        else if (result == PL_ROW_BAD)
+            pl_bad_rows_add(&r->bad, row.line, "%s", reason);
+        else
+            rc = add_example(r, &row, err);
+        if (rc != PRILORA_OK)
+            return rc;
+    }
+}
+
+/* Examples and labels put together; the arrays change hands. */
+static enum prilora_status build(struct reading *r, struct prilora_dataset *d,
+                                 struct prilora_error *err)
+{
+    enum prilora_status rc = pl_labels_resolve(&r->labels, d, r->options, &r->bad, err);
+
+    if (rc != PRILORA_OK) {
+        if (err && !err->where[0])
+            snprintf(err->where, sizeof err->where, "%s", r->rows.name);
+        return rc;
+    }
+    rc = pl_bad_rows_report(&r->bad, r->n_rows, r->rows.name, r->options, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    if (r->n == 0)
+        return pl_fail_at(err, PRILORA_EDATA, r->rows.name, "%s: there are no rows in it",
+                          r->rows.name);
+    d->n = r->n;
+    d->n_skipped = r->n_skipped;
+    d->starts = r->starts;
+    d->starts[0] = 0;
+    d->truncated = r->truncated;
+    d->ids = r->ids.ids;
+    d->type_ids = r->ids.type_ids;
+    r->starts = NULL;
+    r->truncated = NULL;
+    r->ids = (struct pl_ids){0};
+    return pl_dataset_finish(d, err);
+}
+
+static void reading_close(struct reading *r)
+{
+    pl_rows_close(&r->rows);
+    pl_labels_free(&r->labels);
+    pl_ids_free(&r->ids);
+    free(r->starts);
+    free(r->truncated);
+    free(r);
+}
+
+enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
+                                     const struct pl_tokenizer *tokenizer, const char *data,
+                                     size_t size, const struct prilora_dataset_options *options,
+                                     struct prilora_error *err)
+{
+    struct reading *r = pl_calloc(1, sizeof *r);
+    struct prilora_dataset *d = pl_calloc(1, sizeof *d);
+    enum prilora_status rc;
+
+    *out = NULL;
+    if (!r || !d) {
+        free(r);
+        free(d);
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", options->name);
+    }
+    r->tokenizer = tokenizer;
+    r->options = options;
+    rc = pl_rows_open(&r->rows, data ? data : "", size, options->name, err);
+    if (rc == PRILORA_OK)
+        rc = read_rows(r, err);
+    if (rc == PRILORA_OK)
+        rc = build(r, d, err);
+    if (rc == PRILORA_OK) {
+        *out = d;
+        d = NULL;
+    }
+    reading_close(r);
+    prilora_dataset_free(d);
+    return rc;
+}
+
+enum prilora_status pl_dataset_read(struct prilora_dataset **out,
+                                    const struct pl_tokenizer *tokenizer, const char *path,
+                                    const struct prilora_dataset_options *options,
+                                    struct prilora_error *err)
+{
+    struct prilora_dataset_options named = *options;
+    struct pl_file_map map;
+    enum prilora_status rc;
+
+    *out = NULL;
+    if (!named.name)
+        named.name = path;
+    rc = pl_file_map(&map, path, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = pl_dataset_parse(out, tokenizer, (const char *)map.data, map.size, &named, err);
+    pl_file_unmap(&map);
+    return rc;
+}

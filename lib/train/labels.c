@@ -1,0 +1,434 @@
+/* labels.c - see labels.h. */
+#include "train/labels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+struct pl_label_item {
+    enum pl_label_kind kind;
+    size_t text, size; /* in texts */
+    double value;
+};
+
+struct pl_label_row {
+    size_t line, first, n; /* items */
+    bool is_list;
+};
+
+/* A set of names, sorted by bytes; texts are not terminated and belong to others. */
+struct name {
+    const char *text;
+    size_t size, number; /* the label's number, once it has one */
+};
+
+struct names {
+    struct name *list; /* [PL_MAX_LABELS] */
+    size_t n;
+};
+
+/* ---- collecting ------------------------------------------------------------------------------ */
+
+static bool grow(void *array, size_t *room, size_t need, size_t size)
+{
+    size_t wanted = *room + *room / 2 + 256;
+    void *more;
+
+    if (need <= *room)
+        return true;
+    if (wanted < need)
+        wanted = need;
+    more = pl_realloc(*(void **)array, wanted, size);
+    if (!more)
+        return false;
+    *(void **)array = more;
+    *room = wanted;
+    return true;
+}
+
+bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row)
+{
+    if (!grow(&labels->rows, &labels->room_rows, labels->n_rows + 1, sizeof *labels->rows) ||
+        !grow(&labels->items, &labels->room_items, labels->n_items + row->n_labels,
+              sizeof *labels->items))
+        return false;
+    labels->rows[labels->n_rows++] =
+        (struct pl_label_row){row->line, labels->n_items, row->n_labels, row->is_list};
+    for (size_t i = 0; i < row->n_labels; i++) {
+        const struct pl_label *l = &row->labels[i];
+
+        if (!grow(&labels->texts, &labels->room_texts, labels->n_texts + l->size + 1, 1))
+            return false;
+        if (l->size)
+            memcpy(labels->texts + labels->n_texts, l->text, l->size);
+        labels->items[labels->n_items++] =
+            (struct pl_label_item){l->kind, labels->n_texts, l->size, l->value};
+        labels->n_texts += l->size;
+    }
+    return true;
+}
+
+void pl_labels_free(struct pl_labels *labels)
+{
+    free(labels->items);
+    free(labels->rows);
+    free(labels->texts);
+    *labels = (struct pl_labels){0};
+}
+
+/* ---- the task -------------------------------------------------------------------------------- */
+
+static enum prilora_task told_task(const struct pl_labels *labels)
+{
+    size_t n_lists = 0, n_scalars, n_real = 0, n_numbers = 0;
+
+    for (size_t i = 0; i < labels->n_rows; i++) {
+        const struct pl_label_row *r = &labels->rows[i];
+
+        n_lists += r->is_list;
+        if (r->is_list)
+            continue;
+        n_real += labels->items[r->first].kind == PL_LABEL_REAL;
+        n_numbers += labels->items[r->first].kind != PL_LABEL_TEXT;
+    }
+    n_scalars = labels->n_rows - n_lists;
+    if (n_lists > n_scalars)
+        return PRILORA_TASK_MULTI_LABEL;
+    return n_real && n_numbers > n_scalars / 2 ? PRILORA_TASK_REGRESSION
+                                               : PRILORA_TASK_CLASSIFICATION;
+}
+
+static enum prilora_status choose_task(enum prilora_task *out, const struct pl_labels *labels,
+                                       const struct prilora_dataset_options *options,
+                                       struct prilora_error *err)
+{
+    *out = options->task;
+    if (options->train) {
+        if (options->task != PRILORA_TASK_AUTO && options->task != options->train->task)
+            return pl_fail(err, PRILORA_EINVAL, "the task is not that of the training data");
+        *out = options->train->task;
+    } else if (options->task == PRILORA_TASK_AUTO) {
+        *out = told_task(labels);
+    }
+    return PRILORA_OK;
+}
+
+/* ---- the label set --------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+    const struct name *x = a, *y = b;
+    int order = memcmp(x->text, y->text, x->size < y->size ? x->size : y->size);
+
+    return order ? order : (x->size > y->size) - (x->size < y->size);
+}
+
+/* Where the name is, or belongs. */
+static size_t place(const struct names *names, const struct name *name, bool *found)
+{
+    size_t low = 0, high = names->n;
+
+    *found = false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(&names->list[middle], name);
+
+        if (order == 0) {
+            *found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* What keeps a label from being a name, or NULL. */
+static const char *fault_of(const struct name *name)
+{
+    if (name->size == 0)
+        return "the label is empty";
+    if (name->size > PL_MAX_LABEL)
+        return "the label is longer than 256 bytes";
+    if (memchr(name->text, '\0', name->size))
+        return "the label holds a NUL character";
+    return NULL;
+}
+
+/* The item's name as a class; 1.0 is class 1. */
+static struct name name_of(const struct pl_labels *labels, const struct pl_label_item *item,
+                           char number[24])
+{
+    if (item->kind == PL_LABEL_REAL && item->value == floor(item->value) &&
+        fabs(item->value) < 1e15) {
+        /* adding zero makes -0.0 the class 0 */
+        int n = snprintf(number, 24, "%.0f", item->value + 0.0);
+
+        return (struct name){number, (size_t)n, 0};
+    }
+    return (struct name){labels->texts + item->text, item->size, 0};
+}
+
+static enum prilora_status too_many(struct prilora_error *err)
+{
+    return pl_fail(
+        err, PRILORA_ELIMIT,
+        "more than %d different labels (if they are numbers to be predicted, the task is "
+        "regression)",
+        PL_MAX_LABELS);
+}
+
+/* The distinct names of all items, as copies in dataset->labels sorted by bytes. */
+static enum prilora_status collect_names(struct prilora_dataset *dataset,
+                                         const struct pl_labels *labels, struct names *names,
+                                         struct prilora_error *err)
+{
+    for (size_t i = 0; i < labels->n_items; i++) {
+        char number[24], *copy;
+        struct name name = name_of(labels, &labels->items[i], number);
+        bool found;
+        size_t at;
+
+        if (fault_of(&name))
+            continue; /* its row will be told of it */
+        at = place(names, &name, &found);
+        if (found)
+            continue;
+        if (names->n == PL_MAX_LABELS)
+            return too_many(err);
+        copy = pl_calloc(name.size + 1, 1);
+        if (!copy)
+            return pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+        memcpy(copy, name.text, name.size);
+        name.text = copy;
+        dataset->labels[dataset->n_labels++] = copy; /* owned from now on */
+        memmove(names->list + at + 1, names->list + at, (names->n - at) * sizeof *names->list);
+        names->list[at] = name;
+        names->n++;
+    }
+    for (size_t i = 0; i < names->n; i++)
+        dataset->labels[i] = (char *)(uintptr_t)names->list[i].text;
+    return PRILORA_OK;
+}
+
+/* If the names are "0", "1", ... "n-1", they are put into that order. */
+static void order_numbers(struct prilora_dataset *dataset, const struct names *names)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < names->n; i++) {
+            char number[24];
+            struct name name = {number, (size_t)snprintf(number, sizeof number, "%zu", i), 0};
+            bool found;
+            size_t at = place(names, &name, &found);
+
+            if (!found)
+                return; /* only ever in the first pass */
+            if (pass == 1)
+                dataset->labels[i] = (char *)(uintptr_t)names->list[at].text;
+        }
+    }
+}
+
+/* The training data's names, for data that must have the same. */
+static enum prilora_status copy_names(struct prilora_dataset *dataset,
+                                      const struct prilora_dataset *train,
+                                      struct prilora_error *err)
+{
+    for (; dataset->n_labels < train->n_labels; dataset->n_labels++) {
+        dataset->labels[dataset->n_labels] = pl_strdup(train->labels[dataset->n_labels]);
+        if (!dataset->labels[dataset->n_labels])
+            return pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+    }
+    return PRILORA_OK;
+}
+
+/* Fills dataset->labels (room for PL_MAX_LABELS) and the index from names to numbers. */
+static enum prilora_status make_label_set(struct prilora_dataset *dataset, struct names *names,
+                                          const struct pl_labels *labels,
+                                          const struct prilora_dataset *train,
+                                          struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    if (train) {
+        rc = copy_names(dataset, train, err);
+    } else {
+        rc = collect_names(dataset, labels, names, err);
+        if (rc == PRILORA_OK)
+            order_numbers(dataset, names);
+    }
+    if (rc != PRILORA_OK)
+        return rc;
+    names->n = dataset->n_labels;
+    for (size_t i = 0; i < names->n; i++)
+        names->list[i] = (struct name){dataset->labels[i], strlen(dataset->labels[i]), i};
+    qsort(names->list, names->n, sizeof *names->list, compare);
+    return PRILORA_OK;
+}
+
+/* ---- targets --------------------------------------------------------------------------------- */
+
+/* What a target is made from. */
+struct resolve {
+    const struct pl_labels *labels;
+    struct prilora_dataset *dataset;
+    const struct names *names;
+    struct pl_bad_rows *bad;
+};
+
+/* Says which label is unknown and some of those that are known. */
+static void tell_unknown(const struct resolve *r, size_t line, const struct name *name)
+{
+    char label[PL_QUOTE_SIZE], known[PL_QUOTE_SIZE], list[200] = "";
+    size_t used = 0, i;
+
+    for (i = 0; i < r->dataset->n_labels && i < 4; i++) {
+        const char *text = r->dataset->labels[i];
+
+        if (used > sizeof list - PL_QUOTE_SIZE - 2)
+            break;
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                                 pl_rows_quote(known, text, strlen(text)));
+    }
+    pl_bad_rows_add(r->bad, line,
+                    "the label %s does not occur in the training data, which has %s%s",
+                    pl_rows_quote(label, name->text, name->size), list,
+                    i < r->dataset->n_labels ? ", ..." : "");
+}
+
+static bool find_class(const struct resolve *r, const struct pl_label_item *item, size_t line,
+                       size_t *number)
+{
+    char buffer[24];
+    struct name name = name_of(r->labels, item, buffer);
+    const char *fault = fault_of(&name);
+    bool found;
+    size_t at;
+
+    if (fault) {
+        pl_bad_rows_add(r->bad, line, "%s", fault);
+        return false;
+    }
+    at = place(r->names, &name, &found);
+    if (!found) {
+        tell_unknown(r, line, &name);
+        return false;
+    }
+    *number = r->names->list[at].number;
+    return true;
+}
+
+static void resolve_class(const struct resolve *r, const struct pl_label_row *row, float *target)
+{
+    size_t number;
+
+    if (row->is_list)
+        pl_bad_rows_add(r->bad, row->line, "the label is a list; one label is expected");
+    else if (find_class(r, &r->labels->items[row->first], row->line, &number))
+        *target = (float)number;
+}
+
+static void resolve_number(const struct resolve *r, const struct pl_label_row *row, float *target)
+{
+    const struct pl_label_item *item = &r->labels->items[row->first];
+    char quoted[PL_QUOTE_SIZE];
+
+    if (row->is_list)
+        pl_bad_rows_add(r->bad, row->line, "the label is a list; a number is expected");
+    else if (item->kind == PL_LABEL_TEXT)
+        pl_bad_rows_add(r->bad, row->line, "the label %s is not a number",
+                        pl_rows_quote(quoted, r->labels->texts + item->text, item->size));
+    else if (!isfinite((float)item->value))
+        pl_bad_rows_add(r->bad, row->line, "the label %s is too large",
+                        pl_rows_quote(quoted, r->labels->texts + item->text, item->size));
+    else
+        *target = (float)item->value;
+}
+
+static void resolve_set(const struct resolve *r, const struct pl_label_row *row, float *target)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        size_t number;
+
+        if (!find_class(r, &r->labels->items[row->first + i], row->line, &number))
+            return;
+        target[number] = 1;
+    }
+}
+
+static void resolve_rows(const struct resolve *r)
+{
+    static void (*const resolvers[])(const struct resolve *, const struct pl_label_row *,
+                                     float *) = {
+        [PRILORA_TASK_CLASSIFICATION] = resolve_class,
+        [PRILORA_TASK_REGRESSION] = resolve_number,
+        [PRILORA_TASK_MULTI_LABEL] = resolve_set,
+    };
+
+    for (size_t i = 0; i < r->labels->n_rows; i++)
+        resolvers[r->dataset->task](r, &r->labels->rows[i],
+                                    r->dataset->targets + i * r->dataset->width);
+}
+
+static enum prilora_status check_enough(const struct resolve *r, struct prilora_error *err)
+{
+    const struct prilora_dataset *d = r->dataset;
+    size_t least = d->task == PRILORA_TASK_CLASSIFICATION ? 2 : 1;
+    char quoted[PL_QUOTE_SIZE];
+
+    if (r->bad->total || r->labels->n_rows == 0 || d->n_labels >= least)
+        return PRILORA_OK;
+    if (d->n_labels == 0)
+        return pl_fail(err, PRILORA_EDATA, "no row has a label");
+    return pl_fail(err, PRILORA_EDATA,
+                   "all %zu rows have the label %s; a classification needs at least two",
+                   r->labels->n_rows, pl_rows_quote(quoted, d->labels[0], strlen(d->labels[0])));
+}
+
+static float *targets_new(size_t n, size_t width)
+{
+    size_t total;
+
+    return pl_mul(&total, n, width) ? pl_calloc(total, sizeof(float)) : NULL;
+}
+
+enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
+                                      struct prilora_dataset *dataset,
+                                      const struct prilora_dataset_options *options,
+                                      struct pl_bad_rows *bad, struct prilora_error *err)
+{
+    struct names names = {pl_alloc(PL_MAX_LABELS, sizeof *names.list), 0};
+    struct resolve r = {labels, dataset, &names, bad};
+    enum prilora_status rc = choose_task(&dataset->task, labels, options, err);
+
+    dataset->labels = pl_calloc(PL_MAX_LABELS, sizeof *dataset->labels);
+    if (rc == PRILORA_OK && (!names.list || !dataset->labels))
+        rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+    if (rc != PRILORA_OK)
+        goto out;
+    if (dataset->task == PRILORA_TASK_REGRESSION) {
+        dataset->labels[0] = pl_strdup("score");
+        dataset->n_labels = dataset->labels[0] ? 1 : 0;
+        rc = dataset->n_labels ? rc : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+    } else {
+        rc = make_label_set(dataset, &names, labels, options->train, err);
+    }
+    if (rc != PRILORA_OK)
+        goto out;
+    dataset->width = dataset->task == PRILORA_TASK_MULTI_LABEL ? dataset->n_labels : 1;
+    dataset->targets = targets_new(labels->n_rows, dataset->width);
+    if (!dataset->targets) {
+        rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
+        goto out;
+    }
+    resolve_rows(&r);
+    rc = check_enough(&r, err);
+out:
+    free(names.list);
+    return rc;
+}

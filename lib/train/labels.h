@@ -1,0 +1,42 @@
+/*
+ * labels.h - from labels as they stand in a file to the task, its label set and the targets.
+ *
+ * Told from the labels unless the options or the training data say so: most rows with a list:
+ * multi-label; most labels numbers and one of them real (written with a point or an exponent):
+ * regression; else classification. Classes 0..k-1 keep their numbers, other names are sorted by
+ * their bytes.
+ */
+#ifndef PL_LABELS_H
+#define PL_LABELS_H
+
+#include "train/bad_rows.h"
+#include "train/dataset.h"
+#include "train/rows.h"
+
+struct pl_label_item;
+struct pl_label_row;
+
+/* The labels of all good rows; start with {0}. */
+struct pl_labels {
+    struct pl_label_item *items;
+    struct pl_label_row *rows;
+    char *texts;
+    size_t n_items, n_rows, n_texts;
+    size_t room_items, room_rows, room_texts;
+};
+
+bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row); /* false: out of memory */
+void pl_labels_free(struct pl_labels *labels);
+
+/*
+ * pl_labels_resolve - fills task, width, n_labels, labels and targets of `dataset`, whose n is
+ * labels->n_rows. A row whose label does not suit is added to `bad`.
+ * Errors: ELIMIT above PL_MAX_LABELS; EDATA if a classification has fewer than two labels and no
+ * row is bad; EINVAL if options->task is not the training data's; ENOMEM.
+ */
+enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
+                                      struct prilora_dataset *dataset,
+                                      const struct prilora_dataset_options *options,
+                                      struct pl_bad_rows *bad, struct prilora_error *err);
+
+#endif

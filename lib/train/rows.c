@@ -1,0 +1,130 @@
+/* rows.c - choosing a row reader, and what all readers share. Formats: rows_jsonl.c, _delimited.c.
+ */
+#include "train/rows.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "tok/utf8.h"
+
+static const struct pl_rows_format *const formats[] = {
+    &pl_rows_jsonl, &pl_rows_ndjson, &pl_rows_json, &pl_rows_csv, &pl_rows_tsv,
+};
+
+static const struct pl_rows_format *format_of(const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        size_t n = strlen(formats[i]->ending);
+
+        if (length > n && strcasecmp(name + length - n, formats[i]->ending) == 0)
+            return formats[i];
+    }
+    return NULL;
+}
+
+void pl_rows_where(char *out, size_t room, const char *name, size_t line)
+{
+    int n = (int)pl_utf8_check(name, strnlen(name, 160));
+
+    snprintf(out, room, "%.*s:%zu", n, name, line);
+}
+
+const char *pl_rows_quote(char out[PL_QUOTE_SIZE], const char *text, size_t size)
+{
+    size_t n = pl_utf8_check(text, size < 40 ? size : 40), at = 0;
+
+    out[at++] = '"';
+    for (size_t i = 0; i < n; i++)
+        out[at++] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
+    snprintf(out + at, PL_QUOTE_SIZE - at, n < size ? "...\"" : "\"");
+    return out;
+}
+
+enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t size,
+                                 const char *name, struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    *rows = (struct pl_rows){.name = name, .at = data, .end = data + size, .line = 1};
+    rows->format = format_of(name);
+    if (!rows->format)
+        return pl_fail_at(err, PRILORA_EINVAL, name,
+                          "%s: the ending of the name must tell the format: .jsonl, .ndjson, "
+                          ".json, .csv or .tsv",
+                          name);
+    if (size >= 2 && (memcmp(data, "\xFF\xFE", 2) == 0 || memcmp(data, "\xFE\xFF", 2) == 0))
+        return pl_fail_at(err, PRILORA_EFORMAT, name, "%s: is written in UTF-16; UTF-8 is expected",
+                          name);
+    if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
+        rows->at += 3;
+    rc = rows->format->open(rows, err);
+    if (rc != PRILORA_OK)
+        pl_rows_close(rows);
+    return rc;
+}
+
+void pl_rows_close(struct pl_rows *rows)
+{
+    if (rows->format)
+        rows->format->close(rows);
+    *rows = (struct pl_rows){0};
+}
+
+enum pl_row_result pl_rows_check(const char *text, size_t size, char *reason)
+{
+    size_t bad;
+
+    if (size > PL_MAX_LINE) {
+        snprintf(reason, PL_MAX_REASON, "%zu bytes, but a row may have at most %zu", size,
+                 PL_MAX_LINE);
+        return PL_ROW_BAD;
+    }
+    bad = pl_utf8_check(text, size);
+    if (bad < size) {
+        snprintf(reason, PL_MAX_REASON, "not UTF-8: byte %zu of the row is 0x%02X", bad + 1,
+                 (unsigned char)text[bad]);
+        return PL_ROW_BAD;
+    }
+    return PL_ROW_GOOD;
+}
+
+enum pl_row_result pl_rows_line(struct pl_rows *rows, const char **line, size_t *size, char *reason)
+{
+    const char *newline;
+    size_t left = (size_t)(rows->end - rows->at), n;
+
+    if (left == 0)
+        return PL_ROW_END;
+    *line = rows->at;
+    newline = memchr(rows->at, '\n', left);
+    n = newline ? (size_t)(newline - rows->at) : left;
+    rows->at += newline ? n + 1 : n;
+    rows->line++;
+    *size = n > 0 && (*line)[n - 1] == '\r' ? n - 1 : n;
+    return pl_rows_check(*line, *size, reason);
+}
+
+static bool blank(const char *text, size_t size)
+{
+    return pl_utf8_spaces_at_start(text, size) == size;
+}
+
+enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *reason)
+{
+    enum pl_row_result result;
+
+    *row = (struct pl_row){.line = rows->line};
+    result = rows->format->next(rows, row, reason);
+    if (result != PL_ROW_GOOD || row->may_be_empty)
+        return result;
+    if (blank(row->text, row->text_size))
+        snprintf(reason, PL_MAX_REASON, "the text is empty");
+    else if (row->pair && blank(row->pair, row->pair_size))
+        snprintf(reason, PL_MAX_REASON, "the second text is empty");
+    else
+        return PL_ROW_GOOD;
+    return PL_ROW_BAD;
+}

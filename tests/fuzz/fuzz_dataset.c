@@ -1,0 +1,63 @@
+/*
+ * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits) and the
+ * task that is asked for. What is read must hold together, and split.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tok/tokenizer.h"
+#include "tok/utf8.h"
+#include "train/dataset.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void see_bad_row(void *context, size_t line, const char *reason)
+{
+    size_t *last = context;
+
+    assert(line >= *last && reason[0] && pl_utf8_check(reason, strlen(reason)) == strlen(reason));
+    *last = line;
+}
+
+static void check(struct prilora_dataset *d)
+{
+    struct prilora_dataset *held_out = NULL;
+    struct prilora_dataset_info info;
+
+    prilora_dataset_describe(d, &info);
+    assert(info.n_examples >= 1 && info.n_tokens >= 2 * info.n_examples && info.longest <= 16);
+    for (size_t i = 0; i < info.n_labels; i++)
+        assert(prilora_dataset_label(d, i)[0]);
+    for (size_t i = 0; d->task == PRILORA_TASK_CLASSIFICATION && i < d->n; i++)
+        assert((size_t)d->targets[i] < d->n_labels);
+    if (prilora_dataset_split(d, &held_out, 0.3, 1, NULL) == PRILORA_OK)
+        assert(held_out->n >= 1 && held_out->n + d->n == info.n_examples);
+    prilora_dataset_free(held_out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const names[] = {"f.jsonl", "f.json", "f.csv", "f.tsv"};
+    static struct pl_tokenizer *tokenizer;
+    struct prilora_dataset *d = NULL;
+    struct prilora_error err = {0};
+    size_t last_line = 0;
+    struct prilora_dataset_options options = {.max_length = 16,
+                                              .bad_row = see_bad_row,
+                                              .context = &last_line};
+
+    if (!tokenizer && pl_tokenizer_open(&tokenizer, "examples/prilora-mini-en", NULL) != PRILORA_OK)
+        abort();
+    if (size == 0)
+        return 0;
+    options.name = names[data[0] & 3];
+    options.task = (enum prilora_task)(data[0] >> 2 & 3);
+    if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) ==
+        PRILORA_OK)
+        check(d);
+    else
+        assert(err.message[0] && err.status != PRILORA_OK);
+    prilora_dataset_free(d);
+    return 0;
+}

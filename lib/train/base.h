@@ -6,6 +6,7 @@
 
 #include "model/model.h"
 #include "tok/tokenizer.h"
+#include "train/dataset.h"
 
 struct prilora_base {
     struct pl_model *model;
@@ -13,5 +14,10 @@ struct prilora_base {
     atomic_size_t references;
     char fingerprint[65]; /* of the model's and the tokenizer's */
 };
+
+/* Data that this base can compute: lengths and token ids. `which` is "training" or the like. */
+enum prilora_status pl_data_check(const struct prilora_base *base,
+                                  const struct prilora_dataset *data, const char *which,
+                                  struct prilora_error *err);
 
 #endif

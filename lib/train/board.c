@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "math/blas.h"
 #include "train/run.h"
 
 static const struct pl_map_site *site_of(const struct prilora_run *run, size_t map)
@@ -69,56 +70,27 @@ void pl_board_free(struct pl_board *board)
     free(board->gram);
 }
 
-/* gram[i, j] = sum over n of row i times row j of A; upper triangle. Rows are far apart by 1. */
-static void gram_of_rows(double *gram, const pl_real *a, size_t rank, size_t n)
-{
-    for (size_t i = 0; i < rank; i++) {
-        for (size_t j = i; j < rank; j++) {
-            pl_real sum[8] = {0}; /* independent sums: the loop is vectors */
-            double rest = 0;
-            size_t k = 0;
-
-            for (; k + 8 <= n; k += 8) {
-                for (size_t u = 0; u < 8; u++)
-                    sum[u] += a[i * n + k + u] * a[j * n + k + u];
-            }
-            for (; k < n; k++)
-                rest += (double)(a[i * n + k] * a[j * n + k]);
-            for (size_t u = 0; u < 8; u++)
-                rest += (double)sum[u];
-            gram[i * rank + j] = rest;
-        }
-    }
-}
-
-/* The same for the columns of B [n, rank]. */
-static void gram_of_columns(double *gram, const pl_real *b, size_t rank, size_t n)
-{
-    memset(gram, 0, rank * rank * sizeof *gram);
-    for (size_t k = 0; k < n; k++) {
-        for (size_t i = 0; i < rank; i++) {
-            for (size_t j = i; j < rank; j++)
-                gram[i * rank + j] += (double)(b[k * rank + i] * b[k * rank + j]);
-        }
-    }
-}
-
-/* Frobenius norms of A, B and B A: |BA|^2 = trace(A A^T B^T B), so that B A is never made. */
-static void fill_norms(struct prilora_layer *layer, double *gram, const pl_real *a,
+/*
+ * Frobenius norms of A, B and B A. |B A|^2 is the trace of (A A^T) (B^T B), two products of rank by
+ * rank: B A itself is never made.
+ */
+static void fill_norms(struct prilora_layer *layer, pl_real *gram, const pl_real *a,
                        const pl_real *b)
 {
     size_t r = layer->rank;
-    double *of_a = gram, *of_b = gram + r * r, a_square = 0, b_square = 0, product = 0;
+    pl_real *of_a = gram, *of_b = gram + r * r;
+    struct pl_matrix a_rows = {a, layer->in_features, false}, b_rows = {b, r, false};
+    struct pl_matrix a_columns = {a, layer->in_features, true}, b_columns = {b, r, true};
+    double a_square = 0, b_square = 0, product = 0;
 
-    gram_of_rows(of_a, a, r, layer->in_features);
-    gram_of_columns(of_b, b, r, layer->out_features);
+    pl_gemm(of_a, r, a_rows, a_columns, r, r, layer->in_features, 1, 0);
+    pl_gemm(of_b, r, b_columns, b_rows, r, r, layer->out_features, 1, 0);
     for (size_t i = 0; i < r; i++) {
-        a_square += of_a[i * r + i];
-        b_square += of_b[i * r + i];
-        product += of_a[i * r + i] * of_b[i * r + i];
-        for (size_t j = i + 1; j < r; j++)
-            product += 2 * of_a[i * r + j] * of_b[i * r + j];
+        a_square += (double)of_a[i * r + i];
+        b_square += (double)of_b[i * r + i];
     }
+    for (size_t i = 0; i < r * r; i++)
+        product += (double)of_a[i] * (double)of_b[i];
     layer->a_norm = sqrt(a_square);
     layer->b_norm = sqrt(b_square);
     layer->update_norm = layer->scale * sqrt(product > 0 ? product : 0);

@@ -10,37 +10,41 @@
 
 #define PUBLISH_SECONDS 0.5
 
-static enum prilora_status check_data(const struct prilora_base *base,
-                                      const struct prilora_dataset *train,
-                                      const struct prilora_dataset *valid,
-                                      struct prilora_error *err)
+enum prilora_status pl_data_check(const struct prilora_base *base,
+                                  const struct prilora_dataset *data, const char *which,
+                                  struct prilora_error *err)
 {
-    const struct prilora_dataset *both[2] = {train, valid};
-    size_t limit = base->model->config.max_position_embeddings;
+    const struct pl_config *config = &base->model->config;
 
-    for (int i = 0; i < 2 && both[i]; i++) {
-        const char *which = i ? "validation" : "training";
-
-        if (both[i]->n == 0)
-            return pl_fail(err, PRILORA_EDATA, "the %s data has no examples", which);
-        if (both[i]->longest > limit)
-            return pl_fail(err, PRILORA_EDATA,
-                           "the %s data has an example of %zu tokens, but the model reads %zu",
-                           which, both[i]->longest, limit);
-        for (size_t k = 0; k < both[i]->starts[both[i]->n]; k++) {
-            if ((size_t)both[i]->ids[k] >= base->model->config.vocab_size)
-                return pl_fail(err, PRILORA_EDATA,
-                               "the %s data has token %ld, but the model knows %zu", which,
-                               (long)both[i]->ids[k], base->model->config.vocab_size);
-        }
-    }
-    if (valid && (valid->task != train->task || valid->n_labels != train->n_labels))
+    if (data->n == 0)
+        return pl_fail(err, PRILORA_EDATA, "the %s data has no examples", which);
+    if (data->longest > config->max_position_embeddings)
         return pl_fail(err, PRILORA_EDATA,
-                       "the validation data is for a %s task of %zu labels, the training data for "
-                       "a %s task of %zu",
-                       pl_task_word(valid->task), valid->n_labels, pl_task_word(train->task),
-                       train->n_labels);
+                       "the %s data has an example of %zu tokens, but the model reads %zu", which,
+                       data->longest, config->max_position_embeddings);
+    for (size_t k = 0; k < data->starts[data->n]; k++) {
+        if ((size_t)data->ids[k] >= config->vocab_size)
+            return pl_fail(err, PRILORA_EDATA, "the %s data has token %ld, but the model knows %zu",
+                           which, (long)data->ids[k], config->vocab_size);
+    }
     return PRILORA_OK;
+}
+
+static enum prilora_status check_data(const struct prilora_run *run, struct prilora_error *err)
+{
+    const struct prilora_dataset *train = run->train, *valid = run->valid;
+    enum prilora_status rc = pl_data_check(run->base, train, "training", err);
+
+    if (rc == PRILORA_OK && valid)
+        rc = pl_data_check(run->base, valid, "validation", err);
+    if (rc != PRILORA_OK || !valid ||
+        (valid->task == train->task && valid->n_labels == train->n_labels))
+        return rc;
+    return pl_fail(err, PRILORA_EDATA,
+                   "the validation data is for a %s task of %zu labels, the training data for a %s "
+                   "task of %zu",
+                   pl_task_word(valid->task), valid->n_labels, pl_task_word(train->task),
+                   train->n_labels);
 }
 
 static enum prilora_status make_engine(struct prilora_run *run, size_t n_threads,
@@ -96,7 +100,7 @@ static enum prilora_status bind(struct prilora_run *run, const struct prilora_sp
                                 const struct prilora_run_options *options,
                                 struct prilora_error *err)
 {
-    enum prilora_status rc = check_data(run->base, run->train, run->valid, err);
+    enum prilora_status rc = check_data(run, err);
     size_t n_layers = run->base->model->config.num_hidden_layers;
 
     run->on_event = options->on_event;

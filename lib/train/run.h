@@ -47,8 +47,8 @@ struct pl_board {
     uint64_t step;
     struct prilora_layer *draft;
     size_t n;
-    double last;  /* when published */
-    double *gram; /* scratch */
+    double last;   /* when published */
+    pl_real *gram; /* scratch: two products of rank by rank */
 };
 
 struct prilora_run {

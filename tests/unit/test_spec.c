@@ -1,0 +1,316 @@
+/* test_spec.c - specifications: defaults, the three methods, round trips, and every refusal. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "train/settings.h"
+#include "train/spec.h"
+
+static struct prilora_spec *parse(const char *json)
+{
+    struct prilora_spec *spec;
+    struct prilora_error err;
+
+    if (prilora_spec_parse(&spec, json, strlen(json), &err) != PRILORA_OK)
+        fail_msg("%s: %s", err.where, err.message);
+    return spec;
+}
+
+static struct prilora_spec *parse_method(const char *type, const char *settings)
+{
+    char json[1024];
+
+    snprintf(json, sizeof json,
+             "{\"method\": {\"type\": \"%s\", \"%s\": {\"hyperparameters\": {%s}}}}", type, type,
+             settings);
+    return parse(json);
+}
+
+static void nothing_given_is_the_defaults(void **state)
+{
+    struct prilora_spec *spec = parse("{}");
+
+    (void)state;
+    assert_int_equal(spec->method, PRILORA_METHOD_PRILORA);
+    assert_int_equal(spec->task, PRILORA_TASK_AUTO);
+    assert_int_equal(spec->n_epochs, 3);
+    assert_int_equal(spec->batch_size, 32);
+    assert_int_equal(spec->max_length, 128);
+    assert_float_equal(spec->learning_rate, 8e-4, 0);
+    assert_float_equal(spec->warmup_ratio, 0.06, 0);
+    assert_float_equal(spec->weight_decay, 0.01, 0);
+    assert_float_equal(spec->max_grad_norm, 1, 0);
+    assert_int_equal(spec->rank_schedule, PRILORA_RANK_LINEAR);
+    assert_int_equal(spec->rank_start, 4);
+    assert_int_equal(spec->rank_end, 12);
+    assert_float_equal(spec->lora_alpha, 16, 0);
+    assert_int_equal(spec->n_targets, 0);
+    assert_float_equal(spec->prune_ratio, 0.5, 0);
+    assert_int_equal(spec->prune_interval, 40);
+    assert_float_equal(spec->prune_decay, 0.9, 0);
+    assert_true(spec->prune_regrow);
+    assert_false(spec->prune_reset_moments);
+    assert_true(spec->hidden_dropout < 0);
+    prilora_spec_free(spec);
+}
+
+static void lora_is_uniform_and_never_pruned(void **state)
+{
+    struct prilora_spec *spec = parse_method("lora", "");
+
+    (void)state;
+    assert_int_equal(spec->method, PRILORA_METHOD_LORA);
+    assert_int_equal(spec->rank_schedule, PRILORA_RANK_UNIFORM);
+    assert_int_equal(spec->rank_start, 8);
+    assert_int_equal(spec->rank_end, 8);
+    assert_float_equal(spec->prune_ratio, 0, 0);
+    prilora_spec_free(spec);
+    spec = parse_method("lora", "\"r\": 3, \"target_modules\": [\"query\", \"value\"]");
+    assert_int_equal(spec->rank_end, 3);
+    assert_int_equal(spec->n_targets, 2);
+    assert_string_equal(spec->targets[1], "value");
+    prilora_spec_free(spec);
+}
+
+static void openai_s_three_settings_run_prilora(void **state)
+{
+    const char *const three =
+        "\"n_epochs\": 2, \"batch_size\": \"auto\", \"learning_rate_multiplier\": 0.5";
+    char older[256];
+    struct prilora_spec *a = parse_method("supervised", three), *b;
+
+    (void)state;
+    snprintf(older, sizeof older, "{\"hyperparameters\": {%s}}", three);
+    b = parse(older);
+    for (int i = 0; i < 2; i++) {
+        struct prilora_spec *spec = i ? b : a;
+
+        assert_int_equal(spec->method, PRILORA_METHOD_PRILORA);
+        assert_int_equal(spec->n_epochs, 2);
+        assert_int_equal(spec->batch_size, 32);
+        assert_float_equal(pl_spec_learning_rate(spec, 6, 100), 4e-4, 1e-12);
+        assert_int_equal(spec->rank_end, 12);
+    }
+    prilora_spec_free(a);
+    prilora_spec_free(b);
+}
+
+static void auto_is_the_default_everywhere(void **state)
+{
+    for (size_t i = 0; i < pl_n_settings; i++) {
+        char setting[128], *got, *expected;
+        struct prilora_spec *spec, *plain = parse("{}");
+
+        (void)state;
+        if (!(pl_settings[i].methods & PL_IN_PRILORA))
+            continue;
+        snprintf(setting, sizeof setting, "\"%s\": \"auto\"", pl_settings[i].name);
+        spec = parse_method("prilora", setting);
+        got = prilora_spec_dump(spec);
+        expected = prilora_spec_dump(plain);
+        assert_string_equal(got, expected);
+        free(got);
+        free(expected);
+        prilora_spec_free(spec);
+        prilora_spec_free(plain);
+    }
+}
+
+static void null_members_are_absent_ones(void **state)
+{
+    (void)state;
+    prilora_spec_free(parse("{\"seed\": null, \"method\": null, \"task\": null}"));
+}
+
+static void a_dump_parses_back_to_the_same(void **state)
+{
+    static const char *const specs[] = {
+        "{}",
+        "{\"seed\": 9007199254740991, \"task\": {\"type\": \"cola\"}}",
+        "{\"task\": {\"type\": \"multi_label\", \"metric\": \"f1\"}}",
+        "{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": {\"r\": 5}}}}",
+        "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
+        "{\"ranks\": [1, 2, 3], \"learning_rate\": 0.1234567890123456, \"prune_regrow\": false, "
+        "\"target_modules\": \".*query\", \"hidden_dropout\": 0.25, \"scaling\": \"common\"}}}}",
+        "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
+        "{\"rank_schedule\": \"uniform\", \"target_modules\": [\"a\\u00e9\", \"b.c\"], "
+        "\"lr_scheduler_type\": \"cosine\", \"prune_ratio\": 0}}}}",
+        "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
+        "{\"rank_schedule\": \"decreasing\", \"rank_start\": 9, \"rank_end\": 2}}}}",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        struct prilora_spec *one = parse(specs[i]), *copy = prilora_spec_copy(one), *two;
+        char *first = prilora_spec_dump(copy), *second;
+
+        two = parse(first);
+        second = prilora_spec_dump(two);
+        assert_string_equal(first, second);
+        assert_int_equal(one->n_targets, two->n_targets);
+        for (size_t k = 0; k < one->n_targets; k++)
+            assert_string_equal(one->targets[k], two->targets[k]);
+        assert_true(one->learning_rate == two->learning_rate);
+        assert_true(one->hidden_dropout == two->hidden_dropout);
+        assert_int_equal(one->rank_schedule, two->rank_schedule);
+        assert_memory_equal(one->ranks, two->ranks, sizeof one->ranks);
+        assert_true(one->seed == two->seed);
+        free(first);
+        free(second);
+        prilora_spec_free(one);
+        prilora_spec_free(two);
+        prilora_spec_free(copy);
+    }
+}
+
+static void a_glue_name_is_a_task_with_its_metric(void **state)
+{
+    struct prilora_spec *spec = parse("{\"task\": {\"type\": \"STS-B\"}}");
+
+    (void)state;
+    assert_int_equal(spec->task, PRILORA_TASK_REGRESSION);
+    assert_int_equal(spec->metric, PRILORA_METRIC_PEARSON);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": {\"type\": \"mrpc\", \"metric\": \"f1\"}}");
+    assert_int_equal(spec->task, PRILORA_TASK_CLASSIFICATION);
+    assert_int_equal(spec->metric, PRILORA_METRIC_F1);
+    prilora_spec_free(spec);
+}
+
+#define SETTINGS(settings)                                                                         \
+    "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {" settings "}}}}"
+#define HERE "/method/prilora/hyperparameters/"
+
+static void bad_specifications_are_refused_where_they_are_wrong(void **state)
+{
+    static const struct {
+        const char *json, *where, *message;
+    } bad[] = {
+        {"{\"seed\": -1}", "/seed", "seed: -1, but must be an integer from 0 to"},
+        {"{\"seed\": 1.5}", "/seed", "seed: 1.5"},
+        {"{\"sead\": 1}", "/sead", "\"sead\" is not known here; did you mean \"seed\"?"},
+        {"{\"colour\": 1}", "/colour", "\"colour\" is not known here"},
+        {"{\"a/b~c\": 1}", "/a~1b~0c", "not known"},
+        {"[]", "", "must be an object"},
+        {"{", "", "not JSON: line 1"},
+        {"{\"seed\": 1, \"seed\": 2}", "", "duplicate"},
+        {"{\"task\": \"cola\"}", "/task", "must be an object"},
+        {"{\"task\": {\"type\": \"clasification\"}}", "/task/type", "must be \"auto\", \"class"},
+        {"{\"task\": {\"metrics\": 1}}", "/task/metrics", "did you mean \"metric\"?"},
+        {"{\"task\": {\"type\": \"regression\", \"metric\": \"f1\"}}", "/task/metric",
+         "a regression task has no metric \"f1\""},
+        {"{\"method\": 3}", "/method", "must be an object"},
+        {"{\"method\": {}}", "/method/type", "type: absent"},
+        {"{\"method\": {\"type\": \"dpo\"}}", "/method/type", "\"prilora\", \"lora\" or"},
+        {"{\"method\": {\"type\": \"lora\", \"prilora\": {}}}", "/method/prilora", "not known"},
+        {"{\"method\": {\"type\": \"lora\", \"lora\": 1}}", "/method/lora", "must be an object"},
+        {"{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameter\": {}}}}",
+         "/method/lora/hyperparameter", "did you mean \"hyperparameters\"?"},
+        {"{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": []}}}",
+         "/method/lora/hyperparameters", "must be an object"},
+        {"{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": {\"prune_ratio\": "
+         "0.5}}}}",
+         "/method/lora/hyperparameters/prune_ratio", "not a setting of method \"lora\""},
+        {"{\"method\": {\"type\": \"supervised\", \"supervised\": {\"hyperparameters\": {\"r\": "
+         "4}}}}",
+         "/method/supervised/hyperparameters/r", "not a setting of method \"supervised\""},
+        {"{\"hyperparameters\": {\"n_epochs\": 0}}", "/hyperparameters/n_epochs",
+         "n_epochs: 0, but must be an integer from 1 to 10000"},
+        {"{\"hyperparameters\": {\"n_epoch\": 1}}", "/hyperparameters/n_epoch",
+         "did you mean \"n_epochs\"?"},
+        {"{\"method\": {\"type\": \"supervised\", \"supervised\": {\"hyperparameters\": "
+         "{\"n_epochs\": 1}}}, \"hyperparameters\": {\"n_epochs\": 2}}",
+         "/hyperparameters/n_epochs", "given here and in the method's"},
+        {SETTINGS("\"learning_rate\": \"fast\""), HERE "learning_rate",
+         "learning_rate: \"fast\", but must be a number from 1e-09 to 10"},
+        {SETTINGS("\"learning_rat\": 1"), HERE "learning_rat", "did you mean \"learning_rate\"?"},
+        {SETTINGS("\"learning_rate\": 0"), HERE "learning_rate", "learning_rate: 0"},
+        {SETTINGS("\"batch_size\": 8.0"), HERE "batch_size", "must be an integer"},
+        {SETTINGS("\"batch_size\": 99999999999999"), HERE "batch_size", "from 1 to 4096"},
+        {SETTINGS("\"batch_size\": null"), HERE "batch_size", "batch_size: null"},
+        {SETTINGS("\"prune_regrow\": 1"), HERE "prune_regrow", "must be true or false"},
+        {SETTINGS("\"prune_ratio\": 1"), HERE "prune_ratio", "from 0 to 0.99"},
+        {SETTINGS("\"hidden_dropout\": -1"), HERE "hidden_dropout", "from 0 to 0.9"},
+        {SETTINGS("\"lr_scheduler_type\": \"linar\""), HERE "lr_scheduler_type",
+         "must be \"linear\", \"cosine\" or \"constant\""},
+        {SETTINGS("\"ranks\": []"), HERE "ranks", "a list of 1 to 128 integers"},
+        {SETTINGS("\"ranks\": [4, 0]"), HERE "ranks/1", "an integer from 1 to 1024"},
+        {SETTINGS("\"ranks\": [4], \"rank_schedule\": \"linear\""), HERE "ranks",
+         "does not go with a rank_schedule of \"linear\""},
+        {SETTINGS("\"rank_schedule\": \"list\""), HERE "ranks", "must be given"},
+        {SETTINGS("\"r\": 4, \"rank_end\": 8"), HERE "rank_end",
+         "does not go with a rank_schedule of \"uniform\""},
+        {SETTINGS("\"rank_schedule\": \"uniform\", \"rank_start\": 8"), HERE "rank_start",
+         "does not go"},
+        {SETTINGS("\"target_modules\": []"), HERE "target_modules", "1 to 64 names"},
+        {SETTINGS("\"target_modules\": [3]"), HERE "target_modules", "a string of 1 to 512"},
+        {SETTINGS("\"target_modules\": \"\""), HERE "target_modules", "a string of 1 to 4096"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct prilora_spec *spec;
+        struct prilora_error err = {0};
+
+        if (prilora_spec_parse(&spec, bad[i].json, strlen(bad[i].json), &err) == PRILORA_OK)
+            fail_msg("accepted: %s", bad[i].json);
+        assert_null(spec);
+        assert_int_equal(err.status, PRILORA_EINVAL);
+        if (strcmp(err.where, bad[i].where) != 0 || !strstr(err.message, bad[i].message))
+            fail_msg("%s: got \"%s\": %s", bad[i].json, err.where, err.message);
+    }
+}
+
+/* transformers' get_linear_schedule_with_warmup with 4 of 10 steps, rate 1, worked out by hand. */
+static void the_linear_schedule_is_transformers(void **state)
+{
+    const double expected[] = {0, 0.25, 0.5, 0.75, 1, 5 / 6., 4 / 6., 3 / 6., 2 / 6., 1 / 6.};
+    struct prilora_spec *spec =
+        parse_method("prilora", "\"learning_rate\": 1, \"warmup_steps\": 4");
+
+    (void)state;
+    for (size_t t = 0; t < 10; t++) /* both sides round a few times at 2^-53 */
+        assert_float_equal(pl_spec_learning_rate(spec, t, 10), expected[t], 1e-15);
+    assert_float_equal(pl_spec_learning_rate(spec, 10, 10), 0, 0);
+    prilora_spec_free(spec);
+}
+
+static void cosine_and_constant_are_transformers(void **state)
+{
+    struct prilora_spec *spec = parse_method(
+        "prilora", "\"learning_rate\": 1, \"warmup_steps\": 2, \"lr_scheduler_type\": \"cosine\"");
+
+    (void)state;
+    assert_float_equal(pl_spec_learning_rate(spec, 1, 10), 0.5, 0);
+    assert_float_equal(pl_spec_learning_rate(spec, 2, 10), 1, 0);
+    assert_float_equal(pl_spec_learning_rate(spec, 4, 10), 0.8535533905932737, 1e-15);
+    assert_float_equal(pl_spec_learning_rate(spec, 6, 10), 0.5, 1e-15);
+    spec->lr_scheduler_type = PRILORA_LR_CONSTANT;
+    assert_float_equal(pl_spec_learning_rate(spec, 9, 10), 1, 0);
+    spec->warmup_steps = 0;
+    spec->warmup_ratio = 0.15; /* of 10 steps: 2, rounded up as transformers does */
+    assert_float_equal(pl_spec_learning_rate(spec, 1, 10), 0.5, 0);
+    prilora_spec_free(spec);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_given_is_the_defaults),
+        cmocka_unit_test(lora_is_uniform_and_never_pruned),
+        cmocka_unit_test(openai_s_three_settings_run_prilora),
+        cmocka_unit_test(auto_is_the_default_everywhere),
+        cmocka_unit_test(null_members_are_absent_ones),
+        cmocka_unit_test(a_dump_parses_back_to_the_same),
+        cmocka_unit_test(a_glue_name_is_a_task_with_its_metric),
+        cmocka_unit_test(bad_specifications_are_refused_where_they_are_wrong),
+        cmocka_unit_test(the_linear_schedule_is_transformers),
+        cmocka_unit_test(cosine_and_constant_are_transformers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

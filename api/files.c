@@ -100,7 +100,8 @@ static void respond_bad_form(struct request *r, const struct form *form)
     if (form->fault.status)
         respond_fault(r, &form->fault);
     else
-        respond_error(r, 400, "invalid_form", NULL, "the body is not whole " FORM_TYPE);
+        respond_error(r, 400, "invalid_form", NULL,
+                      "the body is not " FORM_TYPE ", or not all of it came");
 }
 
 static void sink_take(struct request *r, void *state, const char *data, size_t size)
@@ -168,7 +169,7 @@ static bool close_parser(struct request *r, struct upload *upload)
     enum MHD_Result whole = MHD_destroy_post_processor(upload->parser);
 
     upload->parser = NULL;
-    if (whole == MHD_YES && !upload->form->fault.status)
+    if (whole == MHD_YES && !upload->form->fault.status && upload->form->n_pieces > 0)
         return true;
     respond_bad_form(r, upload->form);
     return false;

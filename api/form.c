@@ -174,6 +174,7 @@ bool form_take(struct form *form, const struct form_piece *piece)
 
     if (form->fault.status)
         return false;
+    form->n_pieces++;
     for (size_t i = 0; i < sizeof plain / sizeof *plain && !is_plain; i++)
         is_plain = strcasecmp(piece->encoding, plain[i]) == 0;
     if (!is_plain)

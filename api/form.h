@@ -42,6 +42,7 @@ struct form {
     uint64_t n_bytes, max_bytes;
     struct sha256_ctx hash;
 
+    size_t n_pieces; /* seen: 0 means that this was no form at all */
     struct store *store;
     struct fault fault; /* the first one; status 0: none */
 };

@@ -48,8 +48,9 @@ struct form {
 };
 
 struct form *form_new(struct store *store, uint64_t max_bytes); /* NULL: out of memory */
-/* Closes and removes what was spooled, unless form_keep was called. Accepts NULL. */
-void form_free(struct form *form);
+/* Closes and removes what was spooled, unless form_keep was called. */
+void form_discard(struct form *form);
+void form_free(struct form *form); /* discards; accepts NULL */
 
 /* False: form->fault says what is wrong. After a fault all pieces are refused. */
 bool form_take(struct form *form, const struct form_piece *piece);

@@ -43,8 +43,10 @@ static void make_presentable(char *text)
     }
 }
 
-static void fill(struct prilora_error *err, enum prilora_status status, const char *where,
-                 const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void fill(struct prilora_error *err,
+                                                       enum prilora_status status,
+                                                       const char *where, const char *format,
+                                                       va_list args)
 {
     if (!err)
         return;

@@ -14,12 +14,11 @@
 static enum prilora_status fail_errno(struct prilora_error *err, const char *path, const char *what)
 {
     int code = errno;
-    char reason[128];
+    char room[128];
 
-    if (strerror_r(code, reason, sizeof reason) != 0)
-        snprintf(reason, sizeof reason, "error %d", code);
+    /* the GNU variant: the text is what it returns, in `room` or elsewhere */
     return pl_fail(err, code == ENOENT ? PRILORA_ENOENT : PRILORA_EIO, "%s: cannot %s: %s", path,
-                   what, reason);
+                   what, strerror_r(code, room, sizeof room));
 }
 
 /* Opens a regular file and tells its size; -1 with *err filled otherwise. */
@@ -207,26 +206,49 @@ out:
     return rc;
 }
 
+enum prilora_status pl_file_write(FILE *file, const void *data, size_t size, const char *path,
+                                  struct prilora_error *err)
+{
+    if (size && fwrite(data, 1, size, file) != size)
+        return fail_errno(err, path, "write");
+    return PRILORA_OK;
+}
+
 struct bytes {
     const void *data;
     size_t size;
+    const char *path;
 };
 
 static enum prilora_status write_bytes(FILE *file, void *context, struct prilora_error *err)
 {
     struct bytes *bytes = context;
 
-    if (fwrite(bytes->data, 1, bytes->size, file) != bytes->size)
-        return pl_fail(err, PRILORA_EIO, "cannot write %zu bytes", bytes->size);
-    return PRILORA_OK;
+    return pl_file_write(file, bytes->data, bytes->size, bytes->path, err);
 }
 
 enum prilora_status pl_file_replace_bytes(const char *path, const void *data, size_t size,
                                           struct prilora_error *err)
 {
-    struct bytes bytes = {data, size};
+    struct bytes bytes = {data, size, path};
 
     return pl_file_replace(path, write_bytes, &bytes, err);
+}
+
+/* A folder that is there already will do; anything else of that name will not. */
+static enum prilora_status make_one_folder(const char *path, struct prilora_error *err)
+{
+    struct stat st;
+
+    if (mkdir(path, 0777) == 0)
+        return PRILORA_OK;
+    if (errno != EEXIST)
+        return fail_errno(err, path, "make the folder");
+    if (stat(path, &st) != 0)
+        return fail_errno(err, path, "open");
+    if (!S_ISDIR(st.st_mode))
+        return pl_fail(err, PRILORA_EIO, "%s: is there, but not as a folder", path);
+    return PRILORA_OK;
 }
 
 enum prilora_status pl_file_make_folder(const char *path, struct prilora_error *err)
@@ -236,16 +258,15 @@ enum prilora_status pl_file_make_folder(const char *path, struct prilora_error *
 
     if (!copy)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
-    for (char *p = copy + 1; rc == PRILORA_OK && *p; p++) {
-        if (*p != '/')
+    for (char *p = copy; rc == PRILORA_OK && *p; p++) {
+        if (*p != '/' || p == copy)
             continue;
         *p = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
-            rc = fail_errno(err, copy, "make the folder");
+        rc = make_one_folder(copy, err);
         *p = '/';
     }
-    if (rc == PRILORA_OK && mkdir(copy, 0777) != 0 && errno != EEXIST)
-        rc = fail_errno(err, copy, "make the folder");
+    if (rc == PRILORA_OK)
+        rc = make_one_folder(copy, err);
     free(copy);
     return rc;
 }

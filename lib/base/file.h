@@ -34,6 +34,9 @@ enum prilora_status pl_file_replace(const char *path,
                                     enum prilora_status (*write)(FILE *file, void *context,
                                                                  struct prilora_error *err),
                                     void *context, struct prilora_error *err);
+/* For `write`: all bytes, or EIO with the path and the system's reason. */
+enum prilora_status pl_file_write(FILE *file, const void *data, size_t size, const char *path,
+                                  struct prilora_error *err);
 enum prilora_status pl_file_replace_bytes(const char *path, const void *data, size_t size,
                                           struct prilora_error *err);
 

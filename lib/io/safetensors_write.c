@@ -68,14 +68,6 @@ static enum prilora_status describe_all(json_t *header, const struct writing *w,
     return PRILORA_OK;
 }
 
-static enum prilora_status put(FILE *file, const void *data, size_t size, const char *path,
-                               struct prilora_error *err)
-{
-    if (size && fwrite(data, 1, size, file) != size)
-        return pl_fail(err, PRILORA_EIO, "%s: cannot write %zu bytes", path, size);
-    return PRILORA_OK;
-}
-
 static enum prilora_status write_file(FILE *file, void *context, struct prilora_error *err)
 {
     const struct writing *w = context;
@@ -83,16 +75,16 @@ static enum prilora_status write_file(FILE *file, void *context, struct prilora_
     uint64_t claimed = length + padding;
     enum prilora_status rc;
 
-    rc = put(file, &claimed, sizeof claimed, w->path, err);
+    rc = pl_file_write(file, &claimed, sizeof claimed, w->path, err);
     if (rc == PRILORA_OK)
-        rc = put(file, w->header, length, w->path, err);
+        rc = pl_file_write(file, w->header, length, w->path, err);
     if (rc == PRILORA_OK)
-        rc = put(file, "        ", padding, w->path, err);
+        rc = pl_file_write(file, "        ", padding, w->path, err);
     for (size_t i = 0; i < w->n && rc == PRILORA_OK; i++) {
         const struct pl_tensor *tensor = &w->tensors[i];
 
-        rc = put(file, tensor->data, tensor->n_elements * pl_dtype_size(tensor->dtype), w->path,
-                 err);
+        rc = pl_file_write(file, tensor->data, tensor->n_elements * pl_dtype_size(tensor->dtype),
+                           w->path, err);
     }
     return rc;
 }

@@ -7,11 +7,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static volatile unsigned char sink;
+
 /* Floats through the conversion, in pieces; every byte of the others. */
 static void read_all(const struct pl_tensor *tensor)
 {
     const unsigned char *bytes = tensor->data;
-    volatile unsigned char sink = 0;
     pl_real numbers[64];
 
     if (tensor->dtype > PL_F64) {

@@ -95,12 +95,14 @@ static void sink_begin(struct request *r, void **state)
         respond_error(r, 400, "invalid_form", NULL, "the Content-Type has no usable boundary");
 }
 
-static void respond_bad_form(struct request *r, const struct form *form)
+static void respond_bad_form(struct request *r, struct form *form)
 {
+    form_discard(form); /* before the client hears of it */
     if (form->fault.status)
         respond_fault(r, &form->fault);
     else
-        respond_error(r, 400, "invalid_form", NULL, "the body is not whole " FORM_TYPE);
+        respond_error(r, 400, "invalid_form", NULL,
+                      "the body is not " FORM_TYPE ", or not all of it came");
 }
 
 static void sink_take(struct request *r, void *state, const char *data, size_t size)
@@ -168,36 +170,45 @@ static bool close_parser(struct request *r, struct upload *upload)
     enum MHD_Result whole = MHD_destroy_post_processor(upload->parser);
 
     upload->parser = NULL;
-    if (whole == MHD_YES && !upload->form->fault.status)
+    if (whole == MHD_YES && !upload->form->fault.status && upload->form->n_pieces > 0)
         return true;
     respond_bad_form(r, upload->form);
     return false;
 }
 
-void api_file_create(struct request *r)
+/* The form is whole: what it says becomes a file. False: answered, nothing is kept. */
+static bool adopt(struct request *r, struct form *form)
 {
-    struct upload *upload = r->sink;
-    struct form *form = upload->form;
     struct prilora_error err;
     struct file file;
     char sha256[65];
     int64_t life;
 
-    if (!query_check(r, NULL) || !close_parser(r, upload) ||
-        !check_purpose(r, form_value(form, FORM_PURPOSE)) || !read_expiry(r, form, &life))
-        return;
+    if (!check_purpose(r, form_value(form, FORM_PURPOSE)) || !read_expiry(r, form, &life))
+        return false;
     if (!form_end(form, sha256)) {
         respond_fault(r, &form->fault);
-        return;
+        return false;
     }
     if (files_adopt(r->api->store, form->path, form->filename, "fine-tune", (int64_t)form->n_bytes,
                     sha256, life ? store_now() + life : 0, &file, &err) != PRILORA_OK) {
         respond_internal(r, &err);
-        return;
+        return false;
     }
     form_keep(form);
     respond_json(r, 200, encode(&file));
     file_clear(&file);
+    return true;
+}
+
+void api_file_create(struct request *r)
+{
+    struct upload *upload = r->sink;
+
+    if (!close_parser(r, upload))
+        return;
+    if (!query_check(r, NULL) || !adopt(r, upload->form))
+        form_discard(upload->form);
 }
 
 /* ---- looking ---- */

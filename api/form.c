@@ -36,15 +36,20 @@ void form_keep(struct form *form)
     form->path = NULL;
 }
 
-void form_free(struct form *form)
+void form_discard(struct form *form)
 {
-    if (!form)
-        return;
     if (form->fd >= 0)
         close(form->fd);
+    form->fd = -1;
     if (form->path)
         unlink(form->path);
-    free(form->path);
+    form_keep(form);
+}
+
+void form_free(struct form *form)
+{
+    if (form)
+        form_discard(form);
     free(form);
 }
 
@@ -174,6 +179,7 @@ bool form_take(struct form *form, const struct form_piece *piece)
 
     if (form->fault.status)
         return false;
+    form->n_pieces++;
     for (size_t i = 0; i < sizeof plain / sizeof *plain && !is_plain; i++)
         is_plain = strcasecmp(piece->encoding, plain[i]) == 0;
     if (!is_plain)

@@ -42,13 +42,15 @@ struct form {
     uint64_t n_bytes, max_bytes;
     struct sha256_ctx hash;
 
+    size_t n_pieces; /* seen: 0 means that this was no form at all */
     struct store *store;
     struct fault fault; /* the first one; status 0: none */
 };
 
 struct form *form_new(struct store *store, uint64_t max_bytes); /* NULL: out of memory */
-/* Closes and removes what was spooled, unless form_keep was called. Accepts NULL. */
-void form_free(struct form *form);
+/* Closes and removes what was spooled, unless form_keep was called. */
+void form_discard(struct form *form);
+void form_free(struct form *form); /* discards; accepts NULL */
 
 /* False: form->fault says what is wrong. After a fault all pieces are refused. */
 bool form_take(struct form *form, const struct form_piece *piece);

@@ -277,7 +277,9 @@ bool job_decode(const char *body, size_t size, struct job *out, struct prilora_s
     if (!object)
         return fault_set(fault, 400, "invalid_json", NULL,
                          "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-                         error.text);
+                         json_error_code(&error) == json_error_null_character
+                             ? "a string has a NUL character"
+                             : error.text);
     if (!json_is_object(object)) {
         json_decref(object);
         return fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");

@@ -174,8 +174,7 @@ static bool check_file(struct request *r, const char *param, const char *id)
     return right;
 }
 
-static void respond_unknown_model(struct request *r, const char *model,
-                                  const struct prilora_error *why)
+static void respond_unknown_model(struct request *r, const char *model)
 {
     struct job job;
 
@@ -187,7 +186,8 @@ static void respond_unknown_model(struct request *r, const char *model,
         job_clear(&job);
         return;
     }
-    respond_error(r, 400, "model_not_found", "model", "model: %s", why->message);
+    respond_error(r, 400, "model_not_found", "model",
+                  "model: no such base model: %s (GET /v1/models lists those there are)", model);
 }
 
 /* A base that cannot be opened: which of our errors are the client's to know. */
@@ -201,13 +201,13 @@ static void respond_bad_model(struct request *r, const struct prilora_error *err
                       "model", "model: %s", err->message);
 }
 
+/* Steps and operations are known when the data have been read. */
 static char *forecast_text(const struct prilora_forecast *f)
 {
-    json_t *object =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:f}", "memory_bytes", (json_int_t)f->memory_bytes,
-                  "base_bytes", (json_int_t)f->base_bytes, "n_trainable",
-                  (json_int_t)f->n_trainable, "n_adapter", (json_int_t)f->n_adapter, "total_steps",
-                  (json_int_t)f->total_steps, "flops", f->flops);
+    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:n, s:n, s:n}", "memory_bytes",
+                               (json_int_t)f->memory_bytes, "base_bytes", (json_int_t)f->base_bytes,
+                               "n_trainable", (json_int_t)f->n_trainable, "n_adapter",
+                               (json_int_t)f->n_adapter, "total_steps", "flops", "seconds");
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
@@ -247,7 +247,7 @@ static bool check_model(struct request *r, const char *model)
     enum prilora_status rc = models_find(r->api->models, model, &entry, &err);
 
     if (rc == PRILORA_ENOENT)
-        respond_unknown_model(r, model, &err);
+        respond_unknown_model(r, model);
     else if (rc != PRILORA_OK)
         respond_internal(r, &err);
     else

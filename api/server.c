@@ -3,6 +3,9 @@
  *
  * A few polling threads share the connections; handlers run on them. What they do is short: a
  * query, a file's beginning, at most the fsync of an upload.
+ *
+ * poll(2), not epoll: libmicrohttpd 0.9.75 waits for edges there, and loses that a client has gone
+ * when this comes together with its last bytes; half an upload would lie about until the timeout.
  */
 #include "api/server.h"
 
@@ -69,11 +72,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
     (void)context;
     (void)url;
-    (void)version;
     if (!r)
         return MHD_NO; /* there was no memory for it */
     if (!r->begun) {
-        request_begin(r, connection, method);
+        request_begin(r, connection, method, version);
         return request_answers_early(r) ? send_answer(r) : MHD_YES;
     }
     if (*size > 0) {
@@ -143,8 +145,8 @@ static struct MHD_Daemon *start_daemon(struct api *api, int fd)
     long threads =
         POLLING_THREADS < config->max_connections ? POLLING_THREADS : config->max_connections;
 
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
-                            NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+    return MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
+                            NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
                             MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
                             (unsigned)threads, MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned)config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,

@@ -143,7 +143,7 @@ struct ini_text {
     struct config *config;
     struct config_sources *sources; /* may be NULL */
     const char *name, *rest;
-    long line;
+    long line, failed_at;
     long set_at[CONFIG_MAX_SETTINGS]; /* line that set it; 0: none */
     enum prilora_status rc;
     struct prilora_error *err;
@@ -156,6 +156,7 @@ static void fail_at_line(struct ini_text *ini, const char *what, const char *see
 
     if (ini->rc != PRILORA_OK)
         return;
+    ini->failed_at = ini->line;
     snprintf(where, sizeof where, "%s:%ld", ini->name, ini->line);
     ini->rc = error_set_at(ini->err, PRILORA_EINVAL, where, "%s: %s%.100s", where, what, seen);
 }
@@ -200,6 +201,7 @@ static int take_pair(void *user, const char *section, const char *key, const cha
         return 0;
     }
     *set_at = ini->line;
+    ini->failed_at = ini->line;
     ini->rc = set_value(setting, ini->config, value, where, ini->err);
     note_source(ini->sources, setting, where);
     return ini->rc == PRILORA_OK;
@@ -215,10 +217,12 @@ static enum prilora_status read_text(struct loader *loader, struct config *confi
                            .err = err};
     int line = ini_parse_stream(next_line, &ini, take_pair, &ini);
 
-    if (ini.rc != PRILORA_OK || line == 0)
-        return ini.rc;
     if (line < 0)
         return error_memory(err);
+    /* inih reads on after a line that it did not understand, and tells of the first at the end */
+    if (line == 0 || (ini.rc != PRILORA_OK && ini.failed_at <= line))
+        return ini.rc;
+    ini.rc = PRILORA_OK;
     ini.line = line;
     fail_at_line(&ini, "neither \"[section]\" nor \"key = value\"", "");
     return ini.rc;

@@ -234,6 +234,9 @@ static void finish_with_adapter(struct running *r, enum job_status status)
         end.result = text;
         end.trained_tokens = result.n_tokens;
         work_finish(r->work, r->job->id, &end);
+    } else if (status == JOB_CANCELLED) { /* still what was asked for */
+        work_note(r->work, r->job->id, NULL, "warn", err.message);
+        work_finish(r->work, r->job->id, &end);
     } else {
         work_fail(r->work, r->job->id, WORK_RUN, &err);
     }
@@ -267,23 +270,28 @@ static void learn_speed(struct running *r)
                                                      (double)worker_threads(r->work->config));
 }
 
+/*
+ * A stop that could not write its checkpoint (the disk is full) is a stop all the same: the job
+ * goes on from the checkpoint before.
+ */
 static void conclude(struct running *r, enum prilora_status rc, const struct prilora_error *err)
 {
-    struct job_end cancelled = {.status = JOB_CANCELLED};
+    bool stopped = rc == PRILORA_ESTOPPED ||
+                   (rc == PRILORA_EIO && r->run && atomic_load(live_stop_flag(r->job->id)));
 
     if (rc == PRILORA_OK) {
         learn_speed(r);
         finish_with_adapter(r, JOB_SUCCEEDED);
-    } else if (rc == PRILORA_ESTOPPED && !is_cancelled(r)) {
-        put_back(r);
-    } else if (rc == PRILORA_ESTOPPED && r->run && prilora_run_step(r->run) > 0) {
-        finish_with_adapter(r, JOB_CANCELLED);
-    } else if (rc == PRILORA_ESTOPPED) {
-        close_run(r);
-        work_finish(r->work, r->job->id, &cancelled);
-    } else {
+    } else if (!stopped) {
         close_run(r);
         work_fail(r->work, r->job->id, r->stage, err);
+    } else if (!is_cancelled(r)) {
+        put_back(r);
+    } else if (r->run && prilora_run_step(r->run) > 0) {
+        finish_with_adapter(r, JOB_CANCELLED);
+    } else {
+        close_run(r);
+        work_finish(r->work, r->job->id, &(struct job_end){.status = JOB_CANCELLED});
     }
 }
 

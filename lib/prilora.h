@@ -230,9 +230,12 @@ struct prilora_dataset_info {
 /*
  * prilora_dataset_read - reads a whole file, checks every row, tokenizes with the base's tokenizer.
  *
- * JSONL ({"text", "text_pair"?, "label"} or GLUE's own column names), CSV (RFC 4180) and TSV as
- * GLUE publishes it (no quoting; header or none). Errors: EDATA names file:line of the first bad
- * row; bad_row is told of each, up to PRILORA_MAX_BAD_ROWS.
+ * JSONL ({"text", "text_pair"?, "label"} or GLUE's own column names; .json: a list of the same),
+ * CSV (RFC 4180, with a header) and TSV as GLUE publishes it (no quoting; a header, or CoLA's four
+ * columns). Told from the labels: lists are multi-label, numbers of which one is written as a real
+ * regression, all else classification; classes 0..k-1 keep their numbers, other names are sorted.
+ * Errors: EDATA names file:line of the first bad row and their number; bad_row is told of each, in
+ * line order, up to PRILORA_MAX_BAD_ROWS.
  */
 #define PRILORA_MAX_BAD_ROWS 100
 PRILORA_API enum prilora_status prilora_dataset_read(struct prilora_dataset **out,

@@ -119,6 +119,19 @@ static enum prilora_status check_piece(struct check *c, struct span piece)
     return PRILORA_OK;
 }
 
+/* NUL-terminated texts, none of them long. */
+static bool texts_are_short(const unsigned char *at, const unsigned char *end)
+{
+    while (at < end) {
+        const unsigned char *nul = memchr(at, '\0', (size_t)(end - at));
+
+        if (!nul || (size_t)(nul - at) > PL_SPM_MAX_REPLACEMENT)
+            return false;
+        at = nul + 1;
+    }
+    return true;
+}
+
 /*
  * A charsmap is u32 trie bytes, the trie (32-bit units of darts-clone), NUL-terminated texts.
  * A unit's children lie at its own index xor its offset xor the label, a leaf's text position at
@@ -135,8 +148,8 @@ static enum prilora_status check_charsmap(struct check *c, struct span map)
         return broken(c, map.at, "a normalisation table whose sizes do not fit");
     n = trie / 4;
     texts = size - 4 - trie;
-    if (texts == 0 || map.end[-1] != '\0')
-        return broken(c, map.at, "normalisation texts that do not end");
+    if (texts == 0 || !texts_are_short(map.end - texts, map.end))
+        return broken(c, map.at, "normalisation texts that do not end or are too long");
     for (size_t i = 0; i < n; i++) {
         uint32_t unit = load_u32(units + 4 * i);
         size_t offset = (size_t)(unit >> 10) << ((unit & 0x200) >> 6), child = i ^ offset;

@@ -6,9 +6,10 @@
 
 #include "base/error.h"
 
-#define PL_SPM_MAX_FILE   ((size_t)64 << 20) /* bytes of a model file */
-#define PL_SPM_MAX_PIECES ((size_t)1 << 20)
-#define PL_SPM_MAX_PIECE  ((size_t)1024) /* bytes of one piece: encoding costs text times this */
+#define PL_SPM_MAX_FILE        ((size_t)64 << 20) /* bytes of a model file */
+#define PL_SPM_MAX_PIECES      ((size_t)1 << 20)
+#define PL_SPM_MAX_PIECE       ((size_t)1024) /* bytes of one piece: encoding costs text times this */
+#define PL_SPM_MAX_REPLACEMENT ((size_t)128) /* bytes; Unicode's own longest is 33 (U+FDFA) */
 
 /*
  * pl_spm_check - walks the model's protocol buffer and refuses what the library would trust:
@@ -16,7 +17,8 @@
  *   lengths      every field lies inside its message; groups and unknown wire types are refused
  *   pieces       number, length, no NUL (the library's trie takes them as C strings), finite score
  *   charsmap     the compiled normalisation table: every step of its double-array trie stays inside
- *                the array, and every leaf points into the replacement text, which ends with NUL
+ *                the array, and every leaf points into the replacement texts, which end with NUL;
+ *                none is so long that a text could grow without bound
  *   model type   unigram or BPE
  *
  * What it leaves to the library: duplicate or missing pieces, byte pieces, the unknown piece.

@@ -335,17 +335,19 @@ static void resolve_class(const struct resolve *r, const struct pl_label_row *ro
 
 static void resolve_number(const struct resolve *r, const struct pl_label_row *row, float *target)
 {
-    const struct pl_label_item *item = &r->labels->items[row->first];
+    const struct pl_label_item *item;
     char quoted[PL_QUOTE_SIZE];
 
-    if (row->is_list)
+    if (row->is_list) {
         pl_bad_rows_add(r->bad, row->line, "the label is a list; a number is expected");
-    else if (item->kind == PL_LABEL_TEXT)
-        pl_bad_rows_add(r->bad, row->line, "the label %s is not a number",
-                        pl_rows_quote(quoted, r->labels->texts + item->text, item->size));
+        return;
+    }
+    item = &r->labels->items[row->first];
+    pl_rows_quote(quoted, r->labels->texts + item->text, item->size);
+    if (item->kind == PL_LABEL_TEXT)
+        pl_bad_rows_add(r->bad, row->line, "the label %s is not a number", quoted);
     else if (!isfinite((float)item->value))
-        pl_bad_rows_add(r->bad, row->line, "the label %s is too large",
-                        pl_rows_quote(quoted, r->labels->texts + item->text, item->size));
+        pl_bad_rows_add(r->bad, row->line, "the label %s is too large", quoted);
     else
         *target = (float)item->value;
 }

@@ -1,8 +1,7 @@
-/* test_config.c - config.json: what absent members mean, and what is refused with which words. */
+/* Settings: every source, its precedence, and what is said of wrong ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,345 +9,329 @@
 
 #include <cmocka.h>
 
-#include "io/config.h"
+#include "daemon/config_table.h"
 #include "support/scratch.h"
 
-static enum prilora_status parse(struct pl_config *config, const char *json,
-                                 struct prilora_error *err)
+#define MAX_WORDS 12
+
+/* What config_load printed, by redirecting both streams to a file. */
+static char *load(struct config *config, enum config_action *action, const char *const *words)
 {
-    memset(err, 0, sizeof *err);
-    return pl_config_parse(config, json, strlen(json), "c", err);
+    char *argv[MAX_WORDS] = {(char *)(uintptr_t) "prilorad"};
+    int argc = 1, saved[2];
+    const char *path = test_scratch_path("output");
+    FILE *file = fopen(path, "w");
+    size_t size;
+
+    assert_non_null(file);
+    while (words[argc - 1]) {
+        argv[argc] = (char *)(uintptr_t)words[argc - 1];
+        argc++;
+    }
+    fflush(stdout);
+    fflush(stderr);
+    for (int i = 0; i < 2; i++) {
+        saved[i] = dup(i + 1);
+        dup2(fileno(file), i + 1);
+    }
+    *action = config_load(config, argc, argv);
+    fflush(stdout);
+    fflush(stderr);
+    for (int i = 0; i < 2; i++) {
+        dup2(saved[i], i + 1);
+        close(saved[i]);
+    }
+    fclose(file);
+    return test_file(path, &size);
 }
 
-/* {"model_type": "deberta-v2", members} */
-static void accepted(struct pl_config *config, const char *members)
-{
-    struct prilora_error err;
-    char json[1024];
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-    snprintf(json, sizeof json, "{\"model_type\": \"deberta-v2\"%s%s}", *members ? ", " : "",
-             members);
-    if (parse(config, json, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
+static const char *write_conf(const char *text)
+{
+    return test_scratch_write("prilorad.conf", text, strlen(text));
 }
 
-/* The values of DebertaV2Config() in transformers, and of getattr() where it has no member. */
-static void absent_members_have_the_values_of_transformers(void **state)
+static void without_anything_the_defaults_hold(void **state)
 {
-    struct pl_config c;
+    struct config config;
+    enum config_action action;
 
     (void)state;
-    accepted(&c, "");
-    assert_string_equal(c.model_type, "deberta-v2");
-    assert_int_equal(c.vocab_size, 128100);
-    assert_int_equal(c.hidden_size, 1536);
-    assert_int_equal(c.embedding_size, 1536);
-    assert_int_equal(c.num_hidden_layers, 24);
-    assert_int_equal(c.num_attention_heads, 24);
-    assert_int_equal(c.intermediate_size, 6144);
-    assert_int_equal(c.max_position_embeddings, 512);
-    assert_int_equal(c.type_vocab_size, 0);
-    assert_true(c.layer_norm_eps == 1e-7);
-    assert_true(c.hidden_dropout_prob == 0.1);
-    assert_true(c.attention_probs_dropout_prob == 0.1);
-    assert_true(c.initializer_range == 0.02);
-    assert_int_equal(c.hidden_act, PL_ACT_GELU);
-    assert_int_equal(c.pad_token_id, 0);
-    assert_false(c.relative_attention);
-    assert_false(c.share_att_key);
-    assert_true(c.position_biased_input);
-    assert_false(c.norm_rel_ebd);
-    assert_false(c.pos_c2p);
-    assert_false(c.pos_p2c);
-    assert_int_equal(c.position_buckets, -1);
-    assert_int_equal(c.max_relative_positions, -1);
-    assert_int_equal(c.conv_kernel_size, 0);
-    assert_int_equal(c.conv_groups, 1);
-    assert_int_equal(c.conv_act, PL_ACT_TANH);
-    assert_int_equal(c.pooler_hidden_size, 1536);
-    assert_true(c.pooler_dropout == 0);
-    assert_int_equal(c.pooler_hidden_act, PL_ACT_GELU);
-    assert_true(c.cls_dropout < 0);
-    assert_int_equal(c.n_labels, 2);
-    assert_null(c.labels);
-    pl_config_free(&c);
+    free(load(&config, &action, WORDS("--config", write_conf(""))));
+    assert_int_equal(action, CONFIG_RUN);
+    assert_string_equal(config.listen, "127.0.0.1:8471");
+    assert_string_equal(config.port_file, "");
+    assert_string_equal(config.state_dir, "/var/lib/prilorad");
+    assert_string_equal(config.models_dirs, "/var/lib/prilorad/models");
+    assert_int_equal(config.workers, 1);
+    assert_int_equal(config.threads, 0);
+    assert_int_equal(config.memory_limit_mb, 0);
+    assert_string_equal(config.log_level, "info");
+    assert_string_equal(config.log_format, "text");
+    config_free(&config);
 }
 
-static void null_is_the_same_as_absent(void **state)
+static void systemd_names_the_state_folder(void **state)
 {
-    struct pl_config c;
+    struct config config;
+    enum config_action action;
 
     (void)state;
-    accepted(&c, "\"hidden_size\": null, \"pos_att_type\": null, \"cls_dropout\": null, "
-                 "\"norm_rel_ebd\": null, \"id2label\": null, \"position_biased_input\": null");
-    assert_int_equal(c.hidden_size, 1536);
-    assert_false(c.pos_c2p || c.pos_p2c);
-    assert_true(c.cls_dropout < 0);
-    assert_true(c.position_biased_input);
-    assert_int_equal(c.n_labels, 2);
-    pl_config_free(&c);
+    setenv("STATE_DIRECTORY", "/var/lib/private/p:/other", 1);
+    free(load(&config, &action, WORDS("--config", write_conf(""))));
+    assert_string_equal(config.state_dir, "/var/lib/private/p");
+    assert_string_equal(config.models_dirs, "/var/lib/private/p/models");
+    config_free(&config);
+    free(load(&config, &action, WORDS("--config", write_conf(""), "--state-dir=/x")));
+    assert_string_equal(config.state_dir, "/x");
+    config_free(&config);
+    unsetenv("STATE_DIRECTORY");
 }
 
-static void the_reference_model_is_read_in_full(void **state)
+static void later_sources_win(void **state)
 {
-    struct pl_config c;
-    struct prilora_error err;
+    struct config config;
+    enum config_action action;
+    const char *conf = write_conf("[server]\nlisten = 1.1.1.1:1\nmax_connections=7 ; few\n"
+                                  "[training]\nworkers = 2\nthreads = 3\n[log]\nlevel = warn\n");
 
     (void)state;
-    assert_int_equal(pl_config_read(&c, "tests/golden/models/tiny-deberta", &err), PRILORA_OK);
-    assert_int_equal(c.vocab_size, 320);
-    assert_int_equal(c.hidden_size, 64);
-    assert_int_equal(c.embedding_size, 64);
-    assert_int_equal(c.num_hidden_layers, 3);
-    assert_int_equal(c.num_attention_heads, 4);
-    assert_int_equal(c.intermediate_size, 160);
-    assert_int_equal(c.max_position_embeddings, 64);
-    assert_int_equal(c.position_buckets, 16);
-    assert_true(c.relative_attention && c.share_att_key && c.norm_rel_ebd);
-    assert_true(c.pos_c2p && c.pos_p2c);
-    assert_false(c.position_biased_input);
-    assert_int_equal(c.n_labels, 4);
-    assert_string_equal(c.labels[0], "LABEL_0");
-    assert_string_equal(c.labels[3], "LABEL_3");
-    pl_config_free(&c);
-    assert_int_equal(pl_config_read(&c, "examples/prilora-mini-en", &err), PRILORA_OK);
-    assert_int_equal(c.hidden_size, 128);
-    pl_config_free(&c);
+    setenv("PRILORAD_TRAINING_THREADS", "5", 1);
+    setenv("PRILORAD_TRAINING_WORKERS", "4", 1);
+    free(load(&config, &action,
+              WORDS("--config", conf, "--training.workers=6", "--listen", "[::1]:0",
+                    "--log.format=json")));
+    unsetenv("PRILORAD_TRAINING_THREADS");
+    unsetenv("PRILORAD_TRAINING_WORKERS");
+    assert_int_equal(action, CONFIG_RUN);
+    assert_string_equal(config.listen, "[::1]:0");
+    assert_int_equal(config.max_connections, 7);
+    assert_int_equal(config.workers, 6);
+    assert_int_equal(config.threads, 5);
+    assert_string_equal(config.log_level, "warn");
+    assert_string_equal(config.log_format, "json");
+    config_free(&config);
 }
 
-/* The members that only DeBERTa v2 (not v3) sets. */
-static void the_members_of_v2_are_read(void **state)
-{
-    struct pl_config c;
-
-    (void)state;
-    accepted(&c, "\"conv_kernel_size\": 3, \"conv_act\": \"gelu\", \"conv_groups\": 2, "
-                 "\"embedding_size\": 512, \"hidden_act\": \"gelu_new\", \"type_vocab_size\": 2, "
-                 "\"max_relative_positions\": 64, \"cls_dropout\": 0, \"pad_token_id\": -1, "
-                 "\"attention_head_size\": 64");
-    assert_int_equal(c.conv_kernel_size, 3);
-    assert_int_equal(c.conv_act, PL_ACT_GELU);
-    assert_int_equal(c.conv_groups, 2);
-    assert_int_equal(c.embedding_size, 512);
-    assert_int_equal(c.hidden_act, PL_ACT_GELU_TANH);
-    assert_int_equal(c.type_vocab_size, 2);
-    assert_int_equal(c.max_relative_positions, 64);
-    assert_true(c.cls_dropout == 0);
-    assert_int_equal(c.pad_token_id, -1);
-    pl_config_free(&c);
-}
-
-/* transformers lowers the string, splits at '|' and strips; a list is taken as it is. */
-static void pos_att_type_is_a_string_or_a_list(void **state)
+static void wrong_files_are_refused_with_line_and_reason(void **state)
 {
     static const struct {
-        const char *json;
-        bool c2p, p2c;
+        const char *text, *message;
     } cases[] = {
-        {"\"pos_att_type\": \"p2c|c2p\"", true, true},
-        {"\"pos_att_type\": \"c2p\"", true, false},
-        {"\"pos_att_type\": \" P2C | \"", false, true},
-        {"\"pos_att_type\": \"\"", false, false},
-        {"\"pos_att_type\": [\"p2c\"]", false, true},
-        {"\"pos_att_type\": []", false, false},
-        {"\"pos_att_type\": [\"c2p\", \"p2c\"]", true, true},
+        {"[server]\n\nlisten = nowhere\n",
+         "f:3: [server] listen = \"nowhere\": must be ADDRESS:PORT, as 127.0.0.1:8471, "
+         "[::1]:8471 or :0 for a free port"},
+        {"[server]\nlisten = a:70000\n",
+         "f:2: [server] listen = \"a:70000\": the port must be 0 to 65535"},
+        {"[server]\nlisten = ::1:80\n",
+         "f:2: [server] listen = \"::1:80\": an IPv6 address needs brackets, as [::1]:8471"},
+        {"[training]\nworkers = 0\n",
+         "f:2: [training] workers = \"0\": must be a whole number from 1 to 256"},
+        {"[training]\nworkers = 2x\n",
+         "f:2: [training] workers = \"2x\": must be a whole number from 1 to 256"},
+        {"[training]\nthreads = 99999999999999999999\n",
+         "f:2: [training] threads = \"99999999999999999999\": must be a whole number from 0 to "
+         "1024"},
+        {"[log]\nlevel = inf\n",
+         "f:2: [log] level = \"inf\": must be one of: debug info warn error"},
+        {"[log]\nlevel = info warn\n",
+         "f:2: [log] level = \"info warn\": must be one of: debug info warn error"},
+        {"[log]\ncolour = red\n", "f:2: there is no such setting: [log] colour"},
+        {"[sever]\nlisten = :1\n", "f:2: there is no such setting: [sever] listen"},
+        {"listen = :1\n", "f:1: there is no such setting: [] listen"},
+        {"[log]\nlevel = info\n[log]\nlevel = warn\n", "f:4: set a second time: [log] level"},
+        {"[log]\nlevel = info\n  warn\n", "f:3: set a second time: [log] level"},
+        {"[log]\nwhat is this\n", "f:2: neither \"[section]\" nor \"key = value\""},
+        {"[log\nlevel = info\n", "f:1: neither \"[section]\" nor \"key = value\""},
+        {"[storage]\nstate_dir =\n", "f:2: [storage] state_dir = \"\": must not be empty"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pl_config c;
+        struct config config = {0};
+        struct prilora_error err = {0};
 
-        accepted(&c, cases[i].json);
-        assert_int_equal(c.pos_c2p, cases[i].c2p);
-        assert_int_equal(c.pos_p2c, cases[i].p2c);
-        pl_config_free(&c);
+        assert_int_equal(config_read_text(&config, cases[i].text, "f", &err), PRILORA_EINVAL);
+        assert_string_equal(err.message, cases[i].message);
+        config_free(&config);
     }
 }
 
-static void activations_have_the_names_of_transformers(void **state)
+static void a_line_without_end_is_refused(void **state)
+{
+    struct config config = {0};
+    struct prilora_error err = {0};
+    char text[5000];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    memcpy(text, "[log]\n", 6);
+    text[sizeof text - 1] = '\0';
+    assert_int_equal(config_read_text(&config, text, "f", &err), PRILORA_EINVAL);
+    assert_non_null(strstr(err.message, "f:2: the line is too long: xxx"));
+    config_free(&config);
+}
+
+static void other_mistakes_are_named(void **state)
 {
     static const struct {
-        const char *name;
-        enum pl_activation value;
-    } cases[] = {{"gelu", PL_ACT_GELU},          {"gelu_python", PL_ACT_GELU},
-                 {"gelu_new", PL_ACT_GELU_TANH}, {"gelu_pytorch_tanh", PL_ACT_GELU_TANH},
-                 {"relu", PL_ACT_RELU},          {"tanh", PL_ACT_TANH},
-                 {"silu", PL_ACT_SILU},          {"swish", PL_ACT_SILU}};
+        const char *words[3], *output;
+    } cases[] = {
+        {{"--colour=red"}, "prilorad: unknown option --colour=red (see prilorad --help)\n"},
+        {{"--server.listn=:1"},
+         "prilorad: unknown option --server.listn=:1 (see prilorad --help)\n"},
+        {{"start"}, "prilorad: unexpected argument start (see prilorad --help)\n"},
+        {{"--listen"}, "prilorad: --listen needs a value\n"},
+        {{"--workers=many"},
+         "prilorad: command line: [training] workers = \"many\": must be a whole "
+         "number from 1 to 256\n"},
+        {{"--config", "/nowhere/p.conf"},
+         "prilorad: /nowhere/p.conf: cannot open: No such file or directory\n"},
+        {{"--check-config=yes"},
+         "prilorad: unknown option --check-config=yes (see prilorad --help)\n"},
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pl_config c;
-        char json[64];
+        struct config config;
+        enum config_action action;
+        char *output = load(&config, &action, cases[i].words);
 
-        snprintf(json, sizeof json, "\"pooler_hidden_act\": \"%s\"", cases[i].name);
-        accepted(&c, json);
-        assert_int_equal(c.pooler_hidden_act, cases[i].value);
-        pl_config_free(&c);
+        assert_int_equal(action, CONFIG_EXIT_USAGE);
+        assert_string_equal(output, cases[i].output);
+        free(output);
+        config_free(&config);
     }
 }
 
-static void labels_are_numbered_from_0(void **state)
+static void the_environment_is_checked_too(void **state)
 {
-    struct pl_config c;
+    struct config config;
+    enum config_action action;
+    char *output;
 
     (void)state;
-    accepted(&c, "\"id2label\": {\"1\": \"no\", \"0\": \"yes\", \"2\": 7}");
-    assert_int_equal(c.n_labels, 3);
-    assert_string_equal(c.labels[0], "yes");
-    assert_string_equal(c.labels[1], "no");
-    assert_string_equal(c.labels[2], "7");
-    pl_config_free(&c);
-    accepted(&c, "\"num_labels\": 5");
-    assert_int_equal(c.n_labels, 5);
-    assert_null(c.labels);
-    pl_config_free(&c);
-    accepted(&c, "\"num_labels\": 2, \"id2label\": {\"0\": \"a\", \"1\": \"b\"}");
-    assert_string_equal(c.labels[1], "b");
-    pl_config_free(&c);
-    accepted(&c, "\"num_labels\": 3, \"id2label\": {\"0\": \"a\", \"1\": \"b\"}");
-    assert_int_equal(c.n_labels, 3);
-    assert_null(c.labels);
-    pl_config_free(&c);
+    setenv("PRILORAD_LOG_LEVEL", "loud", 1);
+    output = load(&config, &action, WORDS("--check-config"));
+    assert_int_equal(action, CONFIG_EXIT_USAGE);
+    assert_string_equal(output,
+                        "prilorad: environment, PRILORAD_LOG_LEVEL: [log] level = \"loud\": "
+                        "must be one of: debug info warn error\n");
+    free(output);
+    config_free(&config);
+    unsetenv("PRILORAD_LOG_LEVEL");
+    setenv("PRILORAD_LOG_COLOUR", "red", 1);
+    setenv("PRILORAD_KEY", "of somebody else", 1);
+    output = load(&config, &action, WORDS("--check-config"));
+    assert_int_equal(action, CONFIG_EXIT_USAGE);
+    assert_string_equal(output,
+                        "prilorad: environment, PRILORAD_LOG_COLOUR: there is no such setting\n");
+    free(output);
+    config_free(&config);
+    unsetenv("PRILORAD_LOG_COLOUR");
+    output = load(&config, &action, WORDS("--check-config"));
+    assert_int_equal(action, CONFIG_EXIT_OK);
+    assert_string_equal(output, "the configuration is valid\n");
+    free(output);
+    config_free(&config);
+    unsetenv("PRILORAD_KEY");
 }
 
-static void refused(const char *members, enum prilora_status status, const char *where,
-                    const char *message)
+static void what_is_printed_can_be_read_again(void **state)
 {
-    struct pl_config config;
+    struct config config, again = {0};
+    enum config_action action;
     struct prilora_error err;
-    char json[1024];
-
-    snprintf(json, sizeof json, "{\"model_type\": \"deberta-v2\", %s}", members);
-    assert_int_equal(parse(&config, json, &err), status);
-    assert_string_equal(err.message, message);
-    assert_string_equal(err.where, where);
-    assert_null(config.labels);
-}
-
-static void numbers_out_of_range_are_refused(void **state)
-{
-    (void)state;
-    refused("\"hidden_size\": \"64\"", PRILORA_EFORMAT, "/hidden_size",
-            "c: hidden_size is not an integer");
-    refused("\"hidden_size\": 64.0", PRILORA_EFORMAT, "/hidden_size",
-            "c: hidden_size is not an integer");
-    refused("\"hidden_size\": 0", PRILORA_EFORMAT, "/hidden_size",
-            "c: hidden_size is 0, but must be from 1 to 262144");
-    refused("\"vocab_size\": -5", PRILORA_EFORMAT, "/vocab_size",
-            "c: vocab_size is -5, but must be from 1 to 16777216");
-    refused("\"num_hidden_layers\": 9223372036854775807", PRILORA_EFORMAT, "/num_hidden_layers",
-            "c: num_hidden_layers is 9.22337203685e+18, but must be from 1 to 4096");
-    refused("\"hidden_dropout_prob\": 1", PRILORA_EFORMAT, "/hidden_dropout_prob",
-            "c: hidden_dropout_prob is 1, but must be at least 0 and below 1");
-    refused("\"cls_dropout\": -0.1", PRILORA_EFORMAT, "/cls_dropout",
-            "c: cls_dropout is -0.1, but must be at least 0 and below 1");
-    refused("\"layer_norm_eps\": true", PRILORA_EFORMAT, "/layer_norm_eps",
-            "c: layer_norm_eps is not a number");
-    refused("\"relative_attention\": 1", PRILORA_EFORMAT, "/relative_attention",
-            "c: relative_attention is not true or false");
-}
-
-static void words_that_are_not_known_are_refused(void **state)
-{
-    (void)state;
-    refused("\"hidden_act\": \"mish\"", PRILORA_EUNSUPPORTED, "/hidden_act",
-            "c: hidden_act is 'mish'; supported are gelu, gelu_python, gelu_new, "
-            "gelu_pytorch_tanh, relu, tanh, silu and swish");
-    refused("\"hidden_act\": 1", PRILORA_EFORMAT, "/hidden_act", "c: hidden_act is not a string");
-    refused("\"pos_att_type\": \"c2p|p2p\"", PRILORA_EUNSUPPORTED, "/pos_att_type",
-            "c: pos_att_type has 'p2p'; supported are c2p and p2c");
-    refused("\"pos_att_type\": [1]", PRILORA_EFORMAT, "/pos_att_type",
-            "c: pos_att_type is neither a string nor a list of strings");
-    refused("\"pos_att_type\": true", PRILORA_EFORMAT, "/pos_att_type",
-            "c: pos_att_type is neither a string nor a list of strings");
-    refused("\"norm_rel_ebd\": \"batch_norm\"", PRILORA_EUNSUPPORTED, "/norm_rel_ebd",
-            "c: norm_rel_ebd has 'batch_norm'; supported are layer_norm and none");
-}
-
-static void members_that_contradict_each_other_are_refused(void **state)
-{
-    (void)state;
-    refused("\"hidden_size\": 64, \"num_attention_heads\": 7", PRILORA_EFORMAT, "/hidden_size",
-            "c: hidden_size is 64, which 7 attention heads do not divide");
-    refused("\"attention_head_size\": 32", PRILORA_EUNSUPPORTED, "/attention_head_size",
-            "c: attention_head_size is not hidden_size / num_attention_heads");
-    refused("\"pad_token_id\": 128100", PRILORA_EFORMAT, "/pad_token_id",
-            "c: pad_token_id is 128100, but the vocabulary has 128100 entries");
-    refused("\"pooler_hidden_size\": 768", PRILORA_EFORMAT, "/pooler_hidden_size",
-            "c: pooler_hidden_size is 768, but hidden_size is 1536");
-    refused("\"conv_kernel_size\": 4", PRILORA_EFORMAT, "/conv_kernel_size",
-            "c: conv_kernel_size is 4, but must be odd");
-    refused("\"conv_groups\": 7", PRILORA_EFORMAT, "/conv_groups",
-            "c: conv_groups is 7, which does not divide hidden_size 1536");
-}
-
-static void wrong_labels_are_refused(void **state)
-{
-    (void)state;
-    refused("\"id2label\": {\"0\": \"a\", \"2\": \"b\"}", PRILORA_EFORMAT, "/id2label",
-            "c: id2label does not number its labels from 0 on");
-    refused("\"id2label\": {\"0\": \"a\", \"01\": \"b\"}", PRILORA_EFORMAT, "/id2label",
-            "c: id2label does not number its labels from 0 on");
-    refused("\"id2label\": {\"0\": null}", PRILORA_EFORMAT, "/id2label",
-            "c: id2label has a label that is not a string");
-    refused("\"id2label\": [\"a\"]", PRILORA_EFORMAT, "/id2label",
-            "c: id2label is not an object of labels");
-    refused("\"num_labels\": 0", PRILORA_EFORMAT, "/num_labels",
-            "c: num_labels is 0, but must be from 1 to 65536");
-}
-
-static void other_models_are_named_with_what_is_supported(void **state)
-{
-    struct pl_config c;
-    struct prilora_error err;
+    const char *conf = write_conf("[training]\nthreads = 3\n");
+    char *output, place[400];
 
     (void)state;
-    assert_int_equal(parse(&c, "{\"model_type\": \"t5\"}", &err), PRILORA_EUNSUPPORTED);
-    assert_string_equal(err.message, "c: model_type is 't5'; supported: deberta-v2");
-    assert_string_equal(err.where, "/model_type");
-    assert_int_equal(parse(&c, "{}", &err), PRILORA_EFORMAT);
-    assert_string_equal(err.message, "c: model_type is missing");
-    assert_int_equal(parse(&c, "[]", &err), PRILORA_EFORMAT);
-    assert_string_equal(err.message, "c: not a JSON object");
-    assert_int_equal(parse(&c, "{\n\n", &err), PRILORA_EFORMAT);
-    assert_string_equal(err.where, "c:3");
+    setenv("PRILORAD_LOG_LEVEL", "debug", 1);
+    output = load(&config, &action,
+                  WORDS("--config", conf, "--print-config", "--models=/a:/b", "--workers", "9"));
+    unsetenv("PRILORAD_LOG_LEVEL");
+    assert_int_equal(action, CONFIG_EXIT_OK);
+    assert_non_null(strstr(output, "; environment, PRILORAD_LOG_LEVEL\nlevel = debug\n"));
+    assert_non_null(strstr(output, "; command line\nmodels_dirs = /a:/b\n"));
+    assert_non_null(strstr(output, "; default\nmax_body_mb = 8\n"));
+    snprintf(place, sizeof place, "; %s:2\nthreads = 3\n", conf);
+    assert_non_null(strstr(output, place));
+    assert_int_equal(config_read_text(&again, output, "printed", &err), PRILORA_OK);
+    for (size_t i = 0; i < config_n_settings; i++) {
+        char a[32], b[32];
+
+        assert_string_equal(config_value(&config_settings[i], &config, a, sizeof a),
+                            config_value(&config_settings[i], &again, b, sizeof b));
+    }
+    free(output);
+    config_free(&config);
+    config_free(&again);
 }
 
-static void a_missing_or_huge_file_is_refused(void **state)
+static void help_names_every_setting(void **state)
 {
-    struct pl_config c;
-    struct prilora_error err;
-    char folder[1024], expected[1200];
-    const char *path = test_scratch_write("config.json", "", 0);
+    struct config config;
+    enum config_action action;
+    char *output = load(&config, &action, WORDS("--help"));
 
     (void)state;
-    assert_int_equal(truncate(path, (16 << 20) + 1), 0);
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    assert_int_equal(pl_config_read(&c, folder, &err), PRILORA_ELIMIT);
-    snprintf(expected, sizeof expected, "%s: 16777217 bytes, but at most 16777216 are read", path);
-    assert_string_equal(err.message, expected);
-    unlink(path);
-    assert_int_equal(pl_config_read(&c, folder, &err), PRILORA_ENOENT);
-    pl_config_free(NULL);
+    assert_int_equal(action, CONFIG_EXIT_OK);
+    for (size_t i = 0; i < config_n_settings; i++) {
+        char option[100];
+
+        snprintf(option, sizeof option, "--%s.%s=", config_settings[i].section,
+                 config_settings[i].key);
+        assert_non_null(strstr(output, option));
+        config_environment_name(&config_settings[i], option, sizeof option);
+        assert_non_null(strstr(output, option));
+        assert_non_null(strstr(output, config_settings[i].help));
+    }
+    free(output);
+    config_free(&config);
+}
+
+/* systemd/prilorad.conf shows every setting, commented out, with its default. */
+static void the_sample_file_shows_every_default(void **state)
+{
+    struct config config = {0}, defaults;
+    enum config_action action;
+    struct prilora_error err = {0};
+    size_t size;
+    char *text = test_file("systemd/prilorad.conf", &size);
+
+    (void)state;
+    free(load(&defaults, &action, WORDS("--config", write_conf(""))));
+    for (char *at = text; (at = strstr(at, "\n;")); at++)
+        if (at[2] != ' ' && at[2] != '\n')
+            at[1] = '\n'; /* ";key = value" is a setting, "; text" a comment */
+    assert_int_equal(config_read_text(&config, text, "sample", &err), PRILORA_OK);
+    for (size_t i = 0; i < config_n_settings; i++) {
+        char a[32], b[32];
+
+        assert_string_equal(config_value(&config_settings[i], &config, a, sizeof a),
+                            config_value(&config_settings[i], &defaults, b, sizeof b));
+        assert_non_null(strstr(text, config_settings[i].key));
+    }
+    free(text);
+    config_free(&config);
+    config_free(&defaults);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(absent_members_have_the_values_of_transformers),
-        cmocka_unit_test(null_is_the_same_as_absent),
-        cmocka_unit_test(the_reference_model_is_read_in_full),
-        cmocka_unit_test(the_members_of_v2_are_read),
-        cmocka_unit_test(pos_att_type_is_a_string_or_a_list),
-        cmocka_unit_test(activations_have_the_names_of_transformers),
-        cmocka_unit_test(labels_are_numbered_from_0),
-        cmocka_unit_test(numbers_out_of_range_are_refused),
-        cmocka_unit_test(words_that_are_not_known_are_refused),
-        cmocka_unit_test(members_that_contradict_each_other_are_refused),
-        cmocka_unit_test(wrong_labels_are_refused),
-        cmocka_unit_test(other_models_are_named_with_what_is_supported),
-        cmocka_unit_test(a_missing_or_huge_file_is_refused),
+        cmocka_unit_test(without_anything_the_defaults_hold),
+        cmocka_unit_test(systemd_names_the_state_folder),
+        cmocka_unit_test(later_sources_win),
+        cmocka_unit_test(wrong_files_are_refused_with_line_and_reason),
+        cmocka_unit_test(a_line_without_end_is_refused),
+        cmocka_unit_test(other_mistakes_are_named),
+        cmocka_unit_test(the_environment_is_checked_too),
+        cmocka_unit_test(what_is_printed_can_be_read_again),
+        cmocka_unit_test(help_names_every_setting),
+        cmocka_unit_test(the_sample_file_shows_every_default),
     };
 
-    return cmocka_run_group_tests_name("config", tests, test_scratch_open, test_scratch_close);
+    return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);
 }

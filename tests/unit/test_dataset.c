@@ -318,8 +318,13 @@ static void lists_are_a_multi_label_task(void **state)
     assert_labels(d, 2, names);
     assert_memory_equal(d->targets, targets, sizeof targets);
     prilora_dataset_free(d);
+    d = NULL;
     bad("a.jsonl", "{\"text\": \"a\", \"label\": [\"red\", 1.5]}", "a.jsonl:1",
         "\"label\" holds a number; strings or integers are expected");
+    assert_int_equal(parse_as(&d, "a.jsonl", "{\"text\": \"a\", \"label\": []}", 26,
+                              PRILORA_TASK_REGRESSION, NULL),
+                     PRILORA_EDATA);
+    assert_non_null(strstr(err.message, "the label is a list; a number is expected"));
     bad("a.jsonl", "{\"text\": \"a\", \"label\": []}", "a.jsonl", "no row has a label");
 }
 

@@ -399,6 +399,11 @@ static void a_normalisation_table_that_points_outside_is_refused(void **state)
     memcpy(model + at, "\xFF\xFF\xFF\x7F", 4);
     model_refused("long", model, size, PRILORA_EFORMAT, "sizes do not fit");
     free(model);
+    /* the table is 237561 bytes (its length stands in the file), its texts the last 60405 */
+    model = test_file(SMALL "/spm.model", &size);
+    memset(model + at + 237561 - 60405, 'a', 200);
+    model_refused("grow", model, size, PRILORA_EFORMAT, "too long");
+    free(model);
 }
 
 static void hostile_pieces_are_refused(void **state)

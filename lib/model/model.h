@@ -17,11 +17,19 @@ struct pl_linear {
     size_t in, out;
 };
 
+/* The task head's tensors where the checkpoint has them well-shaped; else NULL. */
+struct pl_head_tensors {
+    const struct pl_tensor *pooler_weight, *pooler_bias; /* [inner, inner], [inner] */
+    const struct pl_tensor *weight, *bias;               /* [labels, inner], [labels] */
+};
+
 struct pl_model {
     struct pl_config config;
     struct pl_tensors *tensors;
     const struct pl_architecture *architecture;
-    void *weights;             /* the architecture's own struct of pointers */
+    void *weights;    /* the architecture's own struct of pointers */
+    pl_real *widened; /* one block: what could not be used in the file map */
+    struct pl_head_tensors head;
     struct pl_map_site *sites; /* [n_sites]: every adaptable map, layer by layer */
     struct pl_linear *maps;    /* [n_sites]: the same maps' frozen weights */
     size_t n_sites, n_inputs;  /* n_inputs: distinct pl_map_site.input numbers */

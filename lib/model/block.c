@@ -1,0 +1,162 @@
+/* block.c - see block.h. */
+#include "model/block.h"
+
+#include "math/norm.h"
+#include "math/vector.h"
+#include "model/lora_linear.h"
+
+static struct pl_map map_of(const struct pl_flow *f, const struct pl_block *b, size_t kind)
+{
+    return pl_map_of(f->net, f->pass, f->grads, PL_LAYER_MAPS * b->layer + kind,
+                     PL_SITE_LORA_DROPOUT);
+}
+
+static struct pl_dropout dropout_of(const struct pl_flow *f, const struct pl_block *b,
+                                    enum pl_site site)
+{
+    return pl_pass_dropout(f->pass, f->net->options.hidden_dropout, site, b->layer);
+}
+
+/* ---- forward ------------------------------------------------------------------------------ */
+
+static void forward_map(const struct pl_flow *f, const struct pl_block *b, size_t kind, pl_real *y,
+                        const pl_real *x, bool bias)
+{
+    const struct pl_map map = map_of(f, b, kind);
+
+    pl_map_forward(&map, &f->rows, y, f->ws->layers[b->layer].xa[kind], x, bias, f->ws->dropped);
+}
+
+/* y = norm(residual + drop(t + bias of the map)); t is overwritten. */
+static void close_half(const struct pl_flow *f, const struct pl_block *b, size_t half, size_t kind,
+                       enum pl_site site, pl_real *y, pl_real *t, const pl_real *residual)
+{
+    struct pl_saved *s = &f->ws->layers[b->layer];
+    const struct pl_linear *linear = &f->net->model->maps[PL_LAYER_MAPS * b->layer + kind];
+    const struct pl_dropout dropout = dropout_of(f, b, site);
+    const pl_real *bias = linear->bias;
+
+    if (pl_dropout_active(&dropout)) {
+        pl_add_row(t, bias, f->rows.n, linear->out);
+        pl_dropout_rows(&dropout, &f->rows, t, t, linear->out);
+        bias = NULL;
+    }
+    pl_norm_forward(y, s->xhat[half], s->rstd[half], t, bias, residual, b->norms[half], f->rows.n,
+                    linear->out);
+}
+
+void pl_block_forward(const struct pl_flow *f, const struct pl_block *b, const pl_real *x,
+                      pl_real *y)
+{
+    struct pl_workspace *ws = f->ws;
+    struct pl_saved *s = &ws->layers[b->layer];
+    const size_t hidden = f->net->model->config.hidden_size;
+    const size_t wide = f->net->model->config.intermediate_size;
+    const struct pl_linear *inner =
+        &f->net->model->maps[PL_LAYER_MAPS * b->layer + PL_INTERMEDIATE];
+
+    pl_flow_observe(f, b->layer, PL_STAGE_ATTENTION, x, hidden);
+    forward_map(f, b, PL_QUERY, s->query, x, true);
+    forward_map(f, b, PL_KEY, s->key, x, true);
+    forward_map(f, b, PL_VALUE, s->value, x, true);
+    pl_attention_forward(&b->attention, &f->rows, s->context, s->probabilities, s->xhat[0] != NULL,
+                         s->query, s->key, s->value);
+    pl_flow_observe(f, b->layer, PL_STAGE_CONTEXT, s->context, hidden);
+    forward_map(f, b, PL_ATTENTION_OUTPUT, ws->narrow, s->context, false);
+    close_half(f, b, 0, PL_ATTENTION_OUTPUT, PL_SITE_OUTPUT_DROPOUT, s->middle, ws->narrow, x);
+
+    pl_flow_observe(f, b->layer, PL_STAGE_INTERMEDIATE, s->middle, hidden);
+    forward_map(f, b, PL_INTERMEDIATE, s->wide, s->middle, false);
+    b->activation->forward(ws->active, s->wide, inner->bias, f->rows.n, wide);
+    pl_flow_observe(f, b->layer, PL_STAGE_OUTPUT, ws->active, wide);
+    forward_map(f, b, PL_OUTPUT, ws->narrow, ws->active, false);
+    close_half(f, b, 1, PL_OUTPUT, PL_SITE_FFN_DROPOUT, y, ws->narrow, s->middle);
+}
+
+/* ---- backward ----------------------------------------------------------------------------- */
+
+/* dx (+)= gradient of the map's input, and the map's own gradients; dx NULL: not wanted. */
+static void backward_map(const struct pl_flow *f, const struct pl_block *b, size_t kind,
+                         pl_real *dx, bool add, const pl_real *dy, const pl_real *x)
+{
+    const struct pl_map map = map_of(f, b, kind);
+    struct pl_workspace *ws = f->ws;
+
+    pl_map_backward_input(&map, &f->rows, dx, add, ws->dxa, dy, ws->dropped);
+    pl_map_backward_weights(&map, &f->rows, x, ws->layers[b->layer].xa[kind], ws->dxa, dy,
+                            ws->dropped);
+}
+
+/* Through the norm that ends a half: d becomes the gradient of the sum before it; returns that of
+ * the map's output before dropout. */
+static const pl_real *open_half(const struct pl_flow *f, const struct pl_block *b, size_t half,
+                                enum pl_site site, pl_real *d)
+{
+    struct pl_saved *s = &f->ws->layers[b->layer];
+    const size_t hidden = f->net->model->config.hidden_size;
+    const struct pl_dropout dropout = dropout_of(f, b, site);
+
+    pl_norm_backward(d, s->xhat[half], s->rstd[half], b->norms[half], f->rows.n, hidden);
+    if (!pl_dropout_active(&dropout))
+        return d;
+    pl_dropout_rows(&dropout, &f->rows, f->ws->narrow, d, hidden);
+    return f->ws->narrow;
+}
+
+/* The second half: d of y in, of m out. False if nothing below needs it. */
+static bool backward_feed_forward(const struct pl_flow *f, const struct pl_block *b, pl_real *d)
+{
+    struct pl_workspace *ws = f->ws;
+    struct pl_saved *s = &ws->layers[b->layer];
+    const size_t wide = f->net->model->config.intermediate_size;
+    const bool below = pl_needs_input(f->net, b->layer, PL_STAGE_OUTPUT);
+    const struct pl_map map = map_of(f, b, PL_OUTPUT);
+    const pl_real *dy = open_half(f, b, 1, PL_SITE_FFN_DROPOUT, d);
+
+    /* The map's input is not kept: going back through the activation gives it once more. */
+    pl_map_backward_input(&map, &f->rows, below ? ws->dactive : NULL, false, ws->dxa, dy,
+                          ws->dropped);
+    if (below)
+        b->activation->backward(ws->dactive, ws->active, s->wide, f->rows.n * wide);
+    else
+        b->activation->forward(ws->active, s->wide, NULL, f->rows.n, wide);
+    pl_map_backward_weights(&map, &f->rows, ws->active, s->xa[PL_OUTPUT], ws->dxa, dy, ws->dropped);
+    if (!below)
+        return false;
+    /* d already holds the part that goes around the half. */
+    backward_map(f, b, PL_INTERMEDIATE,
+                 pl_needs_input(f->net, b->layer, PL_STAGE_INTERMEDIATE) ? d : NULL, true,
+                 ws->dactive, s->middle);
+    return pl_needs_input(f->net, b->layer, PL_STAGE_INTERMEDIATE);
+}
+
+void pl_block_backward(const struct pl_flow *f, const struct pl_block *b, const pl_real *x,
+                       pl_real *d)
+{
+    struct pl_workspace *ws = f->ws;
+    struct pl_saved *s = &ws->layers[b->layer];
+    const bool below = pl_needs_input(f->net, b->layer, PL_STAGE_ATTENTION);
+    const struct pl_lora *maps = &f->net->adapter.maps[PL_LAYER_MAPS * b->layer];
+    struct pl_attention_gradients to = b->table;
+    const pl_real *dy;
+
+    if (!backward_feed_forward(f, b, d))
+        return;
+    dy = open_half(f, b, 0, PL_SITE_OUTPUT_DROPOUT, d);
+    if (!pl_needs_input(f->net, b->layer, PL_STAGE_CONTEXT)) {
+        backward_map(f, b, PL_ATTENTION_OUTPUT, NULL, false, dy, s->context);
+        return;
+    }
+    backward_map(f, b, PL_ATTENTION_OUTPUT, ws->dcontext, false, dy, s->context);
+    to.query = below || maps[PL_QUERY].rank ? ws->dquery : NULL;
+    to.key = below || maps[PL_KEY].rank ? ws->dkey : NULL;
+    to.value = below || maps[PL_VALUE].rank ? ws->dvalue : NULL;
+    pl_attention_backward(&b->attention, &f->rows, &to, ws->dcontext, s->probabilities, s->query,
+                          s->key, s->value);
+    if (to.query)
+        backward_map(f, b, PL_QUERY, below ? d : NULL, true, ws->dquery, x);
+    if (to.key)
+        backward_map(f, b, PL_KEY, below ? d : NULL, true, ws->dkey, x);
+    if (to.value)
+        backward_map(f, b, PL_VALUE, below ? d : NULL, true, ws->dvalue, x);
+}

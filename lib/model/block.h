@@ -1,0 +1,31 @@
+/*
+ * block.h - one encoder layer with normalisation after each half (BERT, RoBERTa, DeBERTa).
+ *
+ *     m = norm0(x + drop(W_o attention(W_q x, W_k x, W_v x)))
+ *     y = norm1(m + drop(W_2 f(W_1 m)))
+ *
+ * All six maps carry their biases and low-rank updates.
+ */
+#ifndef PL_BLOCK_H
+#define PL_BLOCK_H
+
+#include "model/attention.h"
+#include "model/flow.h"
+
+struct pl_block {
+    size_t layer;
+    const struct pl_norm *norms[2];
+    const struct pl_activation_map *activation;
+    struct pl_attention attention;
+    struct pl_attention_gradients table; /* its table_ members: where the table's gradients go */
+};
+
+/* x, y [n, hidden]; what backward needs goes into ws->layers[layer]. */
+void pl_block_forward(const struct pl_flow *flow, const struct pl_block *block, const pl_real *x,
+                      pl_real *y);
+
+/* d [n, hidden]: gradient of y in; of x out, if anything below is adapted, else unspecified. */
+void pl_block_backward(const struct pl_flow *flow, const struct pl_block *block, const pl_real *x,
+                       pl_real *d);
+
+#endif

@@ -1,0 +1,234 @@
+/* head.c - see head.h. */
+#include "model/head.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "math/blas.h"
+#include "math/vector.h"
+#include "model/architecture.h"
+#include "model/flow.h"
+
+/* ---- parameters --------------------------------------------------------------------------- */
+
+static enum prilora_status add(struct pl_layout *layout, const char *path, const char *leaf,
+                               size_t rows, size_t cols, size_t *offset, struct prilora_error *err)
+{
+    char name[PL_BINDER_MAX_NAME];
+    struct pl_param param = {
+        .name = name,
+        .kind = PL_PARAM_HEAD,
+        .n_dims = rows > 0 ? 2 : 1,
+        .rows = rows > 0 ? rows : 1,
+        .cols = cols,
+        .decay = rows > 0,
+    };
+    enum prilora_status rc;
+    size_t index;
+
+    snprintf(name, sizeof name, "%s.%s", path, leaf);
+    rc = pl_layout_add(layout, &param, &index, err);
+    if (rc == PRILORA_OK)
+        *offset = layout->params[index].offset;
+    return rc;
+}
+
+enum prilora_status pl_head_plan(struct pl_head *head, struct pl_layout *layout,
+                                 const struct pl_model *model, size_t n_outputs,
+                                 struct prilora_error *err)
+{
+    const struct pl_architecture *a = model->architecture;
+    const size_t inner = model->config.hidden_size;
+    enum prilora_status rc;
+
+    head->inner = inner;
+    head->n_outputs = n_outputs;
+    rc = add(layout, a->pooler, "weight", inner, inner, &head->pooler_weight, err);
+    if (rc == PRILORA_OK)
+        rc = add(layout, a->pooler, "bias", 0, inner, &head->pooler_bias, err);
+    if (rc == PRILORA_OK)
+        rc = add(layout, a->classifier, "weight", n_outputs, inner, &head->weight, err);
+    if (rc == PRILORA_OK)
+        rc = add(layout, a->classifier, "bias", 0, n_outputs, &head->bias, err);
+    return rc;
+}
+
+static void draw(pl_real *to, size_t n, double range, uint64_t seed, size_t tensor)
+{
+    struct pl_random r = pl_random_at(seed, 0, PL_SITE_INIT_HEAD, tensor);
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = (pl_real)(range * pl_random_normal(&r, i));
+}
+
+bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
+                  uint64_t seed)
+{
+    const struct pl_head_tensors *from = &model->head;
+    const double range = model->config.initializer_range;
+    const size_t inner = head->inner, n = head->n_outputs;
+    const bool pooler = from->pooler_weight != NULL;
+    const bool classifier = from->weight && from->weight->dims[0] == n;
+
+    if (pooler) {
+        pl_tensor_read(from->pooler_weight, params + head->pooler_weight, 0, inner * inner);
+        pl_tensor_read(from->pooler_bias, params + head->pooler_bias, 0, inner);
+    } else {
+        draw(params + head->pooler_weight, inner * inner, range, seed, 0);
+        memset(params + head->pooler_bias, 0, inner * sizeof *params);
+    }
+    if (classifier) {
+        pl_tensor_read(from->weight, params + head->weight, 0, n * inner);
+        pl_tensor_read(from->bias, params + head->bias, 0, n);
+    } else {
+        draw(params + head->weight, n * inner, range, seed, 1);
+        memset(params + head->bias, 0, n * sizeof *params);
+    }
+    return pooler && classifier;
+}
+
+/* ---- forward and backward ----------------------------------------------------------------- */
+
+/* The share's sequences as rows, numbered as in the batch: what their dropout is drawn by. */
+static struct pl_rows sequences(const struct pl_flow *f)
+{
+    return (struct pl_rows){f->share->n_sequences, f->share->n_sequences, f->ws->counting,
+                            f->share->sequences};
+}
+
+static void dense(pl_real *y, const pl_real *x, const pl_real *weight, const pl_real *bias,
+                  size_t n, size_t in, size_t out)
+{
+    pl_fill_rows(y, bias, n, out);
+    pl_gemm(y, out, (struct pl_matrix){x, in, false}, (struct pl_matrix){weight, in, true}, n, out,
+            in, 1, 1);
+}
+
+/* dx may be NULL; dweight and dbias are added to. */
+static void dense_backward(pl_real *dx, pl_real *dweight, pl_real *dbias, const pl_real *dy,
+                           const pl_real *x, const pl_real *weight, size_t n, size_t in, size_t out)
+{
+    pl_gemm(dweight, in, (struct pl_matrix){dy, out, true}, (struct pl_matrix){x, in, false}, out,
+            in, n, 1, 1);
+    pl_column_sums(dbias, dy, n, out);
+    pl_gemm(dx, in, (struct pl_matrix){dy, out, false}, (struct pl_matrix){weight, in, false}, n,
+            in, out, 1, 0);
+}
+
+void pl_head_forward(const struct pl_flow *f, const pl_real *x)
+{
+    const struct pl_head *head = &f->net->head;
+    struct pl_head_scratch *s = &f->ws->head;
+    const struct pl_rows rows = sequences(f);
+    const pl_real *params = f->pass->params;
+    const struct pl_dropout before = pl_pass_dropout(f->pass, head->pooler_dropout,
+                                                     PL_SITE_POOLER_DROPOUT, 0),
+                            after =
+                                pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
+
+    for (size_t k = 0; k < rows.n; k++)
+        memcpy(s->first + k * head->inner, x + f->rows.starts[k] * head->inner,
+               head->inner * sizeof *x);
+    pl_dropout_rows(&before, &rows, s->first, s->first, head->inner);
+    dense(s->before, s->first, params + head->pooler_weight, params + head->pooler_bias, rows.n,
+          head->inner, head->inner);
+    pl_activation_find(f->net->model->config.pooler_hidden_act)
+        ->forward(s->pooled, s->before, NULL, rows.n, head->inner);
+    pl_dropout_rows(&after, &rows, s->dropped, s->pooled, head->inner);
+    dense(s->logits, s->dropped, params + head->weight, params + head->bias, rows.n, head->inner,
+          head->n_outputs);
+}
+
+void pl_head_backward(const struct pl_flow *f, pl_real *d)
+{
+    const struct pl_head *head = &f->net->head;
+    struct pl_head_scratch *s = &f->ws->head;
+    const struct pl_rows rows = sequences(f);
+    const pl_real *params = f->pass->params;
+    const struct pl_dropout before = pl_pass_dropout(f->pass, head->pooler_dropout,
+                                                     PL_SITE_POOLER_DROPOUT, 0),
+                            after =
+                                pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
+
+    dense_backward(s->gradient, f->grads + head->weight, f->grads + head->bias, s->dlogits,
+                   s->dropped, params + head->weight, rows.n, head->inner, head->n_outputs);
+    pl_dropout_rows(&after, &rows, s->gradient, s->gradient, head->inner);
+    pl_activation_find(f->net->model->config.pooler_hidden_act)
+        ->backward(s->gradient, s->pooled, s->before, rows.n * head->inner);
+    dense_backward(s->dropped, f->grads + head->pooler_weight, f->grads + head->pooler_bias,
+                   s->gradient, s->first, params + head->pooler_weight, rows.n, head->inner,
+                   head->inner);
+    pl_dropout_rows(&before, &rows, s->dropped, s->dropped, head->inner);
+    pl_fill_rows(d, NULL, f->rows.n, head->inner);
+    for (size_t k = 0; k < rows.n; k++)
+        memcpy(d + f->rows.starts[k] * head->inner, s->dropped + k * head->inner,
+               head->inner * sizeof *d);
+}
+
+/* ---- losses ------------------------------------------------------------------------------- */
+
+static double cross_entropy(const pl_real *z, const float *label, size_t n, double weight,
+                            pl_real *d)
+{
+    const size_t right = (size_t)*label;
+    double top = (double)z[0], sum = 0;
+
+    assert(*label >= 0 && right < n);
+    for (size_t j = 1; j < n; j++)
+        top = fmax(top, (double)z[j]);
+    for (size_t j = 0; j < n; j++)
+        sum += exp((double)z[j] - top);
+    for (size_t j = 0; d && j < n; j++)
+        d[j] = (pl_real)(weight * (exp((double)z[j] - top) / sum - (j == right)));
+    return weight * (log(sum) + top - (double)z[right]);
+}
+
+static double squared_error(const pl_real *z, const float *label, size_t n, double weight,
+                            pl_real *d)
+{
+    double sum = 0;
+
+    for (size_t j = 0; j < n; j++) {
+        const double error = (double)z[j] - (double)label[j];
+
+        sum += error * error;
+        if (d)
+            d[j] = (pl_real)(2 * weight * error / (double)n);
+    }
+    return weight * sum / (double)n;
+}
+
+static double binary_cross_entropy(const pl_real *z, const float *label, size_t n, double weight,
+                                   pl_real *d)
+{
+    double sum = 0;
+
+    for (size_t j = 0; j < n; j++) {
+        const double x = (double)z[j], y = (double)label[j], e = exp(-fabs(x));
+
+        sum += fmax(x, 0) - x * y + log1p(e);
+        if (d)
+            d[j] = (pl_real)(weight / (double)n * ((x < 0 ? e : 1) / (1 + e) - y));
+    }
+    return weight * sum / (double)n;
+}
+
+static double (*const losses[])(const pl_real *, const float *, size_t, double, pl_real *) = {
+    [PRILORA_TASK_CLASSIFICATION] = cross_entropy,
+    [PRILORA_TASK_REGRESSION] = squared_error,
+    [PRILORA_TASK_MULTI_LABEL] = binary_cross_entropy,
+};
+
+double pl_loss(enum prilora_task task, const pl_real *logits, const float *label, size_t n,
+               double weight, pl_real *d)
+{
+    assert(task < sizeof losses / sizeof *losses && losses[task]);
+    return losses[task](logits, label, n, weight, d);
+}
+
+size_t pl_label_width(enum prilora_task task, size_t n_outputs)
+{
+    return task == PRILORA_TASK_CLASSIFICATION ? 1 : n_outputs;
+}

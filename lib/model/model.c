@@ -1,0 +1,125 @@
+/* model.c - opens a checkpoint folder as a frozen model; the tensors' names are the
+ * architecture's business. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "model/architecture.h"
+#include "model/fingerprint.h"
+
+static const struct pl_architecture *const architectures[] = {
+    &pl_architecture_deberta_v2,
+};
+
+const struct pl_architecture *pl_architecture_find(const char *model_type)
+{
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
+        if (strcmp(architectures[i]->model_type, model_type) == 0)
+            return architectures[i];
+    return NULL;
+}
+
+/* Tensor `path`.`leaf`, if it is there with that many dimensions, the last of them `width`. */
+static const struct pl_tensor *head_tensor(const struct pl_model *model, const char *path,
+                                           const char *leaf, size_t n_dims, size_t width)
+{
+    char name[PL_BINDER_MAX_NAME];
+    const struct pl_tensor *tensor;
+
+    snprintf(name, sizeof name, "%s.%s", path, leaf);
+    tensor = pl_tensors_find(model->tensors, name);
+    if (!tensor || tensor->n_dims != n_dims || tensor->dims[n_dims - 1] != width ||
+        tensor->dtype > PL_F64)
+        return NULL;
+    return tensor;
+}
+
+/* A head is taken only with weight and bias of one shape. */
+static void find_head(struct pl_model *model)
+{
+    const struct pl_architecture *a = model->architecture;
+    struct pl_head_tensors *head = &model->head;
+    const size_t width = model->config.hidden_size;
+
+    head->pooler_weight = head_tensor(model, a->pooler, "weight", 2, width);
+    head->pooler_bias = head_tensor(model, a->pooler, "bias", 1, width);
+    if (!head->pooler_weight || !head->pooler_bias || head->pooler_weight->dims[0] != width)
+        head->pooler_weight = head->pooler_bias = NULL;
+    head->weight = head_tensor(model, a->classifier, "weight", 2, width);
+    if (head->weight)
+        head->bias = head_tensor(model, a->classifier, "bias", 1, head->weight->dims[0]);
+    if (!head->bias)
+        head->weight = NULL;
+}
+
+static enum prilora_status bind(struct pl_model *model, struct prilora_error *err)
+{
+    const struct pl_architecture *a = model->architecture;
+    struct pl_binder binder = {.model = model, .prefix = a->prefix, .err = err};
+    enum prilora_status rc;
+
+    /* With neither name there, the error names the usual one, with the prefix. */
+    if (pl_tensors_find(model->tensors, a->probe))
+        binder.prefix = "";
+    find_head(model);
+    a->bind(model, &binder);
+    rc = pl_binder_finish(&binder);
+    if (rc == PRILORA_OK)
+        pl_fingerprint(model->fingerprint, model, &binder);
+    pl_binder_close(&binder);
+    if (rc == PRILORA_OK && a->prepare)
+        rc = a->prepare(model, err);
+    return rc;
+}
+
+enum prilora_status pl_model_open(struct pl_model **out, const char *folder,
+                                  struct prilora_error *err)
+{
+    struct pl_model *model = pl_calloc(1, sizeof *model);
+    enum prilora_status rc;
+
+    *out = NULL;
+    if (!model)
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+    rc = pl_config_read(&model->config, folder, err);
+    if (rc != PRILORA_OK)
+        goto out;
+    model->architecture = pl_architecture_find(model->config.model_type);
+    if (!model->architecture) {
+        rc = pl_fail(err, PRILORA_EUNSUPPORTED, "%s: model_type '%s' is not supported", folder,
+                     model->config.model_type);
+        goto out;
+    }
+    rc = pl_tensors_open_folder(&model->tensors, folder, err);
+    if (rc == PRILORA_OK)
+        rc = bind(model, err);
+    if (rc != PRILORA_OK)
+        goto out;
+    *out = model;
+    model = NULL;
+out:
+    pl_model_close(model);
+    return rc;
+}
+
+void pl_model_close(struct pl_model *model)
+{
+    if (!model)
+        return;
+    if (model->architecture)
+        model->architecture->unbind(model);
+    for (size_t i = 0; model->sites && i < model->n_sites; i++)
+        free((char *)(uintptr_t)model->sites[i].path);
+    for (size_t i = 0; i < model->n_unused; i++)
+        free(model->unused[i]);
+    free(model->unused);
+    free(model->sites);
+    free(model->maps);
+    free(model->widened);
+    pl_tensors_close(model->tensors);
+    pl_config_free(&model->config);
+    free(model);
+}

@@ -95,17 +95,13 @@ static void respond_no_route(struct request *r, enum route_found found)
     respond_header(r, MHD_HTTP_HEADER_ALLOW, methods);
 }
 
-void request_begin(struct request *r, struct MHD_Connection *connection, const char *method,
-                   const char *version)
+void request_begin(struct request *r, struct MHD_Connection *connection, const char *method)
 {
     enum route_found found;
 
     r->begun = true;
     r->connection = connection;
     snprintf(r->method, sizeof r->method, "%s", method);
-    if (r->target_ok && strcmp(version, "HTTP/1.1") == 0 && !request_header(r, "Host"))
-        r->target_ok =
-            fault_set(&r->fault, 400, "invalid_request", NULL, "there is no Host header");
     if (!r->target_ok) {
         respond_fault(r, &r->fault);
         return;

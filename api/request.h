@@ -45,8 +45,7 @@ struct request {
 };
 
 struct request *request_new(struct api *api, const char *target);
-void request_begin(struct request *r, struct MHD_Connection *connection, const char *method,
-                   const char *version);
+void request_begin(struct request *r, struct MHD_Connection *connection, const char *method);
 /* False: the client sends on and on after what went wrong; the connection is to be cut. */
 bool request_take(struct request *r, const char *data, size_t size);
 void request_handle(struct request *r);

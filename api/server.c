@@ -72,10 +72,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
     (void)context;
     (void)url;
+    (void)version;
     if (!r)
         return MHD_NO; /* there was no memory for it */
     if (!r->begun) {
-        request_begin(r, connection, method, version);
+        request_begin(r, connection, method);
         return request_answers_early(r) ? send_answer(r) : MHD_YES;
     }
     if (*size > 0) {

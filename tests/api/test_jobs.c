@@ -256,12 +256,11 @@ static void checkpoints_carry_the_metrics_of_their_evaluation(void **state)
 static void jobs_are_listed_and_found_by_metadata(void **state)
 {
     struct finished *f = *state;
-    const json_t *reply =
-        test_get(f->server, JOBS "?metadata%%5Bteam%%5D=help+desk&limit=5", NULL)->json;
+    const json_t *reply = test_get(f->server, JOBS "?metadata%%5Bteam%%5D=help+desk&limit=5")->json;
 
     assert_int_equal(json_array_size(json_object_get(reply, "data")), 1);
     assert_string_equal(test_text(reply, "data.0.id"), f->job);
-    reply = test_get(f->server, JOBS "?metadata[team]=sales", NULL)->json;
+    reply = test_get(f->server, JOBS "?metadata[team]=sales")->json;
     assert_int_equal(json_array_size(json_object_get(reply, "data")), 0);
     assert_true(walk(f->server, JOBS, "?") >= 1);
 }

@@ -219,6 +219,7 @@ static void rows_that_cannot_be_written_do_not_fill_the_memory(void **state)
     assert_int_equal(store_run(*state, NULL, "break", "PRAGMA query_only = 1", ""), PRILORA_OK);
     for (uint64_t step = 1; step <= REPORT_MAX_ROWS + 5; step++)
         tell_step(step);
+    report_flush(&report);
     assert_int_equal(store_run(*state, NULL, "mend", "PRAGMA query_only = 0", ""), PRILORA_OK);
     report_flush(&report);
     assert_int_equal(count_events(*state, "; 5 rows of metrics were lost", NULL, 0), 1);

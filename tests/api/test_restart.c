@@ -1,0 +1,142 @@
+/*
+ * test_restart.c - the daemon is ended, gently or not, in the middle of a job: the job goes on and
+ * its adapter has the bytes that an undisturbed run gives (DESIGN.md, contract 8).
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/server.h"
+
+#define JOBS "/v1/fine_tuning/jobs"
+
+struct undisturbed {
+    char *adapter; /* adapter_model.safetensors */
+    size_t size;
+};
+
+/* The same job for everyone: dropout, shuffling and pruning all depend on its seed alone. */
+static void submit(struct test_server *server, char id[64])
+{
+    char json[700], *text = test_sentences(64, 1);
+
+    snprintf(
+        json, sizeof json,
+        "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"seed\": 11, "
+        "\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": "
+        "8, \"batch_size\": 8, \"max_length\": 16, \"prune_interval\": 5, "
+        "\"checkpoint_steps\": 7, \"hidden_dropout\": 0.1}}}}",
+        test_upload(server, "a.jsonl", text));
+    free(text);
+    snprintf(id, 64, "%s", test_create_job(server, json));
+}
+
+static void wait_for_step(struct test_server *server, const char *id, json_int_t step)
+{
+    const json_t *job;
+
+    do
+        job = test_wait_job(server, id, "running");
+    while (strcmp(test_text(job, "status"), "running") == 0 &&
+           test_integer(job, "progress.step") < step);
+    assert_string_equal(test_text(job, "status"), "running"); /* else it was too quick to disturb */
+}
+
+static struct test_reply *finish(struct test_server *server, const char *id)
+{
+    const json_t *job = test_wait_job(server, id, "succeeded");
+    struct test_reply *reply;
+
+    assert_string_equal(test_text(job, "status"), "succeeded");
+    reply = test_get(server, JOBS "/%s/adapter/adapter_model.safetensors", id);
+    assert_int_equal(reply->status, 200);
+    return reply;
+}
+
+static int open_group(void **state)
+{
+    struct undisturbed *u = calloc(1, sizeof *u);
+    struct test_server *server = test_server_new(NULL);
+    struct test_reply *reply;
+    char id[64];
+
+    submit(server, id);
+    reply = finish(server, id);
+    u->adapter = malloc(reply->size);
+    u->size = reply->size;
+    memcpy(u->adapter, reply->body, reply->size);
+    test_server_free(server);
+    *state = u;
+    return 0;
+}
+
+static int close_group(void **state)
+{
+    struct undisturbed *u = *state;
+
+    free(u->adapter);
+    free(u);
+    return 0;
+}
+
+/* Ends the daemon `times` times in one job, each time some steps further on. */
+static void disturb(const struct undisturbed *u, void (*end)(struct test_server *), int times)
+{
+    struct test_server *server = test_server_new(NULL);
+    struct test_reply *reply;
+    char id[64];
+
+    submit(server, id);
+    for (int i = 0; i < times; i++) {
+        wait_for_step(server, id, 10 * (i + 1));
+        end(server);
+        test_server_start(server);
+    }
+    reply = finish(server, id);
+    assert_int_equal(reply->size, u->size);
+    assert_memory_equal(reply->body, u->adapter, u->size);
+    test_server_free(server);
+}
+
+static void a_job_survives_sigterm_to_the_same_bytes(void **state)
+{
+    disturb(*state, test_server_stop, 2);
+}
+
+static void a_job_survives_sigkill_to_the_same_bytes(void **state)
+{
+    disturb(*state, test_server_kill, 2);
+}
+
+/* What was uploaded and queued is there after a crash as before it. */
+static void nothing_that_was_answered_is_lost(void **state)
+{
+    struct test_server *server = test_server_new(NULL);
+    char id[64], file[64];
+
+    (void)state;
+    submit(server, id);
+    snprintf(file, sizeof file, "%s", test_upload(server, "b.csv", "text,label\na,b\n"));
+    test_server_kill(server);
+    test_server_start(server);
+    assert_int_equal(test_get(server, JOBS "/%s", id)->status, 200);
+    assert_string_equal(test_get(server, "/v1/files/%s/content", file)->body, "text,label\na,b\n");
+    test_server_free(server); /* SIGTERM while the job runs again */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_survives_sigterm_to_the_same_bytes),
+        cmocka_unit_test(a_job_survives_sigkill_to_the_same_bytes),
+        cmocka_unit_test(nothing_that_was_answered_is_lost),
+    };
+
+    return cmocka_run_group_tests(tests, open_group, close_group);
+}

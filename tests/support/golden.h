@@ -1,0 +1,39 @@
+/* golden.h - tiny-deberta with the adapters and the batch of its reference numbers, in an engine.
+ */
+#ifndef TEST_GOLDEN_H
+#define TEST_GOLDEN_H
+
+#include "train/engine.h"
+
+#define TEST_GOLDEN_FOLDER "tests/golden/expected/tiny-deberta"
+
+enum { TEST_GOLDEN_SEQUENCES = 5, TEST_GOLDEN_PADDED = 40, TEST_GOLDEN_OUTPUTS = 4 };
+
+struct test_golden {
+    struct pl_tensors *wide, *narrow; /* the reference in F64 and in F32 */
+    struct pl_model *model;
+    struct prilora_spec *spec;
+    struct pl_engine *engine;
+    pl_real *params; /* a block, the reference's start values */
+    struct pl_batch batch;
+    size_t starts[TEST_GOLDEN_SEQUENCES + 1];
+    int32_t ids[TEST_GOLDEN_SEQUENCES * TEST_GOLDEN_PADDED];
+    uint8_t type_ids[TEST_GOLDEN_SEQUENCES * TEST_GOLDEN_PADDED];
+    float labels[TEST_GOLDEN_SEQUENCES];
+};
+
+void test_golden_open(struct test_golden *golden, size_t n_threads);
+void test_golden_close(struct test_golden *golden);
+
+/*
+ * Fails unless x [n] is the reference's tensor "<kind><name>": in float within 1e-4 relative, or
+ * ten times the distance between the reference's own float and double numbers if that is larger; in
+ * double within 1e-9, for both sides round at 1e-16 and a few hundred operations follow each other.
+ */
+void test_golden_compare(const struct test_golden *golden, const char *kind, const char *name,
+                         const pl_real *x, size_t n);
+
+/* |x - y| / |y|, Euclidean. */
+double test_relative(const pl_real *x, const pl_real *y, size_t n);
+
+#endif

@@ -30,7 +30,7 @@ static void submit(struct test_server *server, char id[64])
         json, sizeof json,
         "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"seed\": 11, "
         "\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": "
-        "8, \"batch_size\": 8, \"max_length\": 16, \"prune_interval\": 4, "
+        "4, \"batch_size\": 8, \"max_length\": 16, \"prune_interval\": 4, "
         "\"checkpoint_steps\": 5, \"hidden_dropout\": 0.1}}}}",
         test_upload(server, "a.jsonl", text));
     free(text);

@@ -85,9 +85,10 @@ $(STATIC_LIB): $(LIB_OBJECTS)
 	@echo "  AR     $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(SHARED_LIB): $(LIB_OBJECTS)
+$(SHARED_LIB): $(LIB_OBJECTS) lib/prilora.map
 	@echo "  LD     $@"
-	$(Q)$(CXX) -shared -Wl,-soname,libprilora.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CXX) -shared -Wl,-soname,libprilora.so.$(SOVERSION) -Wl,--version-script=lib/prilora.map \
+		$(ALL_LDFLAGS) -o $@ $(LIB_OBJECTS) $(LIB_LIBS)
 	$(Q)ln -sf $(notdir $@) $(BUILD)/libprilora.so.$(SOVERSION)
 	$(Q)ln -sf $(notdir $@) $(BUILD)/libprilora.so
 

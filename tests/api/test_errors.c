@@ -20,7 +20,7 @@ static char training_file[64];
 static int open_group(void **state)
 {
     static const char *const settings[] = {"--server.max_body_mb=1", "--server.max_upload_mb=1",
-                                           "--training.memory_limit_mb=700", NULL};
+                                           "--training.memory_limit_mb=300", NULL};
     char *text = test_sentences(4, 1);
 
     *state = test_server_new(settings);
@@ -309,7 +309,7 @@ static void a_job_that_cannot_fit_is_refused_with_the_figures(void **state)
     assert_int_equal(reply->status, 422);
     assert_string_equal(test_text(reply->json, "error.code"), "not_enough_memory");
     assert_non_null(strstr(message, "the job would need about "));
-    assert_non_null(strstr(message, "but training.memory_limit_mb is 700 MiB"));
+    assert_non_null(strstr(message, "but training.memory_limit_mb is 300 MiB"));
 }
 
 static void forms_are_checked(void **state)

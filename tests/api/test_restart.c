@@ -24,14 +24,14 @@ struct undisturbed {
 /* The same job for everyone: dropout, shuffling and pruning all depend on its seed alone. */
 static void submit(struct test_server *server, char id[64])
 {
-    char json[700], *text = test_sentences(64, 1);
+    char json[700], *text = test_sentences(32, 1);
 
     snprintf(
         json, sizeof json,
         "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"seed\": 11, "
         "\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": "
-        "8, \"batch_size\": 8, \"max_length\": 16, \"prune_interval\": 5, "
-        "\"checkpoint_steps\": 7, \"hidden_dropout\": 0.1}}}}",
+        "3, \"batch_size\": 4, \"max_length\": 16, \"prune_interval\": 4, "
+        "\"checkpoint_steps\": 5, \"hidden_dropout\": 0.1}}}}",
         test_upload(server, "a.jsonl", text));
     free(text);
     snprintf(id, 64, "%s", test_create_job(server, json));
@@ -85,16 +85,19 @@ static int close_group(void **state)
     return 0;
 }
 
-/* Ends the daemon `times` times in one job, each time some steps further on. */
-static void disturb(const struct undisturbed *u, void (*end)(struct test_server *), int times)
+/* Ends the daemon twice in one job, the second time some steps further on. The number of compute
+ * threads is another one than in the undisturbed run, and must not be seen either. */
+static void disturb(const struct undisturbed *u, void (*end)(struct test_server *),
+                    const char *threads)
 {
-    struct test_server *server = test_server_new(NULL);
+    const char *const settings[] = {threads, NULL};
+    struct test_server *server = test_server_new(settings);
     struct test_reply *reply;
     char id[64];
 
     submit(server, id);
-    for (int i = 0; i < times; i++) {
-        wait_for_step(server, id, 10 * (i + 1));
+    for (json_int_t step = 3; step < 10; step += 6) {
+        wait_for_step(server, id, step);
         end(server);
         test_server_start(server);
     }
@@ -106,12 +109,12 @@ static void disturb(const struct undisturbed *u, void (*end)(struct test_server 
 
 static void a_job_survives_sigterm_to_the_same_bytes(void **state)
 {
-    disturb(*state, test_server_stop, 2);
+    disturb(*state, test_server_stop, "--training.threads=1");
 }
 
 static void a_job_survives_sigkill_to_the_same_bytes(void **state)
 {
-    disturb(*state, test_server_kill, 2);
+    disturb(*state, test_server_kill, "--training.threads=3");
 }
 
 /* What was uploaded and queued is there after a crash as before it. */

@@ -27,8 +27,10 @@ void test_golden_close(struct test_golden *golden);
 
 /*
  * Fails unless x [n] is the reference's tensor "<kind><name>": in float within 1e-4 relative, or
- * ten times the distance between the reference's own float and double numbers if that is larger; in
- * double within 1e-9, for both sides round at 1e-16 and a few hundred operations follow each other.
+ * ten times the distance between the reference's own float and double numbers if that is larger. In
+ * double within 1e-9 for logits, for both sides round at 1e-16 and a few hundred operations follow
+ * each other; 1e-6 for what comes after the loss, which the reference took in float even there
+ * (2^-24 is 6e-8).
  */
 void test_golden_compare(const struct test_golden *golden, const char *kind, const char *name,
                          const pl_real *x, size_t n);

@@ -20,6 +20,8 @@
 
 #define START_LIMIT_MS 60000 /* under ThreadSanitizer on a busy machine it takes seconds */
 #define STOP_LIMIT_MS  60000
+#define JOB_LIMIT_MS   240000
+#define POLL_MS        20
 
 static void sleep_ms(long ms)
 {
@@ -229,14 +231,14 @@ const json_t *test_wait_job(const struct test_server *server, const char *id, co
 {
     static const char over[] = "succeeded|failed|cancelled";
 
-    for (int i = 0; i < 2400; i++) {
+    for (int i = 0; i < JOB_LIMIT_MS / POLL_MS; i++) {
         struct test_reply *reply = test_get(server, "/v1/fine_tuning/jobs/%s", id);
         const char *status = test_text(reply->json, "status");
 
         assert_int_equal(reply->status, 200);
         if (*status && (strstr(states, status) || strstr(over, status)))
             return reply->json;
-        sleep_ms(50);
+        sleep_ms(POLL_MS);
     }
     show_log(server);
     fail_msg("job %s did not become %s", id, states);

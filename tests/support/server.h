@@ -83,7 +83,7 @@ char *test_sentences(size_t n, unsigned seed);
 /* Creates a job from JSON and returns its id, in one of four buffers used in turn. */
 const char *test_create_job(const struct test_server *server, const char *json);
 /* Polls until the job has one of the states ("succeeded|failed|cancelled") or is over; returns its
- * object, the reply's. Fails the test after two minutes. */
+ * object, the reply's. Fails the test after some minutes. */
 const json_t *test_wait_job(const struct test_server *server, const char *id, const char *states);
 
 #endif

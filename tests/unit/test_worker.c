@@ -263,6 +263,7 @@ static void a_job_goes_from_a_file_to_an_adapter(void **state)
     assert_has(told, "info: Step 20 of 20: pruned");
     assert_has(told, "info: The job has successfully completed");
     assert_null(strstr(told, "warn:"));
+    stop(f); /* tidying comes after the end is written */
     assert_false(has_file(f, id, "train.tokens"));
     assert_false(has_file(f, id, "checkpoint"));
     assert_has(job.spec, "\"classification\"");
@@ -347,7 +348,9 @@ static void what_cannot_be_trained_fails_with_its_reason(void **state)
         assert_has(job.error_message, cases[i].message);
         assert_has(told, cases[i].event);
         assert_int_equal(job.started_at, 0);
+        stop(f);
         assert_false(has_file(f, id, NULL));
+        start(f);
         free(told);
         job_clear(&job);
     }
@@ -391,6 +394,7 @@ static void a_cancelled_job_keeps_its_best_adapter(void **state)
     assert_non_null(job.fine_tuned_model);
     assert_non_null(job.result);
     free(adapter(f, id, &size));
+    stop(f);
     assert_false(has_file(f, id, "checkpoint"));
     job_clear(&job);
     free(training);

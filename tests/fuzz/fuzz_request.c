@@ -1,0 +1,46 @@
+/* fuzz_request.c - any bytes as the body of a new job; one that is accepted is shown again. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/job_codec.h"
+#include "api/utf8.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void show(struct job *job)
+{
+    const struct job_view view = {.now = 1};
+    struct prilora_spec *again = NULL;
+    json_t *shown;
+
+    job->status = JOB_VALIDATING;
+    shown = job_encode(job, &view);
+    assert(shown);
+    assert(json_is_object(json_object_get(shown, "method")));
+    json_decref(shown);
+    assert(prilora_spec_parse(&again, job->spec, strlen(job->spec), NULL) == PRILORA_OK);
+    prilora_spec_free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct job job;
+    struct prilora_spec *spec;
+    struct fault fault = {0};
+
+    if (job_decode((const char *)data, size, &job, &spec, &fault)) {
+        assert(job.model && job.training_file && job.spec && job.requested && spec);
+        assert(job.seed >= 0 && job.seed <= INT32_MAX);
+        show(&job);
+    } else {
+        assert(fault.status >= 400 && fault.code && fault.message[0]);
+        assert(utf8_valid(fault.message, strlen(fault.message)));
+        assert(utf8_valid(fault.param, strlen(fault.param)));
+        assert(utf8_valid(fault.pointer, strlen(fault.pointer)));
+    }
+    prilora_spec_free(spec);
+    job_clear(&job);
+    return 0;
+}

@@ -91,6 +91,7 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
         step_size = step_size < train->n ? step_size : train->n;
         limits.n_outputs = train->n_labels;
         limits.longest = train->longest;
+        limits.step_tokens = pl_feed_step_tokens(train, step_size);
         if (valid && valid->longest > limits.longest)
             limits.longest = valid->longest;
     }

@@ -56,6 +56,7 @@ static enum prilora_status make_engine(struct prilora_run *run, size_t n_threads
         .n_outputs = run->train->n_labels,
         .max_sequences = run->feed.step_size,
         .longest = run->train->longest,
+        .step_tokens = pl_feed_step_tokens(run->train, run->feed.step_size),
         .n_threads = n_threads,
         .train = true,
     };

@@ -16,7 +16,9 @@
 #include "daemon/path.h"
 #include "daemon/report.h"
 
-#define ID_TAIL 8 /* letters of the job's id in its model's name */
+#define ID_TAIL           8 /* letters of the job's id in its model's name */
+#define EXPORT_AGAIN_S    15
+#define EXPORT_PATIENCE_S 300
 
 struct running {
     struct work *work;
@@ -215,6 +217,40 @@ static void close_run(struct running *r)
     report_close(&r->report);
 }
 
+static void put_back(struct running *r)
+{
+    struct prilora_error err;
+
+    close_run(r);
+    if (queue_requeue(r->work->store, r->job->id, &err) != PRILORA_OK)
+        log_error("worker", "%s: %s", r->job->id, err.message); /* found again at the next start */
+    else
+        log_info("worker", "%s: back in the queue", r->job->id);
+}
+
+/* A minute of full disk is no reason to lose hours of training: writing is tried again a while. */
+static enum prilora_status export_adapter(struct running *r, const char *folder,
+                                          struct prilora_result *result, struct prilora_error *err)
+{
+    double give_up = now() + EXPORT_PATIENCE_S;
+
+    for (;;) {
+        enum prilora_status rc = path_remove(folder, err);
+        double again = now() + EXPORT_AGAIN_S;
+
+        if (rc == PRILORA_OK)
+            rc = prilora_run_export(r->run, folder, r->job->model, result, err);
+        if (rc != PRILORA_EIO || again > give_up)
+            return rc;
+        work_note(r->work, r->job->id, "export", "warn", err->message);
+        while (now() < again) {
+            if (atomic_load(&r->work->stopping))
+                return rc;
+            queue_wait(r->work->store, 1000);
+        }
+    }
+}
+
 static void finish_with_adapter(struct running *r, enum job_status status)
 {
     struct prilora_error err = {0};
@@ -222,10 +258,13 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     struct job_end end = {.status = status};
     char *folder = queue_folder(r->work->store, r->job->id, "adapter");
     char *name = model_name(r->job), *text = NULL;
-    enum prilora_status rc = folder && name ? path_remove(folder, &err) : error_memory(&err);
+    enum prilora_status rc =
+        folder && name ? export_adapter(r, folder, &result, &err) : error_memory(&err);
 
-    if (rc == PRILORA_OK)
-        rc = prilora_run_export(r->run, folder, r->job->model, &result, &err);
+    if (rc == PRILORA_EIO && atomic_load(&r->work->stopping)) {
+        put_back(r); /* what is missing is done again when the daemon is back */
+        goto out;
+    }
     if (rc == PRILORA_OK && !(text = result_text(r, &result, folder)))
         rc = error_memory(&err);
     close_run(r);
@@ -240,20 +279,10 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     } else {
         work_fail(r->work, r->job->id, WORK_RUN, &err);
     }
+out:
     free(text);
     free(name);
     free(folder);
-}
-
-static void put_back(struct running *r)
-{
-    struct prilora_error err;
-
-    close_run(r);
-    if (queue_requeue(r->work->store, r->job->id, &err) != PRILORA_OK)
-        log_error("worker", "%s: %s", r->job->id, err.message); /* found again at the next start */
-    else
-        log_info("worker", "%s: back in the queue", r->job->id);
 }
 
 static void learn_speed(struct running *r)

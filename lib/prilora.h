@@ -161,7 +161,7 @@ struct prilora_spec {
     double hidden_dropout, attention_dropout, classifier_dropout; /* negative: as config.json */
     long eval_steps;                                              /* 0: at the end of every epoch */
     long early_stopping_patience; /* evaluations without a better metric; 0: never */
-    long checkpoint_steps;        /* steps between checkpoints; 0: at evaluations only */
+    long checkpoint_steps;        /* 0: at evaluations and every five minutes */
 
     enum prilora_rank_schedule rank_schedule;
     long rank_start, rank_end;      /* uniform uses "r", stored in both */

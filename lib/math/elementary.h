@@ -71,15 +71,14 @@ PL_INLINE float pl_reduce(float x, float *power)
                                          r * (1.0f / 120 + r * (1.0f / 720 + r * (1.0f / 5040))))));
 }
 
-/* Relative error below 2e-7 for x in [-87.3, 88.3]; beyond, the value at the nearer end. */
+/* Relative error below 2e-7 for x in [-87.3, 88.3]; 0 below, the value at 88.3 above. */
 PL_INLINE float pl_exp(float x)
 {
-    float power, r;
+    float power, r, y = x < -87.3f ? -87.3f : x;
 
-    x = x < -87.3f ? -87.3f : x;
-    x = x > 88.3f ? 88.3f : x;
-    r = pl_reduce(x, &power);
-    return power + power * r;
+    y = y > 88.3f ? 88.3f : y;
+    r = pl_reduce(y, &power);
+    return x < -87.3f ? 0 : power + power * r;
 }
 
 /* Relative error below 4e-7. tanh |x| = e / (e + 2) with e = exp(2|x|) - 1. */

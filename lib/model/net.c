@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "math/denormal.h"
 #include "math/vector.h"
 #include "model/architecture.h"
 #include "model/flow.h"
@@ -285,6 +286,7 @@ void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
                   pl_real *stats, double *loss, pl_real *logits)
 {
     struct pl_flow flow = {.net = net, .pass = pass, .share = share, .ws = ws};
+    const uint64_t kept = pl_denormals_flush();
     double part;
 
     assert(!pass->train || (ws->train && grads && stats));
@@ -301,22 +303,27 @@ void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
         *loss = part;
     if (pass->train)
         backward(&flow);
+    pl_denormals_restore(kept);
 }
 
 void pl_net_begin_layer(const struct pl_net *net, const struct pl_pass *pass, size_t layer,
                         struct pl_workspace *ws)
 {
     const struct pl_flow flow = {.net = net, .pass = pass, .ws = ws};
+    const uint64_t kept = pl_denormals_flush();
 
     net->model->architecture->begin_layer(&flow, layer);
+    pl_denormals_restore(kept);
 }
 
 void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, size_t layer,
                          struct pl_workspace *ws, pl_real *grads)
 {
     const struct pl_flow flow = {.net = net, .pass = pass, .ws = ws, .grads = grads};
+    const uint64_t kept = pl_denormals_flush();
 
     net->model->architecture->finish_layer(&flow, layer);
+    pl_denormals_restore(kept);
 }
 
 /* ---- cost --------------------------------------------------------------------------------- */

@@ -8,7 +8,8 @@
 #include "base/memory.h"
 #include "train/spec.h"
 
-#define PUBLISH_SECONDS 0.5
+#define PUBLISH_SECONDS    0.5
+#define CHECKPOINT_SECONDS 300 /* at most between two, unless the specification counts steps */
 
 enum prilora_status pl_data_check(const struct prilora_base *base,
                                   const struct prilora_dataset *data, const char *which,
@@ -223,14 +224,26 @@ static enum prilora_status save(struct prilora_run *run, struct prilora_error *e
     if (rc != PRILORA_OK)
         return rc;
     run->saved_step = run->state.step;
+    run->saved_at = run->clock.last;
     pl_run_emit(run, &event);
     return PRILORA_OK;
+}
+
+/* When a checkpoint is written changes nothing in what is trained: it may go by the clock. */
+static bool checkpoint_due(const struct prilora_run *run, bool evaluated)
+{
+    uint64_t every = (uint64_t)run->spec->checkpoint_steps;
+
+    if (run->state.step == run->saved_step)
+        return false;
+    if (every ? run->state.step % every == 0 : evaluated)
+        return true;
+    return finished(run) || (!every && pl_seconds() - run->saved_at >= CHECKPOINT_SECONDS);
 }
 
 /* What is due between two steps. ESTOPPED: the evaluation was interrupted, and nothing changed. */
 static enum prilora_status between_steps(struct prilora_run *run)
 {
-    uint64_t every = (uint64_t)run->spec->checkpoint_steps, step = run->state.step;
     bool evaluate = pl_run_evaluation_due(run);
     struct prilora_error reason;
 
@@ -238,11 +251,11 @@ static enum prilora_status between_steps(struct prilora_run *run)
         return PRILORA_ESTOPPED;
     if (pl_seconds() - run->board.last >= PUBLISH_SECONDS)
         pl_board_publish(run);
-    if (step == run->saved_step || !((every ? step % every == 0 : evaluate) || finished(run)))
+    if (!checkpoint_due(run, evaluate))
         return PRILORA_OK;
     /* a full disk may be empty again at the next checkpoint: no reason to lose the work */
     if (save(run, &reason) != PRILORA_OK)
-        pl_run_warn(run, "no checkpoint at step %llu: %s", (unsigned long long)step,
+        pl_run_warn(run, "no checkpoint at step %llu: %s", (unsigned long long)run->state.step,
                     reason.message);
     return PRILORA_OK;
 }
@@ -263,6 +276,7 @@ enum prilora_status prilora_run_train(struct prilora_run *run, struct prilora_er
     enum prilora_status rc;
 
     run->clock = (struct pl_clock){.last = pl_seconds()};
+    run->saved_at = run->clock.last;
     if (run->spec->early_stopping_patience && !run->valid)
         pl_run_warn(run, "early_stopping_patience does nothing without validation data");
     for (;;) {

@@ -67,6 +67,7 @@ struct prilora_run {
     struct pl_shares valid_cut;
     pl_real *logits; /* [valid->n, n_outputs] */
     uint64_t total_steps, saved_step;
+    double saved_at; /* pl_seconds() of the last checkpoint */
 
     pl_real *params, *m, *v, *best; /* blocks */
     struct pl_state state;

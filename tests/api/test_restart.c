@@ -24,13 +24,13 @@ struct undisturbed {
 /* The same job for everyone: dropout, shuffling and pruning all depend on its seed alone. */
 static void submit(struct test_server *server, char id[64])
 {
-    char json[700], *text = test_sentences(64, 1);
+    char json[700], *text = test_sentences(32, 1);
 
     snprintf(
         json, sizeof json,
         "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"seed\": 11, "
         "\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": "
-        "4, \"batch_size\": 8, \"max_length\": 16, \"prune_interval\": 4, "
+        "3, \"batch_size\": 4, \"max_length\": 16, \"prune_interval\": 4, "
         "\"checkpoint_steps\": 5, \"hidden_dropout\": 0.1}}}}",
         test_upload(server, "a.jsonl", text));
     free(text);

@@ -8,9 +8,18 @@
 
 #define SHORTEST 2 /* tokens of a sequence: [CLS] and [SEP] */
 
+/*
+ * Tokens that a share may have, and so what workspaces are made for: what a usual step needs in
+ * PL_MIN_SHARES shares and half as much again, for no two steps are alike. It is a constant of the
+ * run's data and settings: the cut knows nothing of threads.
+ */
 static size_t share_budget(const struct pl_engine_limits *limits)
 {
-    return limits->longest > PL_SHARE_TOKENS ? limits->longest : PL_SHARE_TOKENS;
+    size_t budget = PL_SHARE_TOKENS, usual = limits->step_tokens / PL_MIN_SHARES;
+
+    if (limits->step_tokens && usual + usual / 2 + 1 < budget)
+        budget = usual + usual / 2 + 1;
+    return limits->longest > budget ? limits->longest : budget;
 }
 
 struct pl_net_options pl_engine_net_options(const struct prilora_spec *spec, enum prilora_task task,

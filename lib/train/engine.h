@@ -17,6 +17,7 @@ struct pl_engine_limits {
     size_t n_outputs;
     size_t max_sequences; /* of a step */
     size_t longest;       /* of any sequence, in tokens */
+    size_t step_tokens;   /* of a usual step; 0: not known */
     size_t n_threads;
     bool train; /* room for gradients */
 };
@@ -45,7 +46,7 @@ struct pl_engine {
     const atomic_int *stop;
 };
 
-/* Of a step's batch: the shares' limits that follow from it. */
+/* The net's limits that follow: what one share may hold. */
 struct pl_net_options pl_engine_net_options(const struct prilora_spec *spec, enum prilora_task task,
                                             const struct pl_engine_limits *limits);
 

@@ -53,6 +53,13 @@ size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size)
            most_tokens(data, n) * (sizeof(int32_t) + 1);
 }
 
+size_t pl_feed_step_tokens(const struct prilora_dataset *data, size_t step_size)
+{
+    double n = (double)(step_size < data->n ? step_size : data->n);
+
+    return (size_t)((double)data->starts[data->n] / (double)data->n * n);
+}
+
 struct pl_batch pl_feed_batch(struct pl_feed *feed, uint64_t step)
 {
     const struct prilora_dataset *data = feed->data;

@@ -28,6 +28,9 @@ enum prilora_status pl_feed_new(struct pl_feed *out, const struct prilora_datase
 void pl_feed_free(struct pl_feed *feed);
 size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size);
 
+/* Tokens of a step of average examples. */
+size_t pl_feed_step_tokens(const struct prilora_dataset *data, size_t step_size);
+
 /* The batch of a step (0-based); its arrays are the feed's, until the next call. */
 struct pl_batch pl_feed_batch(struct pl_feed *feed, uint64_t step);
 

@@ -1,13 +1,16 @@
 /* forecast.c - what a run will need, from settings and shapes: the sizes are asked of the parts
  * that will allocate them. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "train/run.h"
 #include "train/spec.h"
 
 /* Code, stacks, BLAS's own buffers: of the process, whatever is trained. */
-#define PROCESS_BYTES  ((size_t)24 << 20)
-#define GUESSED_LABELS 8 /* outputs of a head that is not known yet */
+#define PROCESS_BYTES  ((size_t)12 << 20)
+#define FAULT_BYTES    ((size_t)64 << 10) /* of a file map that Linux brings in together */
+#define GUESSED_LABELS 8                  /* outputs of a head that is not known yet */
 
 static size_t data_bytes(const struct prilora_dataset *data)
 {
@@ -49,6 +52,64 @@ static void add_work(struct prilora_forecast *out, const struct pl_net *net,
             n_evaluations(spec, out->total_steps, per_epoch) * pass_operations(net, valid, false);
 }
 
+/* The table of words, or NULL; rows that no example uses stay on disk. */
+static const struct pl_tensor *word_table(const struct pl_model *model)
+{
+    static const char end[] = "embeddings.word_embeddings.weight";
+
+    for (size_t i = 0; i < pl_tensors_count(model->tensors); i++) {
+        const struct pl_tensor *t = pl_tensors_at(model->tensors, i);
+        size_t n = strlen(t->name);
+
+        if (n >= strlen(end) && strcmp(t->name + n - strlen(end), end) == 0 && t->n_dims == 2)
+            return t;
+    }
+    return NULL;
+}
+
+static size_t tensor_bytes(const struct pl_tensor *t)
+{
+    return t ? t->n_elements * pl_dtype_size(t->dtype) : 0;
+}
+
+static void mark_rows(unsigned char *blocks, const struct pl_tensor *table,
+                      const struct prilora_dataset *data)
+{
+    size_t row = table->dims[1] * pl_dtype_size(table->dtype);
+
+    for (size_t i = 0; data && i < data->starts[data->n]; i++) {
+        size_t first = (size_t)data->ids[i] * row;
+
+        if ((size_t)data->ids[i] >= table->dims[0])
+            continue;
+        for (size_t b = first / FAULT_BYTES; b <= (first + row - 1) / FAULT_BYTES; b++)
+            blocks[b] = 1;
+    }
+}
+
+/* Bytes of the base that training will touch: all but unused tensors and unused words. */
+static size_t base_bytes(const struct pl_model *model, const struct prilora_dataset *train,
+                         const struct prilora_dataset *valid)
+{
+    size_t bytes = model->mapped_bytes + model->resident_bytes, unused = 0, used = 0;
+    const struct pl_tensor *table = word_table(model);
+    size_t n = tensor_bytes(table) / FAULT_BYTES + 1;
+    unsigned char *blocks = train && table ? pl_calloc(n, 1) : NULL;
+
+    for (size_t i = 0; i < model->n_unused; i++)
+        unused += tensor_bytes(pl_tensors_find(model->tensors, model->unused[i]));
+    if (blocks) {
+        mark_rows(blocks, table, train);
+        mark_rows(blocks, table, valid);
+        for (size_t b = 0; b < n; b++)
+            used += blocks[b] * FAULT_BYTES;
+        if (used < tensor_bytes(table))
+            unused += tensor_bytes(table) - used;
+    }
+    free(blocks);
+    return unused < model->mapped_bytes ? bytes - unused : bytes;
+}
+
 static void add_memory(struct prilora_forecast *out, const struct prilora_base *base,
                        const struct pl_net *net, const struct pl_engine_limits *limits,
                        const struct prilora_dataset *train, const struct prilora_dataset *valid)
@@ -58,7 +119,7 @@ static void add_memory(struct prilora_forecast *out, const struct prilora_base *
     size_t block = pl_net_layout(net)->size * sizeof(pl_real), shared, thread;
 
     pl_engine_bytes(net, limits, &shared, &thread);
-    out->base_bytes = model->mapped_bytes + model->resident_bytes;
+    out->base_bytes = base_bytes(model, train, valid);
     out->thread_bytes = thread;
     out->memory_bytes = PROCESS_BYTES + out->base_bytes + shared + thread + 4 * block +
                         pl_pruner_bytes(adapter, model->sites, pl_net_stats_size(net)) +
@@ -91,6 +152,7 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
         step_size = step_size < train->n ? step_size : train->n;
         limits.n_outputs = train->n_labels;
         limits.longest = train->longest;
+        limits.step_tokens = pl_feed_step_tokens(train, step_size);
         if (valid && valid->longest > limits.longest)
             limits.longest = valid->longest;
     }

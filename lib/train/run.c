@@ -56,6 +56,7 @@ static enum prilora_status make_engine(struct prilora_run *run, size_t n_threads
         .n_outputs = run->train->n_labels,
         .max_sequences = run->feed.step_size,
         .longest = run->train->longest,
+        .step_tokens = pl_feed_step_tokens(run->train, run->feed.step_size),
         .n_threads = n_threads,
         .train = true,
     };
@@ -249,7 +250,7 @@ static enum prilora_status between_steps(struct prilora_run *run)
     if (evaluate && !pl_run_evaluate(run))
         return PRILORA_ESTOPPED;
     if (pl_seconds() - run->board.last >= PUBLISH_SECONDS)
-        pl_board_publish(run);
+        pl_board_publish(run, run->params);
     if (!checkpoint_due(run, evaluate))
         return PRILORA_OK;
     /* a full disk may be empty again at the next checkpoint: no reason to lose the work */
@@ -265,7 +266,7 @@ static enum prilora_status stop(struct prilora_run *run, struct prilora_error *e
 
     if (rc != PRILORA_OK)
         return rc;
-    pl_board_publish(run);
+    pl_board_publish(run, run->params);
     return pl_fail(err, PRILORA_ESTOPPED, "stopped after step %llu of %llu",
                    (unsigned long long)run->state.step, (unsigned long long)run->total_steps);
 }
@@ -289,6 +290,6 @@ enum prilora_status prilora_run_train(struct prilora_run *run, struct prilora_er
         if (rc != PRILORA_OK)
             return rc;
     }
-    pl_board_publish(run);
+    pl_board_publish(run, run->params);
     return PRILORA_OK;
 }

@@ -111,15 +111,14 @@ static void list(struct pl_shares *s, size_t n, size_t n_shares)
 void pl_shares_cut(struct pl_shares *shares, const size_t *starts, size_t n, const double *cost,
                    size_t budget)
 {
-    size_t total = starts[n] - starts[0], n_shares = (total + budget - 1) / budget;
+    size_t least = (starts[n] - starts[0] + budget - 1) / budget;
+    size_t n_shares = (least + PL_MIN_SHARES - 1) / PL_MIN_SHARES * PL_MIN_SHARES;
 
     assert(n > 0 && n <= shares->capacity);
-    if (n_shares < PL_MIN_SHARES)
-        n_shares = n < PL_MIN_SHARES ? n : PL_MIN_SHARES;
     sort_by_cost(shares->order, starts, cost, n);
     /* with as many shares as sequences each has its own: the loop ends */
     while (n_shares < n && !deal(shares, starts, n, cost, budget, n_shares))
-        n_shares++;
+        n_shares += PL_MIN_SHARES;
     if (n_shares >= n)
         deal(shares, starts, n, cost, budget, n_shares = n);
     list(shares, n, n_shares);

@@ -10,7 +10,7 @@
 #include "model/net.h"
 
 #define PL_SHARE_TOKENS 512 /* a share has at most so many, or one longer sequence's */
-#define PL_MIN_SHARES   4   /* if there are as many sequences */
+#define PL_MIN_SHARES   4   /* and a multiple of it, if there are as many sequences: even work */
 
 struct pl_shares {
     struct pl_share *shares; /* [n], in the order in which their gradients are summed */
@@ -31,7 +31,7 @@ size_t pl_shares_bytes(size_t capacity);
 /*
  * pl_shares_cut - longest processing time first: sequences in descending order of cost (of equal
  * ones the lower number first) each go to the share with the least cost so far that has room for
- * its tokens; the number of shares is the least that works.
+ * its tokens; the number of shares is the least multiple of PL_MIN_SHARES that works, or n.
  *
  * starts   [n + 1] as in struct pl_batch       cost   by length, [longest + 1]
  * budget   tokens per share; at least the longest sequence

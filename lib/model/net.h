@@ -32,6 +32,8 @@ enum prilora_status pl_net_new(struct pl_net **out, const struct pl_model *model
 void pl_net_free(struct pl_net *net);
 const struct pl_layout *pl_net_layout(const struct pl_net *net);
 const struct pl_adapter *pl_net_adapter(const struct pl_net *net);
+/* The options as they became: no dropout is negative. */
+const struct pl_net_options *pl_net_options(const struct pl_net *net);
 
 /*
  * Initial values: A uniform in +-1/sqrt(in), B zero; pooler and classifier from the checkpoint

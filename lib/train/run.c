@@ -116,12 +116,26 @@ static enum prilora_status bind(struct prilora_run *run, const struct prilora_sp
     rc = pl_spec_resolve(run->spec, run->train->task, n_layers, err);
     if (rc != PRILORA_OK)
         return rc;
+    if (!options->folder)
+        return PRILORA_OK;
+    run->checkpoint = pl_file_join(options->folder, "checkpoint");
+    if (!run->checkpoint)
+        return pl_fail(err, PRILORA_ENOMEM, "no memory for the folder's name");
+    return pl_file_make_folder(options->folder, err);
+}
+
+/* The last "auto" values, which the base decides; then the specification is what a checkpoint
+ * names. */
+static enum prilora_status settle_spec(struct prilora_run *run, struct prilora_error *err)
+{
+    const struct pl_net_options *options = pl_net_options(run->engine->net);
+
+    run->spec->hidden_dropout = options->hidden_dropout;
+    run->spec->attention_dropout = options->attention_dropout;
+    run->spec->classifier_dropout = options->classifier_dropout;
     run->spec_text = prilora_spec_dump(run->spec);
-    if (options->folder)
-        run->checkpoint = pl_file_join(options->folder, "checkpoint");
-    if (!run->spec_text || (options->folder && !run->checkpoint))
-        return pl_fail(err, PRILORA_ENOMEM, "no memory for a specification");
-    return options->folder ? pl_file_make_folder(options->folder, err) : PRILORA_OK;
+    return run->spec_text ? PRILORA_OK
+                          : pl_fail(err, PRILORA_ENOMEM, "no memory for a specification");
 }
 
 enum prilora_status prilora_run_open(struct prilora_run **out, struct prilora_base *base,
@@ -150,6 +164,8 @@ enum prilora_status prilora_run_open(struct prilora_run **out, struct prilora_ba
     }
     if (rc == PRILORA_OK)
         rc = make_engine(run, options->n_threads, err);
+    if (rc == PRILORA_OK)
+        rc = settle_spec(run, err);
     if (rc == PRILORA_OK)
         rc = make_blocks(run, err);
     if (rc == PRILORA_OK) {

@@ -342,6 +342,15 @@ static void on_pruning(struct report *report, const struct prilora_event *e)
     free(row);
 }
 
+void report_exported(struct report *report)
+{
+    uint64_t step = prilora_run_step(report->run);
+    char *row = layers_json(report, step);
+
+    write_all(report, &(struct extra){.series = SERIES_LAYERS, .step = step, .row = row});
+    free(row);
+}
+
 /* A checkpoint is listed for clients only if its metrics are known: the first after an evaluation.
  */
 static void on_checkpoint(struct report *report, const struct prilora_event *e)

@@ -267,6 +267,8 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     }
     if (rc == PRILORA_OK && !(text = result_text(r, &result, folder)))
         rc = error_memory(&err);
+    if (rc == PRILORA_OK)
+        report_exported(&r->report);
     close_run(r);
     if (rc == PRILORA_OK) {
         end.fine_tuned_model = name;

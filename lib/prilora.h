@@ -393,8 +393,9 @@ struct prilora_layer {
 
 /*
  * prilora_run_snapshot - copies at most `capacity` layers of the latest published statistics and
- * the step they belong to; returns how many there are. Published every half second and at every
- * pruning. Any thread may call it while another trains; it waits for no computation.
+ * the step they belong to; returns how many there are. Published every half second, at every
+ * pruning, and (of the exported adapter) by prilora_run_export. Any thread may call it while
+ * another trains; it waits for no computation.
  */
 PRILORA_API size_t prilora_run_snapshot(struct prilora_run *run, struct prilora_layer *layers,
                                         size_t capacity, uint64_t *step);

@@ -33,9 +33,9 @@ PL_INLINE pl_real gather(pl_real *y, const pl_real *x, const pl_real *bias, cons
     return sum / (pl_real)width;
 }
 
-PL_CLONES void pl_norm_forward(pl_real *y, pl_real *xhat, pl_real *rstd, const pl_real *x,
-                               const pl_real *bias, const pl_real *residual,
-                               const struct pl_norm *norm, size_t n, size_t width)
+PL_CLONES static void forward(pl_real *y, pl_real *xhat, pl_real *rstd, const pl_real *x,
+                              const pl_real *bias, const pl_real *residual,
+                              const struct pl_norm *norm, size_t n, size_t width)
 {
     const pl_real *weight = norm->weight, *shift = norm->shift;
 
@@ -60,8 +60,15 @@ PL_CLONES void pl_norm_forward(pl_real *y, pl_real *xhat, pl_real *rstd, const p
     }
 }
 
-PL_CLONES void pl_norm_backward(pl_real *d, const pl_real *xhat, const pl_real *rstd,
-                                const struct pl_norm *norm, size_t n, size_t width)
+void pl_norm_forward(pl_real *y, pl_real *xhat, pl_real *rstd, const pl_real *x,
+                     const pl_real *bias, const pl_real *residual, const struct pl_norm *norm,
+                     size_t n, size_t width)
+{
+    forward(y, xhat, rstd, x, bias, residual, norm, n, width);
+}
+
+PL_CLONES static void backward(pl_real *d, const pl_real *xhat, const pl_real *rstd,
+                               const struct pl_norm *norm, size_t n, size_t width)
 {
     const pl_real *weight = norm->weight;
 
@@ -83,4 +90,10 @@ PL_CLONES void pl_norm_backward(pl_real *d, const pl_real *xhat, const pl_real *
         for (size_t j = 0; j < width; j++)
             row[j] = r * (row[j] * weight[j] - sum - h[j] * dot);
     }
+}
+
+void pl_norm_backward(pl_real *d, const pl_real *xhat, const pl_real *rstd,
+                      const struct pl_norm *norm, size_t n, size_t width)
+{
+    backward(d, xhat, rstd, norm, n, width);
 }

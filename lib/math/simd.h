@@ -2,6 +2,8 @@
  * simd.h - how loops here become vector code: the compiler makes one version per instruction set
  * and the dynamic linker picks one. Sanitizers start too late for that choice, and clang and other
  * machines have their own ways: they get the plain version, which computes the same formulas.
+ *
+ * For static functions only: gcc exports the others from a shared library, hidden or not.
  */
 #ifndef PL_SIMD_H
 #define PL_SIMD_H

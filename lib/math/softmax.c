@@ -3,7 +3,7 @@
 
 #include "math/elementary.h"
 
-PL_CLONES void pl_softmax(pl_real *s, size_t n, double scale)
+PL_CLONES static void softmax(pl_real *s, size_t n, double scale)
 {
     const pl_real k = (pl_real)scale;
     pl_real top, sum = 0;
@@ -25,7 +25,12 @@ PL_CLONES void pl_softmax(pl_real *s, size_t n, double scale)
         s[j] *= sum;
 }
 
-PL_CLONES void pl_softmax_backward(pl_real *d, const pl_real *p, size_t n, double scale)
+void pl_softmax(pl_real *s, size_t n, double scale)
+{
+    softmax(s, n, scale);
+}
+
+PL_CLONES static void softmax_backward(pl_real *d, const pl_real *p, size_t n, double scale)
 {
     const pl_real k = (pl_real)scale;
     pl_real dot = 0;
@@ -36,4 +41,9 @@ PL_CLONES void pl_softmax_backward(pl_real *d, const pl_real *p, size_t n, doubl
 #pragma omp simd
     for (size_t j = 0; j < n; j++)
         d[j] = k * p[j] * (d[j] - dot);
+}
+
+void pl_softmax_backward(pl_real *d, const pl_real *p, size_t n, double scale)
+{
+    softmax_backward(d, p, n, scale);
 }

@@ -15,13 +15,19 @@ void pl_fill_rows(pl_real *y, const pl_real *row, size_t n, size_t width)
         memcpy(y + i * width, row, width * sizeof *y);
 }
 
-PL_CLONES void pl_add(pl_real *restrict y, const pl_real *restrict x, size_t n)
+PL_CLONES static void add(pl_real *restrict y, const pl_real *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] += x[i];
 }
 
-PL_CLONES void pl_add_row(pl_real *restrict y, const pl_real *restrict row, size_t n, size_t width)
+void pl_add(pl_real *y, const pl_real *x, size_t n)
+{
+    add(y, x, n);
+}
+
+PL_CLONES static void add_row(pl_real *restrict y, const pl_real *restrict row, size_t n,
+                              size_t width)
 {
     for (size_t i = 0; i < n; i++) {
         pl_real *restrict to = y + i * width;
@@ -31,8 +37,13 @@ PL_CLONES void pl_add_row(pl_real *restrict y, const pl_real *restrict row, size
     }
 }
 
-PL_CLONES void pl_column_sums(pl_real *restrict sums, const pl_real *restrict x, size_t n,
-                              size_t width)
+void pl_add_row(pl_real *y, const pl_real *row, size_t n, size_t width)
+{
+    add_row(y, row, n, width);
+}
+
+PL_CLONES static void column_sums(pl_real *restrict sums, const pl_real *restrict x, size_t n,
+                                  size_t width)
 {
     for (size_t i = 0; i < n; i++) {
         const pl_real *restrict from = x + i * width;
@@ -42,8 +53,13 @@ PL_CLONES void pl_column_sums(pl_real *restrict sums, const pl_real *restrict x,
     }
 }
 
-PL_CLONES void pl_column_squares(pl_real *restrict sums, const pl_real *restrict x, size_t n,
-                                 size_t width)
+void pl_column_sums(pl_real *sums, const pl_real *x, size_t n, size_t width)
+{
+    column_sums(sums, x, n, width);
+}
+
+PL_CLONES static void column_squares(pl_real *restrict sums, const pl_real *restrict x, size_t n,
+                                     size_t width)
 {
     for (size_t i = 0; i < n; i++) {
         const pl_real *restrict from = x + i * width;
@@ -51,4 +67,9 @@ PL_CLONES void pl_column_squares(pl_real *restrict sums, const pl_real *restrict
         for (size_t j = 0; j < width; j++)
             sums[j] += from[j] * from[j];
     }
+}
+
+void pl_column_squares(pl_real *sums, const pl_real *x, size_t n, size_t width)
+{
+    column_squares(sums, x, n, width);
 }

@@ -155,6 +155,11 @@ const struct pl_adapter *pl_net_adapter(const struct pl_net *net)
     return &net->adapter;
 }
 
+const struct pl_net_options *pl_net_options(const struct pl_net *net)
+{
+    return &net->options;
+}
+
 size_t pl_net_sum_size(const struct pl_net *net)
 {
     return net->sum_size;

@@ -32,6 +32,8 @@ enum prilora_status pl_net_new(struct pl_net **out, const struct pl_model *model
 void pl_net_free(struct pl_net *net);
 const struct pl_layout *pl_net_layout(const struct pl_net *net);
 const struct pl_adapter *pl_net_adapter(const struct pl_net *net);
+/* The options as they became: no dropout is negative. */
+const struct pl_net_options *pl_net_options(const struct pl_net *net);
 
 /*
  * Initial values: A uniform in +-1/sqrt(in), B zero; pooler and classifier from the checkpoint
@@ -77,7 +79,8 @@ size_t pl_tables_bytes(const struct pl_net *net);
  *   grads   [pl_net_sum_size] first the layout's block, then the net's own per-step sums
  *           (gradients of the projected relative positions)
  *   stats   [pl_net_stats_size] sum of squares of each column of each distinct map input, over the
- *           real tokens, before any dropout: input i's columns start at pl_net_stats_offset(i)
+ *           real tokens, before any dropout: input i's columns start at pl_net_stats_offset(i);
+ *           zero for inputs that feed no adapted map
  */
 size_t pl_net_sum_size(const struct pl_net *net);
 size_t pl_net_stats_size(const struct pl_net *net);
@@ -115,7 +118,9 @@ void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, s
 double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train);
 
 /* For tests: hidden states after the embeddings (layer 0) and each layer of a share run last
- * with this workspace, pl_real[n_tokens, hidden]; valid until its next use. */
+ * with this workspace, pl_real[n_tokens, hidden]; valid until its next use. Only a workspace for
+ * training keeps them, and only from the input of the lowest adapted layer on; others share two
+ * places in turn. */
 const pl_real *pl_workspace_hidden(const struct pl_workspace *ws, size_t layer);
 
 #endif

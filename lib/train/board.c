@@ -57,7 +57,7 @@ enum prilora_status pl_board_new(struct prilora_run *run, struct prilora_error *
     if (!board->published || !board->draft || !board->gram)
         return pl_fail(err, PRILORA_ENOMEM, "no memory for the statistics of %zu maps", n);
     fill_constants(run);
-    pl_board_publish(run);
+    pl_board_publish(run, run->params);
     return PRILORA_OK;
 }
 
@@ -120,7 +120,7 @@ static void fill_prunings(struct prilora_layer *layer, const struct pl_pruned *p
     layer->churn = pruned->n_zeroed ? (double)pruned->n_new / (double)pruned->n_zeroed : 0;
 }
 
-void pl_board_publish(struct prilora_run *run)
+void pl_board_publish(struct prilora_run *run, const pl_real *block)
 {
     const struct pl_pruner *pruner = run->pruner;
     struct pl_board *board = &run->board;
@@ -131,9 +131,9 @@ void pl_board_publish(struct prilora_run *run)
 
         if (!lora->rank)
             continue;
-        layer->n_nonzero = pl_prune_map_nonzero(pruner, run->params, i);
+        layer->n_nonzero = pl_prune_map_nonzero(pruner, block, i);
         layer->sparsity = 1 - (double)layer->n_nonzero / (double)layer->n_prunable;
-        fill_norms(layer, board->gram, run->params + lora->a, run->params + lora->b);
+        fill_norms(layer, board->gram, block + lora->a, block + lora->b);
         fill_inputs(layer, pruner->stats + pruner->stats_offset[i]);
         fill_prunings(layer, &pruner->maps[i]);
         layer++;

@@ -152,6 +152,7 @@ enum prilora_status prilora_run_export(struct prilora_run *run, const char *fold
         ended.n_values = run->n_values;
     }
     ended.n_nonzero = pl_prune_nonzero(run->pruner, block);
+    pl_board_publish(run, block);
     rc = pl_export_write(&x, folder, err);
     if (rc == PRILORA_OK && result)
         *result = ended;

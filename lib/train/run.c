@@ -116,12 +116,26 @@ static enum prilora_status bind(struct prilora_run *run, const struct prilora_sp
     rc = pl_spec_resolve(run->spec, run->train->task, n_layers, err);
     if (rc != PRILORA_OK)
         return rc;
+    if (!options->folder)
+        return PRILORA_OK;
+    run->checkpoint = pl_file_join(options->folder, "checkpoint");
+    if (!run->checkpoint)
+        return pl_fail(err, PRILORA_ENOMEM, "no memory for the folder's name");
+    return pl_file_make_folder(options->folder, err);
+}
+
+/* The last "auto" values, which the base decides; then the specification is what a checkpoint
+ * names. */
+static enum prilora_status settle_spec(struct prilora_run *run, struct prilora_error *err)
+{
+    const struct pl_net_options *options = pl_net_options(run->engine->net);
+
+    run->spec->hidden_dropout = options->hidden_dropout;
+    run->spec->attention_dropout = options->attention_dropout;
+    run->spec->classifier_dropout = options->classifier_dropout;
     run->spec_text = prilora_spec_dump(run->spec);
-    if (options->folder)
-        run->checkpoint = pl_file_join(options->folder, "checkpoint");
-    if (!run->spec_text || (options->folder && !run->checkpoint))
-        return pl_fail(err, PRILORA_ENOMEM, "no memory for a specification");
-    return options->folder ? pl_file_make_folder(options->folder, err) : PRILORA_OK;
+    return run->spec_text ? PRILORA_OK
+                          : pl_fail(err, PRILORA_ENOMEM, "no memory for a specification");
 }
 
 enum prilora_status prilora_run_open(struct prilora_run **out, struct prilora_base *base,
@@ -150,6 +164,8 @@ enum prilora_status prilora_run_open(struct prilora_run **out, struct prilora_ba
     }
     if (rc == PRILORA_OK)
         rc = make_engine(run, options->n_threads, err);
+    if (rc == PRILORA_OK)
+        rc = settle_spec(run, err);
     if (rc == PRILORA_OK)
         rc = make_blocks(run, err);
     if (rc == PRILORA_OK) {
@@ -250,7 +266,7 @@ static enum prilora_status between_steps(struct prilora_run *run)
     if (evaluate && !pl_run_evaluate(run))
         return PRILORA_ESTOPPED;
     if (pl_seconds() - run->board.last >= PUBLISH_SECONDS)
-        pl_board_publish(run);
+        pl_board_publish(run, run->params);
     if (!checkpoint_due(run, evaluate))
         return PRILORA_OK;
     /* a full disk may be empty again at the next checkpoint: no reason to lose the work */
@@ -266,7 +282,7 @@ static enum prilora_status stop(struct prilora_run *run, struct prilora_error *e
 
     if (rc != PRILORA_OK)
         return rc;
-    pl_board_publish(run);
+    pl_board_publish(run, run->params);
     return pl_fail(err, PRILORA_ESTOPPED, "stopped after step %llu of %llu",
                    (unsigned long long)run->state.step, (unsigned long long)run->total_steps);
 }
@@ -290,6 +306,6 @@ enum prilora_status prilora_run_train(struct prilora_run *run, struct prilora_er
         if (rc != PRILORA_OK)
             return rc;
     }
-    pl_board_publish(run);
+    pl_board_publish(run, run->params);
     return PRILORA_OK;
 }

@@ -106,7 +106,8 @@ double pl_run_seconds_left(const struct prilora_run *run);
 /* ---- board.c */
 enum prilora_status pl_board_new(struct prilora_run *run, struct prilora_error *err);
 void pl_board_free(struct pl_board *board);
-void pl_board_publish(struct prilora_run *run);
+/* The statistics of a trainable block: the run's own, or the one that is exported. */
+void pl_board_publish(struct prilora_run *run, const pl_real *block);
 
 /* ---- checkpoint.c */
 enum prilora_status pl_checkpoint_save(const struct prilora_run *run, struct prilora_error *err);

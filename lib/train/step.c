@@ -56,7 +56,7 @@ static void prune(struct prilora_run *run)
     struct prilora_event event = pl_run_event(run, PRILORA_EVENT_PRUNING);
 
     pl_prune(run->pruner, run->params, reset ? run->m : NULL, reset ? run->v : NULL, &options);
-    pl_board_publish(run);
+    pl_board_publish(run, run->params);
     for (size_t i = 0; i < run->pruner->adapter->n_maps; i++)
         event.n_pruned += (size_t)run->pruner->maps[i].n_changed;
     event.n_nonzero = pl_prune_nonzero(run->pruner, run->params);

@@ -1,4 +1,5 @@
 /* test_jobs.c - the whole path: upload, submit, watch, download, delete. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -116,12 +117,18 @@ static void an_openai_job_runs_as_prilora_with_defaults(void **state)
     assert_int_equal(test_integer(job, "method.prilora.hyperparameters.rank_start"), 4);
     assert_int_equal(test_integer(job, "method.prilora.hyperparameters.rank_end"), 12);
     assert_true(json_is_integer(json_object_get(job, "seed")));
+    /* two steps, no pruning while it trained: there are layers to look at nevertheless */
+    job = test_get(f->server, JOBS "/%s/layers", id)->json;
+    assert_int_equal(json_array_size(json_object_get(job, "data")), 6 * 6);
 }
 
-/* Six layers, 2 to 12: 2 4 6 8 10 12, six maps in each. */
-static void layers_show_ranks_and_sparsity(void **state)
+/* Six layers, 2 to 12: 2 4 6 8 10 12, six maps in each. Exported is what was pruned once more: half
+ * of every row, whose length is even, so no fraction is lost. */
+static void layers_show_ranks_and_sparsity_of_what_is_downloaded(void **state)
 {
     struct finished *f = *state;
+    json_int_t n_nonzero =
+        test_integer(test_get(f->server, JOBS "/%s", f->job)->json, "result.n_nonzero");
     const json_t *reply = test_get(f->server, JOBS "/%s/layers", f->job)->json;
     json_t *data = json_object_get(reply, "data"), *map;
     size_t i;
@@ -135,10 +142,11 @@ static void layers_show_ranks_and_sparsity(void **state)
         assert_true(layer >= 0 && layer < 6);
         assert_int_equal(rank, 2 + 2 * layer);
         assert_int_equal(test_integer(map, "n_prunable"), rank * test_integer(map, "in_features"));
-        /* half of each row was zeroed at some step, and may have grown back since */
-        assert_true(sparsity >= 0 && sparsity <= 0.5);
+        assert_true(fabs(sparsity - 0.5) < 1e-9);
         assert_true(test_integer(map, "n_prunings") >= 1);
+        n_nonzero -= test_integer(map, "n_nonzero");
     }
+    assert_int_equal(n_nonzero, 0);
 }
 
 static void the_history_has_a_row_for_each_pruning(void **state)
@@ -350,7 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_succeeds_and_shows_what_it_became),
-        cmocka_unit_test(layers_show_ranks_and_sparsity),
+        cmocka_unit_test(layers_show_ranks_and_sparsity_of_what_is_downloaded),
         cmocka_unit_test(the_history_has_a_row_for_each_pruning),
         cmocka_unit_test(metrics_have_every_step),
         cmocka_unit_test(events_tell_the_story_in_both_orders),

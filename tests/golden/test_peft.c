@@ -119,10 +119,12 @@ static void our_ranks_are_peft_s_by_full_path(void **state)
 /* Logits of the reference's batch under the adapter of a folder. */
 static void compute(const struct test_golden *golden, const char *folder, pl_real *logits)
 {
-    struct pl_engine_limits limits = {.n_outputs = TEST_GOLDEN_OUTPUTS,
-                                      .max_sequences = TEST_GOLDEN_SEQUENCES,
-                                      .longest = TEST_GOLDEN_PADDED,
-                                      .n_threads = 2};
+    struct pl_engine_limits limits = {
+        .n_outputs = TEST_GOLDEN_OUTPUTS,
+        .max_sequences = TEST_GOLDEN_SEQUENCES,
+        .longest = TEST_GOLDEN_PADDED,
+        .n_threads = 2,
+    };
     struct pl_import in;
     struct prilora_spec *spec;
     struct pl_engine *engine;

@@ -314,7 +314,7 @@ static void agrees(const struct test_tiny *tiny)
                                            .n_outputs = OUTPUTS,
                                            .max_tokens = 32,
                                            .max_sequences = 4,
-                                           .max_length = MAX_TOKENS};
+                                           .max_length = MAX_TOKENS + 2};
     double logits[OUTPUTS];
 
     test_rig_open(&rig, test_tiny_write("model", tiny), ranks, 2, NULL, 0, &options);

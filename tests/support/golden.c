@@ -81,11 +81,13 @@ void test_golden_open(struct test_golden *golden, size_t n_threads)
         "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"ranks\": [4, "
         "8, 2], \"lora_alpha\": 16, \"hidden_dropout\": 0, \"attention_dropout\": 0, "
         "\"classifier_dropout\": 0}}}}";
-    struct pl_engine_limits limits = {.n_outputs = TEST_GOLDEN_OUTPUTS,
-                                      .max_sequences = TEST_GOLDEN_SEQUENCES,
-                                      .longest = TEST_GOLDEN_PADDED,
-                                      .n_threads = n_threads,
-                                      .train = true};
+    struct pl_engine_limits limits = {
+        .n_outputs = TEST_GOLDEN_OUTPUTS,
+        .max_sequences = TEST_GOLDEN_SEQUENCES,
+        .longest = TEST_GOLDEN_PADDED,
+        .n_threads = n_threads,
+        .train = true,
+    };
     struct prilora_error err = {0};
 
     memset(golden, 0, sizeof *golden);

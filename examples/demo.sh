@@ -163,7 +163,7 @@ follow() {
 
 results() {
     jq -r '
-        def figure: if .key == "loss" then .value * 1000 | round / 1000 else "\(.value * 1000 | round / 10) %" end;
+        def figure: if .key | endswith("loss") then .value * 1000 | round / 1000 else "\(.value * 1000 | round / 10) %" end;
         .result | .majority_baseline as $base | .metrics | to_entries[]
         | "  \(.key) \(figure)" + (if .key == "accuracy" and $base
             then "   (always saying the most frequent label: \($base * 1000 | round / 10) %)" else "" end)' \
@@ -173,7 +173,7 @@ results() {
 download() {
     mkdir -p "$out/adapter"
     api "/v1/fine_tuning/jobs/$job/adapter" -o "$out/adapter.tar" --max-time 600
-    tar -xf "$out/adapter.tar" -C "$out/adapter"
+    tar -xf "$out/adapter.tar" -C "$out/adapter" --strip-components=1
     (cd "$out/adapter" && find . -type f | sort | while IFS= read -r file; do
         printf '  %10d  %s\n' "$(wc -c <"$file")" "${file#./}"
     done)

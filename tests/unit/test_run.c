@@ -348,13 +348,10 @@ static void the_reported_metrics_are_those_of_the_exported_bytes(void **state)
     assert_int_equal(n, best->n_values);
     for (size_t i = 0; i < n; i++) {
         assert_string_equal(values[i].name, result.values[i].name);
+        /* cut into other shares than the run's evaluations: float sums in another order move
+         * the loss by some 1e-7, and what counts examples not at all */
+        test_close(values[i].value, result.values[i].value, 1e-6);
         assert_true(best->values[i].value == result.values[i].value);
-        /* read back it is cut into other shares, whose products round differently: the loss moves
-         * by some 2^-24, and no answer changes */
-        if (strcmp(values[i].name, "loss") == 0)
-            test_close(values[i].value, result.values[i].value, 1e-5);
-        else
-            assert_true(values[i].value == result.values[i].value);
     }
     assert_int_equal(result.n_nonzero, result.n_prunable / 2);
     prilora_run_close(run);

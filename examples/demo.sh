@@ -18,7 +18,9 @@ models=${MODELS:-$here}
 model=${MODEL:-prilora-mini-en}
 out=${OUT:-build/demo}
 seed=${SEED:-42}
-hyperparameters=${HYPERPARAMETERS:-'{"n_epochs": 15, "batch_size": 16, "learning_rate": 2e-3}'}
+# a small base and few messages: more passes, a warmer start and a smaller alpha than the defaults
+tuned='{"n_epochs": 16, "batch_size": 32, "learning_rate": 3e-3, "warmup_ratio": 0.15, "lora_alpha": 8}'
+hyperparameters=${HYPERPARAMETERS:-$tuned}
 
 pid='' url='' job='' drawn=0
 work=$(mktemp -d)
@@ -163,16 +165,22 @@ follow() {
 
 results() {
     jq -r '
-        def figure: if .key | endswith("loss") then .value * 1000 | round / 1000 else "\(.value * 1000 | round / 10) %" end;
-        .result | .majority_baseline as $base | .metrics | to_entries[]
-        | "  \(.key) \(figure)" + (if .key == "accuracy" and $base
-            then "   (always saying the most frequent label: \($base * 1000 | round / 10) %)" else "" end)' \
-        "$work/job"
+        def percent: "\(. * 1000 | round / 10) %";
+        def figure: if .key == "accuracy" or .key == "f1" then .value | percent
+                    else .value * 1000 | round / 1000 end;
+        .result | .majority_baseline as $base
+        | (.metrics | to_entries[] | "  \(.key) \(figure)" + (if .key == "accuracy" and $base
+              then "   (always saying the most frequent label: \($base | percent))" else "" end)),
+          "  as it was after step \(.best_step), the best of all evaluations on these messages",
+          "  \(.trained_tokens) tokens in \(.seconds | round) s"' "$work/job"
 }
 
+# The archive holds one folder, named after the job; its files are unpacked without it.
 download() {
-    mkdir -p "$out/adapter"
-    api "/v1/fine_tuning/jobs/$job/adapter" -o "$out/adapter.tar" --max-time 600
+    mkdir -p "$out"
+    api "/v1/fine_tuning/jobs/$job/adapter" --max-time 600 >"$out/adapter.tar"
+    rm -rf "$out/adapter"
+    mkdir "$out/adapter"
     tar -xf "$out/adapter.tar" -C "$out/adapter" --strip-components=1
     (cd "$out/adapter" && find . -type f | sort | while IFS= read -r file; do
         printf '  %10d  %s\n' "$(wc -c <"$file")" "${file#./}"
@@ -185,10 +193,10 @@ train_id=$(upload "$train")
 valid_id=$(upload "$valid")
 say "uploaded $(wc -l <"$train") messages to train on, $(wc -l <"$valid") to validate"
 job=$(submit "$train_id" "$valid_id")
-say "submitted $job: $model with PRILoRA, $(jq -c .method.prilora.hyperparameters "$work/request")"
+say "submitted $job: $model with PRILoRA, $(jq -c '.method.prilora.hyperparameters' "$work/request")"
 follow
 say ""
-say "layers of the finished adapter:"
+say "layers after the last pruning:"
 api "/v1/fine_tuning/jobs/$job/layers" | layers_table
 say "on the messages it was not trained on:"
 results

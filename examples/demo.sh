@@ -110,7 +110,12 @@ layers_table() {
                | (.[0].layer + 1 | right(7))
                  + ($maps | map(. as $m | [$row[] | select(.map == $m)][0] | cell | right(11)) | add)),
               "  rank and share of zeros in A; \(map(.n_parameters) | add) parameters, "
-              + "\(map(.n_prunable - .n_nonzero) | add) of them zero"
+              + "\(map(.n_prunable - .n_nonzero) | add) of them zero",
+              (if .[0].n_prunings > 0 then
+                  "  prunings: \(.[0].n_prunings), last at step \(.[0].last_pruning_step), where "
+                  + "\(map(.churn) | add / length * 1000 | round / 10)% of the zeros were new;",
+                  "  pruned weights may grow back until the next pruning"
+              else "  not pruned yet" end)
         end'
 }
 
@@ -122,7 +127,8 @@ progress_line() {
         .status as $status | (.progress // {}) |
         if (.total_steps // 0) == 0 then "  \($status)" else
             (.percent * $width / 100 | floor) as $full
-            | (if $width > 0 then "  [" + (("#" * $full) // "") + (("." * ($width - $full)) // "") + "]" else "" end)
+            | (if $width == 0 then "" else
+                  "  [" + (("#" * $full) // "") + (("." * ($width - $full)) // "") + "]" end)
               + "  \(.percent | round) %  step \(.step)/\(.total_steps)"
               + (if .loss then "  loss \(.loss * 1000 | round / 1000)" else "" end)
               + (if .tokens_per_second then "  \(.tokens_per_second | round) tokens/s" else "" end)
@@ -196,7 +202,7 @@ job=$(submit "$train_id" "$valid_id")
 say "submitted $job: $model with PRILoRA, $(jq -c '.method.prilora.hyperparameters' "$work/request")"
 follow
 say ""
-say "layers after the last pruning:"
+say "the layers as the last pruning left them:"
 api "/v1/fine_tuning/jobs/$job/layers" | layers_table
 say "on the messages it was not trained on:"
 results

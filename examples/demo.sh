@@ -18,7 +18,9 @@ models=${MODELS:-$here}
 model=${MODEL:-prilora-mini-en}
 out=${OUT:-build/demo}
 seed=${SEED:-42}
-hyperparameters=${HYPERPARAMETERS:-'{"n_epochs": 15, "batch_size": 16, "learning_rate": 2e-3}'}
+# a small base and few messages: more passes, a warmer start and a smaller alpha than the defaults
+tuned='{"n_epochs": 16, "batch_size": 32, "learning_rate": 3e-3, "warmup_ratio": 0.15, "lora_alpha": 8}'
+hyperparameters=${HYPERPARAMETERS:-$tuned}
 
 pid='' url='' job='' drawn=0
 work=$(mktemp -d)
@@ -108,7 +110,12 @@ layers_table() {
                | (.[0].layer + 1 | right(7))
                  + ($maps | map(. as $m | [$row[] | select(.map == $m)][0] | cell | right(11)) | add)),
               "  rank and share of zeros in A; \(map(.n_parameters) | add) parameters, "
-              + "\(map(.n_prunable - .n_nonzero) | add) of them zero"
+              + "\(map(.n_prunable - .n_nonzero) | add) of them zero",
+              (if .[0].n_prunings > 0 then
+                  "  prunings: \(.[0].n_prunings), last at step \(.[0].last_pruning_step), where "
+                  + "\(map(.churn) | add / length * 1000 | round / 10)% of the zeros were new;",
+                  "  pruned weights may grow back until the next pruning"
+              else "  not pruned yet" end)
         end'
 }
 
@@ -120,7 +127,8 @@ progress_line() {
         .status as $status | (.progress // {}) |
         if (.total_steps // 0) == 0 then "  \($status)" else
             (.percent * $width / 100 | floor) as $full
-            | (if $width > 0 then "  [" + (("#" * $full) // "") + (("." * ($width - $full)) // "") + "]" else "" end)
+            | (if $width == 0 then "" else
+                  "  [" + (("#" * $full) // "") + (("." * ($width - $full)) // "") + "]" end)
               + "  \(.percent | round) %  step \(.step)/\(.total_steps)"
               + (if .loss then "  loss \(.loss * 1000 | round / 1000)" else "" end)
               + (if .tokens_per_second then "  \(.tokens_per_second | round) tokens/s" else "" end)
@@ -163,16 +171,22 @@ follow() {
 
 results() {
     jq -r '
-        def figure: if .key | endswith("loss") then .value * 1000 | round / 1000 else "\(.value * 1000 | round / 10) %" end;
-        .result | .majority_baseline as $base | .metrics | to_entries[]
-        | "  \(.key) \(figure)" + (if .key == "accuracy" and $base
-            then "   (always saying the most frequent label: \($base * 1000 | round / 10) %)" else "" end)' \
-        "$work/job"
+        def percent: "\(. * 1000 | round / 10) %";
+        def figure: if .key == "accuracy" or .key == "f1" then .value | percent
+                    else .value * 1000 | round / 1000 end;
+        .result | .majority_baseline as $base
+        | (.metrics | to_entries[] | "  \(.key) \(figure)" + (if .key == "accuracy" and $base
+              then "   (always saying the most frequent label: \($base | percent))" else "" end)),
+          "  as it was after step \(.best_step), the best of all evaluations on these messages",
+          "  \(.trained_tokens) tokens in \(.seconds | round) s"' "$work/job"
 }
 
+# The archive holds one folder, named after the job; its files are unpacked without it.
 download() {
-    mkdir -p "$out/adapter"
-    api "/v1/fine_tuning/jobs/$job/adapter" -o "$out/adapter.tar" --max-time 600
+    mkdir -p "$out"
+    api "/v1/fine_tuning/jobs/$job/adapter" --max-time 600 >"$out/adapter.tar"
+    rm -rf "$out/adapter"
+    mkdir "$out/adapter"
     tar -xf "$out/adapter.tar" -C "$out/adapter" --strip-components=1
     (cd "$out/adapter" && find . -type f | sort | while IFS= read -r file; do
         printf '  %10d  %s\n' "$(wc -c <"$file")" "${file#./}"
@@ -185,10 +199,10 @@ train_id=$(upload "$train")
 valid_id=$(upload "$valid")
 say "uploaded $(wc -l <"$train") messages to train on, $(wc -l <"$valid") to validate"
 job=$(submit "$train_id" "$valid_id")
-say "submitted $job: $model with PRILoRA, $(jq -c .method.prilora.hyperparameters "$work/request")"
+say "submitted $job: $model with PRILoRA, $(jq -c '.method.prilora.hyperparameters' "$work/request")"
 follow
 say ""
-say "layers of the finished adapter:"
+say "the layers as the last pruning left them:"
 api "/v1/fine_tuning/jobs/$job/layers" | layers_table
 say "on the messages it was not trained on:"
 results

@@ -226,7 +226,7 @@ static bool forecast(struct request *r, struct job *job, const struct prilora_sp
         respond_bad_model(r, &err);
         return false;
     }
-    if (prilora_run_forecast(&forecast, base, spec, NULL, NULL, &err) != PRILORA_OK) {
+    if (worker_forecast(&forecast, r->api->config, base, spec, NULL, NULL, &err) != PRILORA_OK) {
         fault_from_spec(&fault, &err);
         respond_fault(r, &fault);
     } else if (worker_check_memory(r->api->config, &forecast, &err) != PRILORA_OK) {

@@ -249,7 +249,7 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
     if (rc != PRILORA_OK)
         return rc;
     v->stage = WORK_FIT;
-    rc = prilora_run_forecast(&v->forecast, v->base, v->spec, v->train, v->valid, err);
+    rc = worker_forecast(&v->forecast, v->work->config, v->base, v->spec, v->train, v->valid, err);
     if (rc == PRILORA_OK)
         rc = worker_check_memory(v->work->config, &v->forecast, err);
     return rc == PRILORA_OK ? save_data(v, err) : rc;

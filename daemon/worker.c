@@ -112,6 +112,19 @@ size_t worker_threads(const struct config *config)
     return threads < 1 ? 1 : (size_t)threads;
 }
 
+enum prilora_status worker_forecast(struct prilora_forecast *out, const struct config *config,
+                                    const struct prilora_base *base,
+                                    const struct prilora_spec *spec,
+                                    const struct prilora_dataset *train,
+                                    const struct prilora_dataset *valid, struct prilora_error *err)
+{
+    enum prilora_status rc = prilora_run_forecast(out, base, spec, train, valid, err);
+
+    if (rc == PRILORA_OK)
+        out->memory_bytes += (worker_threads(config) - 1) * out->thread_bytes;
+    return rc;
+}
+
 enum prilora_status worker_check_memory(const struct config *config,
                                         const struct prilora_forecast *forecast,
                                         struct prilora_error *err)
@@ -121,11 +134,12 @@ enum prilora_status worker_check_memory(const struct config *config,
 
     if (!limit || forecast->memory_bytes <= limit)
         return PRILORA_OK;
-    return error_set(err, PRILORA_ELIMIT,
-                     "the job would need about %.0f MiB of memory (%.0f MiB of them for the base "
-                     "model), but %s is %.0f MiB; a smaller batch_size or max_length needs less",
-                     (double)forecast->memory_bytes / MIB, (double)forecast->base_bytes / MIB,
-                     config->memory_limit_mb > 0 ? "training.memory_limit_mb"
-                                                 : "what this machine has",
-                     (double)limit / MIB);
+    return error_set(
+        err, PRILORA_ELIMIT,
+        "the job would need about %.0f MiB of memory (%.0f MiB of them for the base "
+        "model), but %s is %.0f MiB; a smaller max_length or fewer training.threads need "
+        "less",
+        (double)forecast->memory_bytes / MIB, (double)forecast->base_bytes / MIB,
+        config->memory_limit_mb > 0 ? "training.memory_limit_mb" : "what this machine has",
+        (double)limit / MIB);
 }

@@ -17,6 +17,15 @@ enum prilora_status workers_start(struct workers **out, const struct config *con
 /* Checkpoints running jobs, puts them back in the queue, joins the threads. */
 void workers_stop(struct workers *workers);
 
+/*
+ * worker_forecast - prilora_run_forecast for a job here: memory_bytes counts all compute threads of
+ * its worker. Errors: those of prilora_run_forecast.
+ */
+enum prilora_status worker_forecast(struct prilora_forecast *out, const struct config *config,
+                                    const struct prilora_base *base,
+                                    const struct prilora_spec *spec,
+                                    const struct prilora_dataset *train,
+                                    const struct prilora_dataset *valid, struct prilora_error *err);
 /* A memory forecast against the limit: ELIMIT with both figures when it cannot fit. */
 enum prilora_status worker_check_memory(const struct config *config,
                                         const struct prilora_forecast *forecast,

@@ -223,17 +223,11 @@ enum prilora_status pl_set_add_safetensors(struct pl_tensors *set, const unsigne
     return rc == PRILORA_OK ? check_cover(set, first, &from, err) : rc;
 }
 
-enum prilora_status pl_tensors_parse_safetensors(struct pl_tensors **out, const void *data,
-                                                 size_t size, const char *path,
-                                                 struct prilora_error *err)
+/* A set that was filled: sealed into *out, or closed. */
+static enum prilora_status finish(struct pl_tensors **out, struct pl_tensors *set,
+                                  enum prilora_status rc, const char *path,
+                                  struct prilora_error *err)
 {
-    struct pl_tensors *set = pl_set_new();
-    enum prilora_status rc;
-
-    *out = NULL;
-    if (!set)
-        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
-    rc = pl_set_add_safetensors(set, data, size, 0, path, err);
     if (rc == PRILORA_OK)
         rc = pl_set_seal(set, path, err);
     if (rc == PRILORA_OK)
@@ -241,6 +235,18 @@ enum prilora_status pl_tensors_parse_safetensors(struct pl_tensors **out, const 
     else
         pl_tensors_close(set);
     return rc;
+}
+
+enum prilora_status pl_tensors_parse_safetensors(struct pl_tensors **out, const void *data,
+                                                 size_t size, const char *path,
+                                                 struct prilora_error *err)
+{
+    struct pl_tensors *set = pl_set_new();
+
+    *out = NULL;
+    if (!set)
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
+    return finish(out, set, pl_set_add_safetensors(set, data, size, 0, path, err), path, err);
 }
 
 enum prilora_status pl_set_map_safetensors(struct pl_tensors *set, const char *path, size_t file,
@@ -256,17 +262,9 @@ enum prilora_status pl_tensors_open_safetensors(struct pl_tensors **out, const c
                                                 struct prilora_error *err)
 {
     struct pl_tensors *set = pl_set_new();
-    enum prilora_status rc;
 
     *out = NULL;
     if (!set)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
-    rc = pl_set_map_safetensors(set, path, 0, err);
-    if (rc == PRILORA_OK)
-        rc = pl_set_seal(set, path, err);
-    if (rc == PRILORA_OK)
-        *out = set;
-    else
-        pl_tensors_close(set);
-    return rc;
+    return finish(out, set, pl_set_map_safetensors(set, path, 0, err), path, err);
 }

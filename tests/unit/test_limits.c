@@ -75,8 +75,8 @@ static void a_forecast_that_does_not_fit_is_refused_with_both_figures(void **sta
     assert_int_equal(worker_check_memory(&config, &forecast, &err), PRILORA_ELIMIT);
     assert_string_equal(err.message,
                         "the job would need about 250 MiB of memory (30 MiB of them for the base "
-                        "model), but training.memory_limit_mb is 100 MiB; a smaller batch_size or "
-                        "max_length needs less");
+                        "model), but training.memory_limit_mb is 100 MiB; a smaller max_length or "
+                        "fewer training.threads need less");
     forecast.memory_bytes = SIZE_MAX;
     assert_int_equal(worker_check_memory(&(struct config){0}, &forecast, &err), PRILORA_ELIMIT);
 }

@@ -18,7 +18,7 @@
 #define MAX_BAD_ROWS_TOLD 20
 #define MIN_TO_HOLD_OUT   50 /* examples; with fewer a tenth says nothing */
 #define HELD_OUT          0.1
-#define USUAL_FLOPS       1e10 /* of a thread, until a job has shown it */
+#define USUAL_FLOPS       4e10 /* of a thread, until a job has shown it */
 #define MIB               (1024.0 * 1024.0)
 
 struct bad_rows {

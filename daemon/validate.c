@@ -16,6 +16,7 @@
 #include "daemon/path.h"
 
 #define MAX_BAD_ROWS_TOLD 20
+#define MAX_UNUSED_TOLD   10
 #define MIN_TO_HOLD_OUT   50 /* examples; with fewer a tenth says nothing */
 #define HELD_OUT          0.1
 #define USUAL_FLOPS       4e10 /* of a thread, until a job has shown it */
@@ -216,11 +217,33 @@ static void tell_counts(struct validation *v, const char *key, const char *what,
     work_note(v->work, v->job->id, key, "info", message);
 }
 
+/* The checkpoint's tensors that nothing here reads, such as the heads of its pretraining. */
+static void tell_unused(struct validation *v)
+{
+    struct prilora_base_info info;
+    char message[1200];
+    size_t used;
+
+    prilora_base_describe(v->base, &info);
+    if (!info.n_unused)
+        return;
+    used =
+        (size_t)snprintf(message, sizeof message,
+                         "%zu tensors of the base model's checkpoint are not used:", info.n_unused);
+    for (size_t i = 0; i < info.n_unused && i < MAX_UNUSED_TOLD && used < sizeof message; i++)
+        used += (size_t)snprintf(message + used, sizeof message - used, "%s %.100s", i ? "," : "",
+                                 prilora_base_unused(v->base, i));
+    if (info.n_unused > MAX_UNUSED_TOLD && used < sizeof message)
+        snprintf(message + used, sizeof message - used, ", …");
+    work_note(v->work, v->job->id, "unused", "info", message);
+}
+
 static void tell(struct validation *v)
 {
     const struct prilora_forecast *f = &v->forecast;
     char message[300];
 
+    tell_unused(v);
     tell_counts(v, "counts:training", "Training data", v->train);
     if (v->valid)
         tell_counts(v, "counts:validation", "Validation data", v->valid);

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct prilora_error *err, enum prilora_status status, const char *where,
-                 const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void fill(struct prilora_error *err,
+                                                       enum prilora_status status,
+                                                       const char *where, const char *format,
+                                                       va_list args)
 {
     if (!err)
         return;

@@ -26,6 +26,15 @@ void pl_add(pl_real *y, const pl_real *x, size_t n)
     add(y, x, n);
 }
 
+void pl_add_transposed(pl_real *y, const pl_real *x, size_t n, size_t width, double factor)
+{
+    const pl_real f = (pl_real)factor;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < width; j++)
+            y[i * width + j] += f * x[j * n + i];
+}
+
 PL_CLONES static void add_row(pl_real *restrict y, const pl_real *restrict row, size_t n,
                               size_t width)
 {

@@ -7,8 +7,7 @@
 
 static struct pl_map map_of(const struct pl_flow *f, const struct pl_block *b, size_t kind)
 {
-    return pl_map_of(f->net, f->pass, f->grads, PL_LAYER_MAPS * b->layer + kind,
-                     PL_SITE_LORA_DROPOUT);
+    return pl_map_of(f, PL_LAYER_MAPS * b->layer + kind, PL_SITE_LORA_DROPOUT);
 }
 
 static struct pl_dropout dropout_of(const struct pl_flow *f, const struct pl_block *b,
@@ -24,7 +23,7 @@ static void forward_map(const struct pl_flow *f, const struct pl_block *b, size_
 {
     const struct pl_map map = map_of(f, b, kind);
 
-    pl_map_forward(&map, &f->rows, y, f->ws->layers[b->layer].xa[kind], x, bias, f->ws->dropped);
+    pl_map_forward(&map, &f->rows, y, f->ws->layers[b->layer].xa[kind], x, bias);
 }
 
 /* y = norm(residual + drop(t + bias of the map)); t is overwritten. */
@@ -35,6 +34,7 @@ static void close_half(const struct pl_flow *f, const struct pl_block *b, size_t
     const struct pl_linear *linear = &f->net->model->maps[PL_LAYER_MAPS * b->layer + kind];
     const struct pl_dropout dropout = dropout_of(f, b, site);
     const pl_real *bias = linear->bias;
+    const enum pl_part before = pl_meter_turn(&f->ws->meter, PL_PART_POINTWISE);
 
     if (pl_dropout_active(&dropout)) {
         pl_add_row(t, bias, f->rows.n, linear->out);
@@ -43,6 +43,7 @@ static void close_half(const struct pl_flow *f, const struct pl_block *b, size_t
     }
     pl_norm_forward(y, s->xhat[half], s->rstd[half], t, bias, residual, b->norms[half], f->rows.n,
                     linear->out);
+    pl_meter_turn(&f->ws->meter, before);
 }
 
 void pl_block_forward(const struct pl_flow *f, const struct pl_block *b, const pl_real *x,
@@ -54,20 +55,25 @@ void pl_block_forward(const struct pl_flow *f, const struct pl_block *b, const p
     const size_t wide = f->net->model->config.intermediate_size;
     const struct pl_linear *inner =
         &f->net->model->maps[PL_LAYER_MAPS * b->layer + PL_INTERMEDIATE];
+    enum pl_part before;
 
     pl_flow_observe(f, b->layer, PL_STAGE_ATTENTION, x, hidden);
     forward_map(f, b, PL_QUERY, s->query, x, true);
     forward_map(f, b, PL_KEY, s->key, x, true);
     forward_map(f, b, PL_VALUE, s->value, x, true);
+    before = pl_meter_turn(&ws->meter, PL_PART_ATTENTION);
     pl_attention_forward(&b->attention, &f->rows, s->context, s->probabilities, s->xhat[0] != NULL,
                          s->query, s->key, s->value);
+    pl_meter_turn(&ws->meter, before);
     pl_flow_observe(f, b->layer, PL_STAGE_CONTEXT, s->context, hidden);
     forward_map(f, b, PL_ATTENTION_OUTPUT, ws->narrow, s->context, false);
     close_half(f, b, 0, PL_ATTENTION_OUTPUT, PL_SITE_OUTPUT_DROPOUT, s->middle, ws->narrow, x);
 
     pl_flow_observe(f, b->layer, PL_STAGE_INTERMEDIATE, s->middle, hidden);
     forward_map(f, b, PL_INTERMEDIATE, s->wide, s->middle, false);
+    before = pl_meter_turn(&ws->meter, PL_PART_POINTWISE);
     b->activation->forward(ws->active, s->wide, inner->bias, f->rows.n, wide);
+    pl_meter_turn(&ws->meter, before);
     pl_flow_observe(f, b->layer, PL_STAGE_OUTPUT, ws->active, wide);
     forward_map(f, b, PL_OUTPUT, ws->narrow, ws->active, false);
     close_half(f, b, 1, PL_OUTPUT, PL_SITE_FFN_DROPOUT, y, ws->narrow, s->middle);
@@ -82,9 +88,8 @@ static void backward_map(const struct pl_flow *f, const struct pl_block *b, size
     const struct pl_map map = map_of(f, b, kind);
     struct pl_workspace *ws = f->ws;
 
-    pl_map_backward_input(&map, &f->rows, dx, add, ws->dxa, dy, ws->dropped);
-    pl_map_backward_weights(&map, &f->rows, x, ws->layers[b->layer].xa[kind], ws->dxa, dy,
-                            ws->dropped);
+    pl_map_backward_input(&map, &f->rows, dx, add, ws->dxa, dy);
+    pl_map_backward_weights(&map, &f->rows, x, ws->layers[b->layer].xa[kind], ws->dxa, dy);
 }
 
 /* Through the norm that ends a half: d becomes the gradient of the sum before it; returns that of
@@ -95,12 +100,16 @@ static const pl_real *open_half(const struct pl_flow *f, const struct pl_block *
     struct pl_saved *s = &f->ws->layers[b->layer];
     const size_t hidden = f->net->model->config.hidden_size;
     const struct pl_dropout dropout = dropout_of(f, b, site);
+    const enum pl_part before = pl_meter_turn(&f->ws->meter, PL_PART_POINTWISE);
+    const pl_real *dy = d;
 
     pl_norm_backward(d, s->xhat[half], s->rstd[half], b->norms[half], f->rows.n, hidden);
-    if (!pl_dropout_active(&dropout))
-        return d;
-    pl_dropout_rows(&dropout, &f->rows, f->ws->narrow, d, hidden);
-    return f->ws->narrow;
+    if (pl_dropout_active(&dropout)) {
+        pl_dropout_rows(&dropout, &f->rows, f->ws->narrow, d, hidden);
+        dy = f->ws->narrow;
+    }
+    pl_meter_turn(&f->ws->meter, before);
+    return dy;
 }
 
 /* The second half: d of y in, of m out. False if nothing below needs it. */
@@ -112,15 +121,17 @@ static bool backward_feed_forward(const struct pl_flow *f, const struct pl_block
     const bool below = pl_needs_input(f->net, b->layer, PL_STAGE_OUTPUT);
     const struct pl_map map = map_of(f, b, PL_OUTPUT);
     const pl_real *dy = open_half(f, b, 1, PL_SITE_FFN_DROPOUT, d);
+    enum pl_part before;
 
     /* The map's input is not kept: going back through the activation gives it once more. */
-    pl_map_backward_input(&map, &f->rows, below ? ws->dactive : NULL, false, ws->dxa, dy,
-                          ws->dropped);
+    pl_map_backward_input(&map, &f->rows, below ? ws->dactive : NULL, false, ws->dxa, dy);
+    before = pl_meter_turn(&ws->meter, PL_PART_POINTWISE);
     if (below)
         b->activation->backward(ws->dactive, ws->active, s->wide, f->rows.n * wide);
     else
         b->activation->forward(ws->active, s->wide, NULL, f->rows.n, wide);
-    pl_map_backward_weights(&map, &f->rows, ws->active, s->xa[PL_OUTPUT], ws->dxa, dy, ws->dropped);
+    pl_meter_turn(&ws->meter, before);
+    pl_map_backward_weights(&map, &f->rows, ws->active, s->xa[PL_OUTPUT], ws->dxa, dy);
     if (!below)
         return false;
     /* d already holds the part that goes around the half. */
@@ -138,6 +149,7 @@ void pl_block_backward(const struct pl_flow *f, const struct pl_block *b, const 
     const bool below = pl_needs_input(f->net, b->layer, PL_STAGE_ATTENTION);
     const struct pl_lora *maps = &f->net->adapter.maps[PL_LAYER_MAPS * b->layer];
     struct pl_attention_gradients to = b->table;
+    enum pl_part before;
     const pl_real *dy;
 
     if (!backward_feed_forward(f, b, d))
@@ -151,8 +163,10 @@ void pl_block_backward(const struct pl_flow *f, const struct pl_block *b, const 
     to.query = below || maps[PL_QUERY].rank ? ws->dquery : NULL;
     to.key = below || maps[PL_KEY].rank ? ws->dkey : NULL;
     to.value = below || maps[PL_VALUE].rank ? ws->dvalue : NULL;
+    before = pl_meter_turn(&ws->meter, PL_PART_ATTENTION);
     pl_attention_backward(&b->attention, &f->rows, &to, ws->dcontext, s->probabilities, s->query,
                           s->key, s->value);
+    pl_meter_turn(&ws->meter, before);
     if (to.query)
         backward_map(f, b, PL_QUERY, below ? d : NULL, true, ws->dquery, x);
     if (to.key)

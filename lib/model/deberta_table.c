@@ -28,18 +28,15 @@ static const pl_real *drop_table(const struct pl_flow *f, size_t layer, const st
 
 static struct pl_map shared_map(const struct pl_flow *f, size_t layer, size_t kind)
 {
-    return pl_map_of(f->net, f->pass, f->grads, PL_LAYER_MAPS * layer + kind,
-                     PL_SITE_LORA_TABLE_DROPOUT);
+    return pl_map_of(f, PL_LAYER_MAPS * layer + kind, PL_SITE_LORA_TABLE_DROPOUT);
 }
 
 static void project(const struct pl_flow *f, size_t layer, size_t kind, const struct pl_linear *own,
                     const struct pl_rows *rows, const pl_real *table, pl_real *y, pl_real *xa)
 {
-    struct pl_map map = {.linear = own, .dropout = pl_dropout_none()};
+    const struct pl_map map = own->weight ? pl_map_frozen(f, own) : shared_map(f, layer, kind);
 
-    if (!own->weight)
-        map = shared_map(f, layer, kind);
-    pl_map_forward(&map, rows, y, xa, table, true, f->ws->dropped);
+    pl_map_forward(&map, rows, y, xa, table, true);
 }
 
 void pl_deberta_begin_layer(const struct pl_flow *f, size_t layer)
@@ -69,8 +66,8 @@ static void push(const struct pl_flow *f, size_t layer, size_t kind, const struc
 {
     const struct pl_map map = shared_map(f, layer, kind);
 
-    pl_map_backward_input(&map, rows, NULL, false, f->ws->table_xa, d, f->ws->dropped);
-    pl_map_backward_weights(&map, rows, table, xa, f->ws->table_xa, d, f->ws->dropped);
+    pl_map_backward_input(&map, rows, NULL, false, f->ws->table_xa, d);
+    pl_map_backward_weights(&map, rows, table, xa, f->ws->table_xa, d);
 }
 
 void pl_deberta_finish_layer(const struct pl_flow *f, size_t layer)

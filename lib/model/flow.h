@@ -9,6 +9,7 @@
 
 #include "adapter/adapter.h"
 #include "base/memory.h"
+#include "base/meter.h"
 #include "math/activation.h"
 #include "math/dropout.h"
 #include "model/head.h"
@@ -60,6 +61,12 @@ struct pl_saved {
     pl_real *xa[PL_LAYER_MAPS];             /* [n, rank] */
 };
 
+/* A map's update computes in these. */
+struct pl_map_scratch {
+    pl_real *dropped; /* [n, in]: an input after LoRA's dropout, or its gradient before */
+    pl_real *db;      /* [rank, out] */
+};
+
 /* Attention of one head of one sequence computes in these. */
 struct pl_attention_scratch {
     pl_real *square, *dropped; /* [length, length] */
@@ -68,6 +75,7 @@ struct pl_attention_scratch {
 
 struct pl_workspace {
     struct pl_arena arena;
+    struct pl_meter meter;
     bool train;
     struct pl_saved *layers; /* [layers]; those that are not kept share one */
     pl_real **hidden;        /* [layers + 1] */
@@ -79,7 +87,7 @@ struct pl_workspace {
     pl_real *dcontext, *dquery, *dkey, *dvalue; /* [n, hidden] */
     pl_real *active, *dactive;                  /* [n, intermediate] after the activation */
     pl_real *dxa;                               /* [n, rank] */
-    pl_real *dropped;  /* an input after LoRA's dropout, or its gradient before */
+    struct pl_map_scratch map;
     pl_real *embedded; /* [n, embedding], then for the convolution [n, hidden] */
     pl_real *conv_xhat, *conv_rstd;
     pl_real *table;    /* [table rows, hidden] after dropout */

@@ -207,8 +207,13 @@ void pl_flow_observe(const struct pl_flow *f, size_t layer, size_t stage, const 
 {
     const size_t input = PL_STAGES * layer + stage;
 
-    if (f->stats && f->net->stats_wanted[input])
-        pl_column_squares(f->stats + f->net->stats_offsets[input], x, f->rows.n, width);
+    enum pl_part before;
+
+    if (!f->stats || !f->net->stats_wanted[input])
+        return;
+    before = pl_meter_turn(&f->ws->meter, PL_PART_STATISTICS);
+    pl_column_squares(f->stats + f->net->stats_offsets[input], x, f->rows.n, width);
+    pl_meter_turn(&f->ws->meter, before);
 }
 
 const struct pl_activation_map *pl_activation_find(enum pl_activation activation)
@@ -295,6 +300,7 @@ void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
     double part;
 
     assert(!pass->train || (ws->train && grads && stats));
+    pl_meter_start(&ws->meter);
     if (pass->train) {
         flow.grads = grads;
         flow.stats = stats;
@@ -308,6 +314,7 @@ void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
         *loss = part;
     if (pass->train)
         backward(&flow);
+    pl_meter_turn(&ws->meter, PL_PART_OTHER);
     pl_denormals_restore(kept);
 }
 
@@ -317,7 +324,9 @@ void pl_net_begin_layer(const struct pl_net *net, const struct pl_pass *pass, si
     const struct pl_flow flow = {.net = net, .pass = pass, .ws = ws};
     const uint64_t kept = pl_denormals_flush();
 
+    pl_meter_start(&ws->meter);
     net->model->architecture->begin_layer(&flow, layer);
+    pl_meter_turn(&ws->meter, PL_PART_OTHER);
     pl_denormals_restore(kept);
 }
 
@@ -327,7 +336,9 @@ void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, s
     const struct pl_flow flow = {.net = net, .pass = pass, .ws = ws, .grads = grads};
     const uint64_t kept = pl_denormals_flush();
 
+    pl_meter_start(&ws->meter);
     net->model->architecture->finish_layer(&flow, layer);
+    pl_meter_turn(&ws->meter, PL_PART_OTHER);
     pl_denormals_restore(kept);
 }
 

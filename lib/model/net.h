@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "base/meter.h"
 #include "model/model.h"
 
 struct pl_net;
@@ -67,6 +68,7 @@ enum prilora_status pl_workspace_new(struct pl_workspace **out, const struct pl_
                                      bool train, struct prilora_error *err);
 void pl_workspace_free(struct pl_workspace *ws);
 size_t pl_workspace_bytes(const struct pl_net *net, bool train); /* without making one */
+const struct pl_meter *pl_workspace_meter(const struct pl_workspace *ws);
 
 /* The per-step tables of all layers and the per-thread sums that belong to them. */
 enum prilora_status pl_tables_new(struct pl_tables **out, const struct pl_net *net,

@@ -107,6 +107,7 @@ static void take_gradients(struct pl_arena *arena, const struct pl_net *net,
     ws->dvalue = reals(arena, n, hidden);
     ws->dactive = reals(arena, n, c->intermediate_size);
     ws->dxa = reals(arena, n, net->max_rank);
+    ws->map.db = reals(arena, net->max_rank, larger(hidden, c->intermediate_size));
     ws->conv_xhat = conv ? reals(arena, n, hidden) : NULL;
     ws->conv_rstd = conv ? reals(arena, n, 1) : NULL;
     ws->table_xa = reals(arena, table_rows(net), net->max_rank);
@@ -146,7 +147,7 @@ static void lay_out(struct pl_arena *arena, const struct pl_net *net, struct pl_
     if (c->conv_kernel_size || c->embedding_size != c->hidden_size)
         ws->embedded = reals(arena, n, larger(c->embedding_size, c->hidden_size));
     if (ws->train && o->lora_dropout > 0)
-        ws->dropped = reals(arena, larger(n * widest, rows * c->hidden_size), 1);
+        ws->map.dropped = reals(arena, larger(n * widest, rows * c->hidden_size), 1);
     if (ws->train && o->hidden_dropout > 0)
         ws->table = reals(arena, rows, c->hidden_size);
     ws->attention.c2p = c->pos_c2p ? reals(arena, o->max_length, rows) : NULL;
@@ -191,6 +192,11 @@ void pl_workspace_free(struct pl_workspace *ws)
         return;
     pl_arena_close(&ws->arena);
     free(ws);
+}
+
+const struct pl_meter *pl_workspace_meter(const struct pl_workspace *ws)
+{
+    return &ws->meter;
 }
 
 const pl_real *pl_workspace_hidden(const struct pl_workspace *ws, size_t layer)

@@ -72,6 +72,7 @@ struct prilora_run {
     pl_real *params, *m, *v, *best; /* blocks */
     struct pl_state state;
     struct pl_clock clock;
+    struct pl_meter meter; /* of what follows the gradients */
     struct pl_board board;
     struct prilora_value values[PRILORA_MAX_VALUES]; /* of the evaluation last made */
     size_t n_values;

@@ -34,6 +34,7 @@ static void update(struct prilora_run *run, double rate, double norm)
     run->state.n_updates++;
     pl_adamw_update(&adamw, run->engine->layout, run->params, run->engine->total, run->m, run->v,
                     rate, pl_clip_factor(norm, spec->max_grad_norm), run->state.n_updates);
+    pl_meter_turn(&run->meter, PL_PART_STATISTICS);
     if (spec->prune_ratio > 0 && !spec->prune_regrow)
         pl_prune_hold(run->pruner, run->params);
     pl_pruner_update(run->pruner, run->engine->squares, spec->prune_decay);
@@ -72,6 +73,8 @@ enum prilora_status pl_run_step(struct prilora_run *run, struct prilora_error *e
     struct prilora_event event;
 
     pl_engine_step(run->engine, &batch, run->params, run->spec->seed, run->state.step);
+    pl_meter_start(&run->meter);
+    pl_meter_turn(&run->meter, PL_PART_OPTIMISER);
     norm = pl_grad_norm(run->engine->layout, run->engine->total);
     run->state.step++;
     run->state.n_tokens += batch.n_tokens;
@@ -81,6 +84,7 @@ enum prilora_status pl_run_step(struct prilora_run *run, struct prilora_error *e
         rc = skip(run, err);
     if (rc != PRILORA_OK)
         return rc;
+    pl_meter_turn(&run->meter, PL_PART_OTHER);
     pl_clock_step(&run->clock, batch.n_tokens);
     event = pl_run_event(run, PRILORA_EVENT_STEP);
     event.loss = run->engine->loss;
@@ -90,7 +94,9 @@ enum prilora_status pl_run_step(struct prilora_run *run, struct prilora_error *e
     event.tokens_per_second = run->clock.tokens_per_second;
     event.seconds_left = pl_run_seconds_left(run);
     pl_run_emit(run, &event);
+    pl_meter_turn(&run->meter, PL_PART_STATISTICS);
     if (pruning_due(run))
         prune(run);
+    pl_meter_turn(&run->meter, PL_PART_OTHER);
     return PRILORA_OK;
 }

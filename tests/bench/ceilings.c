@@ -53,13 +53,15 @@ __attribute__((target_clones("avx512f", "fma", "default"), optimize("O3", "fp-co
 static void
 fma_work(void *context, size_t task, size_t thread)
 {
-    struct lanes sums[CHAINS] = {{{0}}}, factor, term;
+    struct lanes sums[CHAINS], factor, term;
     float *out = context;
 
     (void)thread;
     for (size_t i = 0; i < LANES; i++) {
         factor.v[i] = 0.999f;
         term.v[i] = 0.5f;
+        for (size_t c = 0; c < CHAINS; c++)
+            sums[c].v[i] = (float)c; /* different, or the compiler computes fewer */
     }
     for (size_t k = 0; k < ROUNDS; k++)
         for (size_t c = 0; c < CHAINS; c++)

@@ -181,7 +181,8 @@ struct linear {
     pl_real w[OUT * IN], bias[OUT], a[RANK * IN], b[OUT * RANK];
     pl_real x[TOKENS * IN], y[TOKENS * OUT], c[TOKENS * OUT], xa[TOKENS * RANK];
     pl_real dx[TOKENS * IN], da[RANK * IN], db[OUT * RANK], dxa[TOKENS * RANK];
-    pl_real scratch[TOKENS * IN];
+    pl_real dropped[TOKENS * IN], transposed[RANK * OUT];
+    struct pl_meter meter;
 };
 
 static struct linear l;
@@ -190,7 +191,7 @@ static const size_t starts[] = {0, 4, TOKENS}, first[] = {50, 3};
 static double linear_value(void *context)
 {
     (void)context;
-    pl_map_forward(&l.map, &l.rows, l.y, l.xa, l.x, true, l.scratch);
+    pl_map_forward(&l.map, &l.rows, l.y, l.xa, l.x, true);
     return dot(l.y, l.c, TOKENS * OUT);
 }
 
@@ -213,11 +214,13 @@ static void go_back_through_linear(const struct pl_dropout *dropout)
                             .b = l.b,
                             .da = l.da,
                             .db = l.db,
-                            .dropout = *dropout};
+                            .dropout = *dropout,
+                            .scratch = {l.dropped, l.transposed},
+                            .meter = &l.meter};
     l.rows = (struct pl_rows){TOKENS, 2, starts, first};
     linear_value(NULL);
-    pl_map_backward_input(&l.map, &l.rows, l.dx, false, l.dxa, l.c, l.scratch);
-    pl_map_backward_weights(&l.map, &l.rows, l.x, l.xa, l.dxa, l.c, l.scratch);
+    pl_map_backward_input(&l.map, &l.rows, l.dx, false, l.dxa, l.c);
+    pl_map_backward_weights(&l.map, &l.rows, l.x, l.xa, l.dxa, l.c);
     check("linear x", linear_value, NULL, l.x, l.dx, TOKENS * IN);
     check("linear A", linear_value, NULL, l.a, l.da, RANK * IN);
     check("linear B", linear_value, NULL, l.b, l.db, OUT * RANK);
@@ -241,7 +244,7 @@ static void input_gradients_add_up(void **state)
     (void)state;
     go_back_through_linear(&half);
     memcpy(once, l.dx, sizeof once);
-    pl_map_backward_input(&l.map, &l.rows, l.dx, true, l.dxa, l.c, l.scratch);
+    pl_map_backward_input(&l.map, &l.rows, l.dx, true, l.dxa, l.c);
     for (size_t i = 0; i < TOKENS * IN; i++)
         assert_true(fabs(l.dx[i] - 2 * once[i]) < 1e-12); /* rounding of numbers below 20 */
 }

@@ -131,6 +131,10 @@ enum prilora_rank_schedule {
     PRILORA_RANK_LIST,
 };
 enum prilora_scaling { PRILORA_SCALING_LAYER, PRILORA_SCALING_COMMON };
+enum prilora_compute {
+    PRILORA_COMPUTE_FLOAT32,
+    PRILORA_COMPUTE_BF16, /* the frozen maps; where the processor cannot, a warning and FLOAT32 */
+};
 
 #define PRILORA_MAX_LAYERS  128
 #define PRILORA_MAX_TARGETS 64
@@ -158,6 +162,7 @@ struct prilora_spec {
     double adam_beta1, adam_beta2, adam_epsilon;
     double max_grad_norm; /* 0: no clipping */
     long max_length;      /* tokens, special ones included */
+    enum prilora_compute compute;
     double hidden_dropout, attention_dropout, classifier_dropout; /* negative: as config.json */
     long eval_steps;                                              /* 0: at the end of every epoch */
     long early_stopping_patience; /* evaluations without a better metric; 0: never */

@@ -73,6 +73,16 @@ void pl_file_unmap(struct pl_file_map *map)
     *map = (struct pl_file_map){0};
 }
 
+void pl_file_map_release(const struct pl_file_map *map, const void *data, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data;
+    const uintptr_t from = (start + page - 1) / page * page, to = (start + size) / page * page;
+
+    if (start >= (uintptr_t)map->data && start + size <= (uintptr_t)map->data + map->size &&
+        from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 static enum prilora_status read_all(int fd, char *data, size_t size, const char *path,
                                     struct prilora_error *err)
 {

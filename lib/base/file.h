@@ -21,6 +21,8 @@ struct pl_file_map {
 enum prilora_status pl_file_map(struct pl_file_map *out, const char *path,
                                 struct prilora_error *err);
 void pl_file_unmap(struct pl_file_map *map);
+/* data[0..size), if it lies in the map, leaves memory until it is read again: whole pages of it. */
+void pl_file_map_release(const struct pl_file_map *map, const void *data, size_t size);
 
 /* The whole file in malloc'ed memory with a NUL after its last byte; at most `limit` bytes. */
 enum prilora_status pl_file_read(char **out, size_t *size, const char *path, size_t limit,

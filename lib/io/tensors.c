@@ -188,6 +188,13 @@ const struct pl_tensor *pl_tensors_find(const struct pl_tensors *set, const char
     return found ? &found->tensor : NULL;
 }
 
+void pl_tensors_release(const struct pl_tensors *set, const struct pl_tensor *tensor)
+{
+    for (size_t i = 0; i < set->n_maps; i++)
+        pl_file_map_release(&set->maps[i], tensor->data,
+                            tensor->n_elements * pl_dtype_size(tensor->dtype));
+}
+
 void pl_tensors_memory(const struct pl_tensors *set, size_t *mapped, size_t *resident)
 {
     *mapped = set->mapped;

@@ -58,6 +58,10 @@ const struct pl_tensor *pl_tensors_find(const struct pl_tensors *tensors, const 
 /* Bytes of file maps, and bytes of memory held beyond them. */
 void pl_tensors_memory(const struct pl_tensors *tensors, size_t *mapped, size_t *resident);
 
+/* The tensor's data is not needed for now: if it lies in a file map, its pages are given back until
+ * somebody reads them again. */
+void pl_tensors_release(const struct pl_tensors *tensors, const struct pl_tensor *tensor);
+
 /* "[768, 3072]" for messages; returns `text`. */
 const char *pl_tensor_shape(const struct pl_tensor *tensor, char *text, size_t room);
 

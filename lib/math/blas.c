@@ -27,7 +27,8 @@ static void blas(pl_real *c, size_t ldc, size_t m, size_t n, const struct pl_ter
     const struct pl_matrix *a = &term->a, *b = &term->b;
 
     assert(m <= INT_MAX && n <= INT_MAX && term->k <= INT_MAX);
-    assert(a->ld <= INT_MAX && b->ld <= INT_MAX && ldc <= INT_MAX && !term->half);
+    assert(a->ld <= INT_MAX && b->ld <= INT_MAX && ldc <= INT_MAX && !term->a_half &&
+           !term->b_half);
     GEMM(CblasRowMajor, a->transposed ? CblasTrans : CblasNoTrans,
          b->transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)term->k,
          (pl_real)term->alpha, a->data, (int)a->ld, b->data, (int)b->ld, (pl_real)add, c, (int)ldc);
@@ -52,7 +53,7 @@ void pl_products(pl_real *c, size_t ldc, size_t m, size_t n, const struct pl_ter
 void pl_gemm(pl_real *c, size_t ldc, struct pl_matrix a, struct pl_matrix b, size_t m, size_t n,
              size_t k, double alpha, bool add)
 {
-    const struct pl_term term = {a, b, k, alpha, NULL};
+    const struct pl_term term = {a, b, k, alpha, NULL, NULL};
 
     pl_products(c, ldc, m, n, &term, 1, NULL, add);
 }

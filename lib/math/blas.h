@@ -23,17 +23,17 @@ struct pl_term {
     struct pl_matrix a, b;
     size_t k;
     double alpha;
-    const uint16_t *half; /* b's numbers in bfloat16, in place of b.data; or NULL */
+    const uint16_t *a_half, *b_half; /* their numbers in bfloat16, in place of data; or NULL */
 };
 
 /*
  * pl_products - c = bias + the sum of the terms, or c += that sum.
  *
- * Shapes   c [m,n]; bias [n] or NULL, not together with `add`; at most two terms; no dimension
- * above 2^31 - 1, empty ones are fine. c may not overlap a factor. Half     only in the first term,
- * and only where pl_half_supported(): then its alpha is 1, k and b.ld are even, a is not transposed
- * and is rounded on the way; sums are in single precision Memory   none allocated; a megabyte of
- * buffers per thread that ever calls it
+ * Shapes   c [m,n]; bias [n] or NULL, not together with `add`; at most two terms; no size above
+ *          2^31 - 1, empty ones are fine; c may not overlap a factor
+ * Half     only in the first term, in both its factors, and only where pl_half_supported(): then
+ *          its alpha is 1, k and both ld are even, a is not transposed; sums are single precision
+ * Memory   none allocated; half a megabyte of buffers per thread that ever calls it
  */
 void pl_products(pl_real *c, size_t ldc, size_t m, size_t n, const struct pl_term *terms,
                  size_t n_terms, const pl_real *bias, bool add);

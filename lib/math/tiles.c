@@ -7,8 +7,7 @@
  * of the stage are added to it. So a frozen map and its low-rank update cost one pass over c, and
  * left factors are read where they lie.
  *
- * A bfloat16 term has its right factor in that format; its left one is rounded to it row by row on
- * the way. Two such numbers at a time are multiplied and added to a single-precision sum.
+ * Of bfloat16 factors, two numbers at a time are multiplied and added to a single-precision sum.
  */
 #include "math/tiles.h"
 
@@ -42,10 +41,10 @@
 /* One term's part of a stage. */
 struct segment {
     const struct pl_term *term;
-    size_t from, depth;  /* in rows as above */
-    const float *panels; /* packed, one after the other; NULL: the term's own rows are used */
-    size_t panel_size;
-    const float *right; /* of the tile at hand: row p begins at right[p * right_step] */
+    size_t from, depth;       /* in rows as above */
+    const float *panels;      /* packed, one after the other; NULL: the term's own rows are used */
+    size_t width, panel_size; /* columns, floats */
+    const float *right;       /* of the tile at hand: row p begins at right[p * right_step] */
     size_t right_step;
     const float *left; /* row i, column p is left[i * left_row + p * left_step] */
     size_t left_row, left_step;
@@ -77,8 +76,8 @@ struct cursor {
     size_t term, row;
 };
 
-static _Thread_local float packed[(DEPTH + MAX_TERMS * LANES) * GROUP] __attribute__((aligned(64)));
-static _Thread_local uint32_t rounded[MAX_ROWS * DEPTH] __attribute__((aligned(64)));
+static _Thread_local float packed[(DEPTH + (MAX_TERMS + 1) * LANES) * GROUP]
+    __attribute__((aligned(64)));
 
 bool pl_tiles_supported(void)
 {
@@ -147,12 +146,11 @@ PL_INLINE AVX512 void multiply(__m512 sums[][4], const struct segment *s, __mmas
     }
 }
 
-/* The left factor is `rounded`, DEPTH pairs a row. */
+/* A float of either factor is a pair of bfloat16 numbers. */
 PL_INLINE AVX512_BF16 void multiply_half(__m512 sums[][4], const struct segment *s, size_t rows,
                                          size_t vectors)
 {
-    const uint32_t *left = rounded;
-    const float *right = s->right;
+    const float *left = s->left, *right = s->right;
 
     for (size_t p = 0; p < s->depth; p++, left++, right += s->right_step) {
         __m512bh b[4];
@@ -162,7 +160,7 @@ PL_INLINE AVX512_BF16 void multiply_half(__m512 sums[][4], const struct segment 
             b[v] = (__m512bh)_mm512_load_ps(right + LANES * v);
         UNROLL
         for (size_t i = 0; i < rows; i++) {
-            const __m512bh a = (__m512bh)_mm512_set1_epi32((int)left[i * DEPTH]);
+            const __m512bh a = (__m512bh)_mm512_set1_ps(left[i * s->left_row]);
 
             UNROLL
             for (size_t v = 0; v < vectors; v++)
@@ -175,10 +173,13 @@ PL_INLINE AVX512_BF16 void multiply_half(__m512 sums[][4], const struct segment 
 #define SHAPES(X)                                                                                  \
     X(1, 1)                                                                                        \
     X(2, 1)                                                                                        \
-    X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(1, 2)     \
-        X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2) \
-            X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3) X(1, 4) X(2, 4)        \
-                X(3, 4) X(4, 4) X(5, 4) X(6, 4)
+    X(3, 1)                                                                                        \
+    X(4, 1)                                                                                        \
+    X(5, 1)                                                                                        \
+    X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2)     \
+        X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2) X(1, 3) X(2, 3) X(3, 3) \
+            X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4)        \
+                X(6, 4)
 
 static const size_t tallest[] = {0, 12, 12, 8, 6}; /* by vectors */
 
@@ -199,7 +200,7 @@ static const size_t tallest[] = {0, 12, 12, 8, 6}; /* by vectors */
                                                                                                    \
         begin(sums, t, rows, vectors);                                                             \
         for (size_t k = 0; k < t->n_segments; k++)                                                 \
-            if (t->segments[k].term->half)                                                         \
+            if (t->segments[k].term->b_half)                                                       \
                 multiply_half(sums, &t->segments[k], rows, vectors);                               \
             else                                                                                   \
                 multiply(sums, &t->segments[k], t->last, rows, vectors);                           \
@@ -262,37 +263,53 @@ AVX512 static void transpose(float *to, size_t step, const float *from, size_t l
         _mm512_store_ps(to + i * step, factor == 1 ? t[i] : _mm512_mul_ps(t[i], f));
 }
 
-/* `columns` rows of `depth` dwords each: the panel is their transpose. */
-static void pack_columns(float *to, size_t step, const float *from, size_t ld, size_t columns,
-                         size_t depth, float factor)
+/* Row p of column j, a multiple of LANES, of a segment's panels. */
+PL_INLINE float *place(float *to, const struct segment *s, size_t p, size_t j)
 {
-    for (size_t j = 0; j < columns; j += LANES)
-        for (size_t p = 0; p < depth; p += LANES)
-            transpose(to + p * step + j, step, from + j * ld + p, ld, columns - j, depth - p,
-                      factor);
+    const size_t inside = j & (s->width - 1);
+
+    return to + (j - inside) / s->width * s->panel_size + p * s->width + inside;
 }
 
-/* `depth` rows of `columns` numbers. */
-AVX512 static void pack_rows(float *to, size_t step, const float *from, size_t ld, size_t columns,
-                             size_t depth, float factor)
+/* Rows of dwords, one for each of `columns`: the panels are their transpose. */
+static void pack_columns(float *to, const struct segment *s, const float *from, size_t ld,
+                         size_t columns, float factor)
+{
+    for (size_t j = 0; j < columns; j += LANES)
+        for (size_t p = 0; p < s->depth; p += LANES)
+            transpose(place(to, s, p, j), s->width, from + j * ld + p, ld, columns - j,
+                      s->depth - p, factor);
+}
+
+/* Rows of at most `width` numbers: one panel. */
+AVX512 static void pack_panel(float *to, const struct segment *s, const float *from, size_t ld,
+                              size_t columns, float factor)
 {
     const __m512 f = _mm512_set1_ps(factor);
 
-    for (size_t p = 0; p < depth; p++, from += ld) {
+    for (size_t p = 0; p < s->depth; p++, from += ld, to += s->width) {
         for (size_t j = 0; j < columns; j += LANES) {
             const __m512 x = _mm512_maskz_loadu_ps(first_lanes(columns - j), from + j);
 
             _mm_prefetch((const char *)(from + AHEAD * ld + j), _MM_HINT_T0);
-            _mm512_store_ps(to + p * step + j, _mm512_mul_ps(f, x));
+            _mm512_store_ps(to + j, _mm512_mul_ps(f, x));
         }
     }
 }
 
-/* 2 * depth rows of `columns` bfloat16 numbers: neighbours in a column become pairs. */
-AVX512_BF16 static void pack_half_rows(float *to, size_t step, const uint16_t *from, size_t ld,
-                                       size_t columns, size_t depth)
+/* Rows of `columns` numbers. */
+static void pack_rows(float *to, const struct segment *s, const float *from, size_t ld,
+                      size_t columns, float factor)
 {
-    for (size_t p = 0; p < depth; p++, from += 2 * ld) {
+    for (size_t j = 0; j < columns; j += s->width, to += s->panel_size)
+        pack_panel(to, s, from + j, ld, columns - j < s->width ? columns - j : s->width, factor);
+}
+
+/* Twice as many rows of `columns` bfloat16 numbers: neighbours in a column become pairs. */
+AVX512_BF16 static void pack_half_rows(float *to, const struct segment *s, const uint16_t *from,
+                                       size_t ld, size_t columns)
+{
+    for (size_t p = 0; p < s->depth; p++, from += 2 * ld) {
         for (size_t j = 0; j < columns; j += LANES) {
             const __mmask16 mask = first_lanes(columns - j);
             const __m256i one = _mm256_maskz_loadu_epi16(mask, from + j),
@@ -300,7 +317,7 @@ AVX512_BF16 static void pack_half_rows(float *to, size_t step, const uint16_t *f
 
             _mm_prefetch((const char *)(from + AHEAD * ld + j), _MM_HINT_T0);
             _mm_prefetch((const char *)(from + (AHEAD + 1) * ld + j), _MM_HINT_T0);
-            _mm512_store_si512(to + p * step + j,
+            _mm512_store_si512(place(to, s, p, j),
                                _mm512_or_si512(_mm512_cvtepu16_epi32(one),
                                                _mm512_slli_epi32(_mm512_cvtepu16_epi32(other),
                                                                  16)));
@@ -308,35 +325,21 @@ AVX512_BF16 static void pack_half_rows(float *to, size_t step, const uint16_t *f
     }
 }
 
-static void pack(float *to, size_t step, const struct segment *s, size_t column, size_t columns)
+static void pack(float *to, const struct segment *s, size_t column, size_t columns)
 {
     const struct pl_matrix *b = &s->term->b;
+    const uint16_t *half = s->term->b_half;
     const float factor = (float)s->term->alpha;
 
-    if (s->term->half && b->transposed)
-        pack_columns(to, step,
-                     (const float *)(const void *)(s->term->half + column * b->ld) + s->from,
-                     b->ld / 2, columns, s->depth, 1);
-    else if (s->term->half)
-        pack_half_rows(to, step, s->term->half + 2 * s->from * b->ld + column, b->ld, columns,
-                       s->depth);
+    if (half && b->transposed)
+        pack_columns(to, s, (const float *)(const void *)(half + column * b->ld) + s->from,
+                     b->ld / 2, columns, 1);
+    else if (half)
+        pack_half_rows(to, s, half + 2 * s->from * b->ld + column, b->ld, columns);
     else if (b->transposed)
-        pack_columns(to, step, b->data + column * b->ld + s->from, b->ld, columns, s->depth,
-                     factor);
+        pack_columns(to, s, b->data + column * b->ld + s->from, b->ld, columns, factor);
     else
-        pack_rows(to, step, b->data + s->from * b->ld + column, b->ld, columns, s->depth, factor);
-}
-
-AVX512_BF16 static void round_rows(const float *from, size_t ld, size_t rows, size_t n)
-{
-    for (size_t i = 0; i < rows; i++, from += ld) {
-        uint16_t *to = (uint16_t *)(void *)(rounded + i * DEPTH);
-
-        for (size_t j = 0; j < n; j += LANES)
-            _mm256_store_si256((__m256i *)(void *)(to + j),
-                               (__m256i)_mm512_cvtneps_pbh(
-                                   _mm512_maskz_loadu_ps(first_lanes(n - j), from + j)));
-    }
+        pack_rows(to, s, b->data + s->from * b->ld + column, b->ld, columns, factor);
 }
 
 /* ---- stages ------------------------------------------------------------------------------- */
@@ -353,13 +356,13 @@ static size_t whole_lanes(size_t n)
 
 static size_t rows_of(const struct pl_term *term)
 {
-    return term->half ? term->k / 2 : term->k;
+    return term->b_half ? term->k / 2 : term->k;
 }
 
 /* A right factor that few rows of c pass over is used where it lies. */
 static bool in_place(const struct sum *s, const struct pl_term *term)
 {
-    return s->m <= MAX_ROWS && !term->half && !term->b.transposed && term->alpha == 1;
+    return s->m <= MAX_ROWS && !term->b_half && !term->b.transposed && term->alpha == 1;
 }
 
 /* The next `depth` rows of all terms, packed for columns column .. column + columns - 1. */
@@ -377,10 +380,12 @@ static size_t cut(const struct sum *s, struct cursor *at, struct segment *out, s
         one->depth = smaller(depth, rows_of(term) - at->row);
         depth -= one->depth;
         at->row += one->depth;
-        one->panel_size = whole_lanes(one->depth) * s->width;
+        one->width = s->width;
+        one->panel_size = whole_lanes(one->depth) * s->width + LANES; /* no power of two apart */
         one->panels = in_place(s, term) ? NULL : room;
-        for (size_t j = 0; one->panels && j < columns; j += s->width, room += one->panel_size)
-            pack(room, s->width, one, column + j, smaller(s->width, columns - j));
+        if (one->panels)
+            pack(room, one, column, columns);
+        room += (columns + s->width - 1) / s->width * one->panel_size;
         if (at->row < rows_of(term))
             break;
     }
@@ -397,7 +402,12 @@ static void aim(const struct sum *s, struct segment *segments, size_t n, size_t 
 
         one->left_row = a->transposed ? 1 : a->ld;
         one->left_step = a->transposed ? a->ld : 1;
-        one->left = a->data + i * one->left_row + one->from * one->left_step;
+        one->left = a->data;
+        if (one->term->a_half) {
+            one->left_row = a->ld / 2;
+            one->left = (const float *)(const void *)one->term->a_half;
+        }
+        one->left += i * one->left_row + one->from * one->left_step;
         one->right_step = one->panels ? s->width : b->ld;
         one->right = one->panels ? one->panels + j / s->width * one->panel_size
                                  : b->data + one->from * b->ld + column + j;
@@ -410,14 +420,11 @@ static void pass(const struct sum *s, struct segment *segments, size_t n_segment
 {
     const size_t widest = (smaller(columns, s->width) + LANES - 1) / LANES;
     const size_t n_tiles = (s->m + tallest[widest] - 1) / tallest[widest];
-    const bool half = n_segments && segments[0].term->half;
+    const bool half = n_segments && segments[0].term->b_half;
 
     for (size_t k = 0, i = 0; k < n_tiles; k++) {
         const size_t rows = s->m / n_tiles + (k < s->m % n_tiles);
 
-        if (half)
-            round_rows(segments[0].term->a.data + i * segments[0].term->a.ld + 2 * segments[0].from,
-                       segments[0].term->a.ld, rows, 2 * segments[0].depth);
         for (size_t j = 0; j < columns; j += s->width) {
             const size_t left = smaller(columns - j, s->width);
             const size_t vectors = (left + LANES - 1) / LANES;
@@ -448,8 +455,9 @@ void pl_tiles_products(pl_real *c, size_t ldc, size_t m, size_t n, const struct 
 
     assert(n_terms <= MAX_TERMS);
     for (size_t k = 0; k < n_terms; k++) {
-        assert(!terms[k].half || (k == 0 && terms[k].k % 2 == 0 && terms[k].b.ld % 2 == 0 &&
-                                  terms[k].alpha == 1 && !terms[k].a.transposed));
+        assert(!terms[k].b_half ||
+               (k == 0 && terms[k].a_half && terms[k].k % 2 == 0 && terms[k].a.ld % 2 == 0 &&
+                terms[k].b.ld % 2 == 0 && terms[k].alpha == 1 && !terms[k].a.transposed));
         total += rows_of(&terms[k]);
     }
     n_stages = total ? (total + DEPTH - 1) / DEPTH : 1;

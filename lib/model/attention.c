@@ -1,10 +1,11 @@
 /*
  * attention.c - see attention.h. Each head of each sequence is a few small products and passes over
- * [n, n] scores; the position terms are products with the rows of the table that the sequence
- * reaches, from which every score takes the two that its distance names.
+ * [n, n] scores. A position term is computed in strips of tokens: a product with those rows of the
+ * table that the strip's distances name, from which every score takes the one that is its own.
  */
 #include "model/attention.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "math/blas.h"
@@ -54,47 +55,93 @@ static struct pl_matrix whole(const pl_real *x, size_t width, bool transposed)
 
 /* ---- position terms ----------------------------------------------------------------------- */
 
-/* s [n] += c2p [rows] at the distances from token i, and p2c [n, rows] likewise by its rows. */
-PL_CLONES static void gather(pl_real *restrict s, const pl_real *restrict c2p,
-                             const pl_real *restrict p2c, const int32_t *restrict row,
-                             int32_t first, size_t n, size_t rows)
+/* Tokens from .. from + n - 1 of a sequence, and the rows of the table that they reach. */
+struct strip {
+    size_t from, n, first, rows;
+};
+
+/* Rows of the distances `lowest` .. `highest`, told by the ends: a row never falls as they grow. */
+static struct strip strip_of(size_t from, size_t n, int32_t lowest, int32_t highest)
 {
-    if (c2p)
-        for (size_t j = 0; j < n; j++)
-            s[j] += c2p[row[j] - first];
-    if (p2c)
-        for (size_t j = 0; j < n; j++)
-            s[j] += p2c[j * rows + (size_t)(row[j] - first)];
+    assert(lowest <= highest);
+    return (struct strip){from, n, (size_t)lowest, (size_t)(highest - lowest) + 1};
 }
 
-/* The transpose: dc2p and dp2c += d at the same places. */
-static void scatter(const pl_real *restrict d, pl_real *restrict c2p, pl_real *restrict p2c,
-                    const int32_t *restrict row, int32_t first, size_t n, size_t rows)
+static size_t strip_length(const struct head *h, size_t from)
 {
-    if (c2p)
-        for (size_t j = 0; j < n; j++)
-            c2p[row[j] - first] += d[j];
-    if (p2c)
-        for (size_t j = 0; j < n; j++)
-            p2c[j * rows + (size_t)(row[j] - first)] += d[j];
+    return h->n - from < PL_STRIP ? h->n - from : PL_STRIP;
+}
+
+/* Queries `from` .. against all keys. */
+static struct strip query_strip(const struct pl_attention *a, const struct head *h, size_t from)
+{
+    const size_t n = strip_length(h, from);
+
+    return strip_of(from, n, pl_position_row(a->positions, h->n, from)[h->n - 1],
+                    pl_position_row(a->positions, h->n, from + n - 1)[0]);
+}
+
+/* Keys `from` .. against all queries. */
+static struct strip key_strip(const struct pl_attention *a, const struct head *h, size_t from)
+{
+    const size_t n = strip_length(h, from);
+
+    return strip_of(from, n, pl_position_row(a->positions, h->n, 0)[from + n - 1],
+                    pl_position_row(a->positions, h->n, h->n - 1)[from]);
+}
+
+/* The head's part of its projected rows. */
+static struct pl_matrix rows_of(const struct head *h, const pl_real *table, const struct strip *s,
+                                bool transposed)
+{
+    return part(table + (s->first - h->first) * h->ld, h, transposed);
+}
+
+static const int32_t *row_numbers(const struct pl_attention *a, const struct head *h, size_t i)
+{
+    return pl_position_row(a->positions, h->n, i);
+}
+
+/* scores [n] of a query += terms [rows] at the distances to all keys. */
+PL_CLONES static void gather(pl_real *restrict scores, const pl_real *restrict terms,
+                             const int32_t *restrict row, int32_t first, size_t n)
+{
+    for (size_t j = 0; j < n; j++)
+        scores[j] += terms[row[j] - first];
+}
+
+/* scores [n] of a query += terms [n, rows], one row for each of n keys. */
+PL_CLONES static void gather_across(pl_real *restrict scores, const pl_real *restrict terms,
+                                    const int32_t *restrict row, int32_t first, size_t n,
+                                    int32_t rows)
+{
+    for (int32_t j = 0; j < (int32_t)n; j++)
+        scores[j] += terms[j * rows + row[j] - first];
 }
 
 static void add_positions(const struct pl_attention *a, const struct head *h, pl_real *scores,
                           const pl_real *query, const pl_real *key)
 {
-    const struct pl_attention_scratch *s = &a->scratch;
+    pl_real *terms = a->scratch.terms;
 
-    if (!h->key && !h->query)
-        return;
-    if (h->key)
-        pl_gemm(s->c2p, h->rows, part(query, h, false), part(h->key, h, true), h->n, h->rows,
-                h->width, 1, 0);
-    if (h->query)
-        pl_gemm(s->p2c, h->rows, part(key, h, false), part(h->query, h, true), h->n, h->rows,
-                h->width, 1, 0);
-    for (size_t i = 0; i < h->n; i++)
-        gather(scores + i * h->n, h->key ? s->c2p + i * h->rows : NULL, h->query ? s->p2c : NULL,
-               pl_position_row(a->positions, h->n, i), (int32_t)h->first, h->n, h->rows);
+    for (size_t from = 0; h->key && from < h->n; from += PL_STRIP) {
+        const struct strip s = query_strip(a, h, from);
+
+        pl_gemm(terms, s.rows, part(query + from * h->ld, h, false), rows_of(h, h->key, &s, true),
+                s.n, s.rows, h->width, 1, false);
+        for (size_t i = 0; i < s.n; i++)
+            gather(scores + (from + i) * h->n, terms + i * s.rows, row_numbers(a, h, from + i),
+                   (int32_t)s.first, h->n);
+    }
+    for (size_t from = 0; h->query && from < h->n; from += PL_STRIP) {
+        const struct strip s = key_strip(a, h, from);
+
+        pl_gemm(terms, s.rows, part(key + from * h->ld, h, false), rows_of(h, h->query, &s, true),
+                s.n, s.rows, h->width, 1, false);
+        for (size_t i = 0; i < h->n; i++)
+            gather_across(scores + i * h->n + from, terms, row_numbers(a, h, i) + from,
+                          (int32_t)s.first, s.n, (int32_t)s.rows);
+    }
 }
 
 /* ---- forward ------------------------------------------------------------------------------ */
@@ -156,34 +203,63 @@ static struct pl_attention_gradients slice(const struct pl_attention_gradients *
     };
 }
 
+/* The transpose of gather. */
+static void scatter(const pl_real *restrict ds, pl_real *restrict terms,
+                    const int32_t *restrict row, int32_t first, size_t n)
+{
+    for (size_t j = 0; j < n; j++)
+        terms[row[j] - first] += ds[j];
+}
+
+/* The transpose of gather_across. */
+static void scatter_across(const pl_real *restrict ds, pl_real *restrict terms,
+                           const int32_t *restrict row, int32_t first, size_t n, size_t rows)
+{
+    for (size_t j = 0; j < n; j++)
+        terms[j * rows + (size_t)(row[j] - first)] += ds[j];
+}
+
+/* d += terms times the table's rows, dtable += their transpose times x; either may be NULL. */
+static void push_terms(const struct pl_attention *a, const struct head *h, const struct strip *s,
+                       pl_real *d, const pl_real *table, pl_real *dtable, const pl_real *x)
+{
+    const pl_real *terms = a->scratch.terms;
+
+    if (d)
+        pl_gemm(d + s->from * h->ld, h->ld, whole(terms, s->rows, false),
+                rows_of(h, table, s, false), s->n, h->width, s->rows, 1, true);
+    if (dtable)
+        pl_gemm(dtable + (s->first - h->first) * h->ld, h->ld, whole(terms, s->rows, true),
+                part(x + s->from * h->ld, h, false), s->rows, h->width, s->n, 1, true);
+}
+
 /* Adds what the position terms give, from ds [n, n]. */
 static void backward_positions(const struct pl_attention *a, const struct head *h,
                                const struct pl_attention_gradients *to, const pl_real *ds,
                                const pl_real *query, const pl_real *key)
 {
-    pl_real *c2p = h->key && (to->query || to->table_key) ? a->scratch.c2p : NULL;
-    pl_real *p2c = h->query && (to->key || to->table_query) ? a->scratch.p2c : NULL;
-    const size_t n = h->n, m = h->rows;
+    const bool c2p = h->key && (to->query || to->table_key);
+    const bool p2c = h->query && (to->key || to->table_query);
+    pl_real *terms = a->scratch.terms;
 
-    if (c2p)
-        pl_fill_rows(c2p, NULL, n, m);
-    if (p2c)
-        pl_fill_rows(p2c, NULL, n, m);
-    for (size_t i = 0; (c2p || p2c) && i < n; i++)
-        scatter(ds + i * n, c2p ? c2p + i * m : NULL, p2c, pl_position_row(a->positions, n, i),
-                (int32_t)h->first, n, m);
-    if (c2p && to->query)
-        pl_gemm(to->query, h->ld, whole(c2p, m, false), part(h->key, h, false), n, h->width, m, 1,
-                1);
-    if (c2p && to->table_key)
-        pl_gemm(to->table_key, h->ld, whole(c2p, m, true), part(query, h, false), m, h->width, n, 1,
-                1);
-    if (p2c && to->key)
-        pl_gemm(to->key, h->ld, whole(p2c, m, false), part(h->query, h, false), n, h->width, m, 1,
-                1);
-    if (p2c && to->table_query)
-        pl_gemm(to->table_query, h->ld, whole(p2c, m, true), part(key, h, false), m, h->width, n, 1,
-                1);
+    for (size_t from = 0; c2p && from < h->n; from += PL_STRIP) {
+        const struct strip s = query_strip(a, h, from);
+
+        pl_fill_rows(terms, NULL, s.n, s.rows);
+        for (size_t i = 0; i < s.n; i++)
+            scatter(ds + (from + i) * h->n, terms + i * s.rows, row_numbers(a, h, from + i),
+                    (int32_t)s.first, h->n);
+        push_terms(a, h, &s, to->query, h->key, to->table_key, query);
+    }
+    for (size_t from = 0; p2c && from < h->n; from += PL_STRIP) {
+        const struct strip s = key_strip(a, h, from);
+
+        pl_fill_rows(terms, NULL, s.n, s.rows);
+        for (size_t i = 0; i < h->n; i++)
+            scatter_across(ds + i * h->n + from, terms, row_numbers(a, h, i) + from,
+                           (int32_t)s.first, s.n, s.rows);
+        push_terms(a, h, &s, to->key, h->query, to->table_query, key);
+    }
 }
 
 static void backward_head(const struct pl_attention *a, const struct head *h,

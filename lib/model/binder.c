@@ -99,6 +99,12 @@ const struct pl_tensor *pl_bind_tensor(struct pl_binder *binder, const char *nam
     return find(binder, NULL, name, dims, n_dims);
 }
 
+static const char *join(char *name, const char *path, const char *leaf)
+{
+    snprintf(name, PL_BINDER_MAX_NAME, "%s.%s", path, leaf);
+    return name;
+}
+
 void pl_bind_linear(struct pl_binder *binder, struct pl_linear *linear, const char *path, size_t in,
                     size_t out)
 {
@@ -106,10 +112,19 @@ void pl_bind_linear(struct pl_binder *binder, struct pl_linear *linear, const ch
 
     linear->in = in;
     linear->out = out;
-    snprintf(name, sizeof name, "%s.weight", path);
-    pl_bind(binder, &linear->weight, name, (const size_t[]){out, in}, 2);
-    snprintf(name, sizeof name, "%s.bias", path);
-    pl_bind(binder, &linear->bias, name, &out, 1);
+    pl_bind(binder, &linear->weight, join(name, path, "weight"), (const size_t[]){out, in}, 2);
+    pl_bind(binder, &linear->bias, join(name, path, "bias"), &out, 1);
+}
+
+void pl_bind_map(struct pl_binder *binder, struct pl_linear *map, const char *path, size_t in,
+                 size_t out)
+{
+    char name[PL_BINDER_MAX_NAME];
+
+    map->in = in;
+    map->out = out;
+    map->tensor = pl_bind_tensor(binder, join(name, path, "weight"), (const size_t[]){out, in}, 2);
+    pl_bind(binder, &map->bias, join(name, path, "bias"), &out, 1);
 }
 
 void pl_bind_norm(struct pl_binder *binder, struct pl_norm *norm, const char *path, size_t width,
@@ -118,10 +133,8 @@ void pl_bind_norm(struct pl_binder *binder, struct pl_norm *norm, const char *pa
     char name[PL_BINDER_MAX_NAME];
 
     norm->eps = eps;
-    snprintf(name, sizeof name, "%s.weight", path);
-    pl_bind(binder, &norm->weight, name, &width, 1);
-    snprintf(name, sizeof name, "%s.bias", path);
-    pl_bind(binder, &norm->shift, name, &width, 1);
+    pl_bind(binder, &norm->weight, join(name, path, "weight"), &width, 1);
+    pl_bind(binder, &norm->shift, join(name, path, "bias"), &width, 1);
 }
 
 /* ---- finishing ---------------------------------------------------------------------------- */

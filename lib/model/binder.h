@@ -38,6 +38,9 @@ const struct pl_tensor *pl_bind_tensor(struct pl_binder *binder, const char *nam
 /* path + ".weight" [out, in] and path + ".bias" [out]. */
 void pl_bind_linear(struct pl_binder *binder, struct pl_linear *linear, const char *path, size_t in,
                     size_t out);
+/* The same for an adaptable map: its weights are left to pl_model_use. */
+void pl_bind_map(struct pl_binder *binder, struct pl_linear *map, const char *path, size_t in,
+                 size_t out);
 /* path + ".weight" and path + ".bias", both [width]. */
 void pl_bind_norm(struct pl_binder *binder, struct pl_norm *norm, const char *path, size_t width,
                   double eps);

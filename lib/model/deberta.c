@@ -82,8 +82,8 @@ static void bind_layer(struct pl_model *model, struct pl_deberta *w, size_t laye
         struct pl_linear *map = &model->maps[PL_LAYER_MAPS * layer + k];
 
         snprintf(path, sizeof path, "encoder.layer.%zu.%s", layer, layer_maps[k].path);
-        pl_bind_linear(binder, map, path, k == PL_OUTPUT ? c->intermediate_size : hidden,
-                       k == PL_INTERMEDIATE ? c->intermediate_size : hidden);
+        pl_bind_map(binder, map, path, k == PL_OUTPUT ? c->intermediate_size : hidden,
+                    k == PL_INTERMEDIATE ? c->intermediate_size : hidden);
     }
     snprintf(path, sizeof path, "encoder.layer.%zu.attention.output.LayerNorm", layer);
     pl_bind_norm(binder, &own->norms[0], path, hidden, c->layer_norm_eps);

@@ -65,13 +65,15 @@ struct pl_saved {
 struct pl_map_scratch {
     pl_real *dropped; /* [n, in]: an input after LoRA's dropout, or its gradient before */
     pl_real *db;      /* [rank, out] */
+    uint16_t *half;   /* [n, widest]: a left factor in bfloat16 */
 };
 
 /* Attention of one head of one sequence computes in these. */
 struct pl_attention_scratch {
     pl_real *square, *dropped; /* [length, length] */
-    pl_real *c2p, *p2c;        /* [length, table rows] */
+    pl_real *terms;            /* [PL_STRIP, table rows] of the position terms */
 };
+#define PL_STRIP ((size_t)32) /* tokens whose position terms are computed together */
 
 struct pl_workspace {
     struct pl_arena arena;

@@ -19,7 +19,8 @@
 /* One map as a share sees it. */
 struct pl_map {
     const struct pl_linear *linear;
-    size_t rank; /* 0: only the frozen map */
+    const uint16_t *half; /* the weights in bfloat16, if the net computes so; else NULL */
+    size_t rank;          /* 0: only the frozen map */
     double scale;
     const pl_real *a, *b;
     pl_real *da, *db; /* added to; NULL: no gradients */

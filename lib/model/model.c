@@ -84,6 +84,7 @@ enum prilora_status pl_model_open(struct pl_model **out, const char *folder,
     *out = NULL;
     if (!model)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+    pthread_mutex_init(&model->lock, NULL);
     rc = pl_config_read(&model->config, folder, err);
     if (rc != PRILORA_OK)
         goto out;
@@ -118,6 +119,9 @@ void pl_model_close(struct pl_model *model)
     free(model->unused);
     free(model->sites);
     free(model->maps);
+    free(model->forms[0]);
+    free(model->forms[1]);
+    pthread_mutex_destroy(&model->lock);
     free(model->widened);
     pl_tensors_close(model->tensors);
     pl_config_free(&model->config);

@@ -1,9 +1,11 @@
 /*
- * model.h - the frozen base: architecture, weights, adaptable maps. Read-only after opening and
- * shared by any number of runs.
+ * model.h - the frozen base: architecture, weights, adaptable maps. Shared by any number of runs,
+ * which only read it.
  */
 #ifndef PL_MODEL_H
 #define PL_MODEL_H
+
+#include <pthread.h>
 
 #include "adapter/adapter.h"
 #include "base/real.h"
@@ -12,9 +14,11 @@
 
 /* A frozen linear map y = W x + b. */
 struct pl_linear {
-    const pl_real *weight; /* [out, in] */
+    const pl_real *weight; /* [out, in]; of an adaptable map NULL until pl_model_use */
+    const uint16_t *half;  /* the same in bfloat16, or NULL */
     const pl_real *bias;   /* [out] or NULL */
     size_t in, out;
+    const struct pl_tensor *tensor; /* the weights in the checkpoint */
 };
 
 /* The task head's tensors where the checkpoint has them well-shaped; else NULL. */
@@ -27,8 +31,10 @@ struct pl_model {
     struct pl_config config;
     struct pl_tensors *tensors;
     const struct pl_architecture *architecture;
-    void *weights;    /* the architecture's own struct of pointers */
-    pl_real *widened; /* one block: what could not be used in the file map */
+    void *weights;        /* the architecture's own struct of pointers */
+    pl_real *widened;     /* one block: what could not be used in the file map */
+    pthread_mutex_t lock; /* guards the making of `forms`; what is made never changes */
+    void *forms[2];       /* the maps' weights, beyond the file: as pl_real, in bfloat16 */
     struct pl_head_tensors head;
     struct pl_map_site *sites; /* [n_sites]: every adaptable map, layer by layer */
     struct pl_linear *maps;    /* [n_sites]: the same maps' frozen weights */

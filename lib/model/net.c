@@ -11,6 +11,7 @@
 #include "math/vector.h"
 #include "model/architecture.h"
 #include "model/flow.h"
+#include "model/precision.h"
 
 /* ---- making one --------------------------------------------------------------------------- */
 
@@ -99,6 +100,7 @@ static enum prilora_status plan(struct pl_net *net, const struct prilora_spec *s
     const struct pl_model *model = net->model;
     enum prilora_status rc = check_lengths(net, err);
 
+    net->options.half = net->options.half && pl_model_half_possible(model);
     resolve_dropouts(net);
     if (rc == PRILORA_OK)
         rc = pl_adapter_plan(&net->adapter, &net->layout, model->sites, model->n_sites,

@@ -23,6 +23,7 @@ struct pl_net_options {
     size_t n_outputs;                                             /* labels, or 1 */
     double hidden_dropout, attention_dropout, classifier_dropout; /* negative: as config.json */
     double lora_dropout;
+    bool half;                                    /* the frozen maps in bfloat16, if possible */
     size_t max_tokens, max_sequences, max_length; /* of one share: what workspaces are made for */
 };
 

@@ -146,12 +146,13 @@ static void lay_out(struct pl_arena *arena, const struct pl_net *net, struct pl_
     ws->active = reals(arena, n, c->intermediate_size);
     if (c->conv_kernel_size || c->embedding_size != c->hidden_size)
         ws->embedded = reals(arena, n, larger(c->embedding_size, c->hidden_size));
+    if (o->half)
+        ws->map.half = pl_arena_take(arena, larger(n, rows) * widest, sizeof *ws->map.half);
     if (ws->train && o->lora_dropout > 0)
         ws->map.dropped = reals(arena, larger(n * widest, rows * c->hidden_size), 1);
     if (ws->train && o->hidden_dropout > 0)
         ws->table = reals(arena, rows, c->hidden_size);
-    ws->attention.c2p = c->pos_c2p ? reals(arena, o->max_length, rows) : NULL;
-    ws->attention.p2c = c->pos_p2c ? reals(arena, o->max_length, rows) : NULL;
+    ws->attention.terms = reals(arena, PL_STRIP, rows);
     ws->attention.dropped = dropout ? reals(arena, o->max_length, o->max_length) : NULL;
     if (ws->train)
         take_gradients(arena, net, ws);

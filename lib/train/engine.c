@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/precision.h"
 
 #define SHORTEST 2 /* tokens of a sequence: [CLS] and [SEP] */
 
@@ -34,6 +35,7 @@ struct pl_net_options pl_engine_net_options(const struct prilora_spec *spec, enu
         .attention_dropout = spec->attention_dropout,
         .classifier_dropout = spec->classifier_dropout,
         .lora_dropout = spec->lora_dropout,
+        .half = spec->compute == PRILORA_COMPUTE_BF16,
         .max_tokens = budget,
         .max_sequences = fit,
         .max_length = limits->longest,
@@ -82,7 +84,7 @@ static enum prilora_status make_sums(struct pl_engine *e, const struct pl_engine
     return pl_shares_new(&e->shares, limits->max_sequences, err);
 }
 
-enum prilora_status pl_engine_new(struct pl_engine **out, const struct pl_model *model,
+enum prilora_status pl_engine_new(struct pl_engine **out, struct pl_model *model,
                                   const struct prilora_spec *spec, enum prilora_task task,
                                   const struct pl_engine_limits *limits, struct prilora_error *err)
 {
@@ -97,6 +99,8 @@ enum prilora_status pl_engine_new(struct pl_engine **out, const struct pl_model 
     e->n_layers = model->config.num_hidden_layers;
     e->budget = share_budget(limits);
     rc = pl_net_new(&e->net, model, spec, &options, err);
+    if (rc == PRILORA_OK)
+        rc = pl_model_use(model, pl_net_options(e->net)->half, err);
     if (rc == PRILORA_OK) {
         e->layout = pl_net_layout(e->net);
         e->adapter = pl_net_adapter(e->net);

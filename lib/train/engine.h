@@ -50,7 +50,7 @@ struct pl_engine {
 struct pl_net_options pl_engine_net_options(const struct prilora_spec *spec, enum prilora_task task,
                                             const struct pl_engine_limits *limits);
 
-enum prilora_status pl_engine_new(struct pl_engine **out, const struct pl_model *model,
+enum prilora_status pl_engine_new(struct pl_engine **out, struct pl_model *model,
                                   const struct prilora_spec *spec, enum prilora_task task,
                                   const struct pl_engine_limits *limits, struct prilora_error *err);
 void pl_engine_free(struct pl_engine *engine);

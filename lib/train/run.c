@@ -51,7 +51,7 @@ static enum prilora_status check_data(const struct prilora_run *run, struct pril
 static enum prilora_status make_engine(struct prilora_run *run, size_t n_threads,
                                        struct prilora_error *err)
 {
-    const struct pl_model *model = run->base->model;
+    struct pl_model *model = run->base->model;
     struct pl_engine_limits limits = {
         .n_outputs = run->train->n_labels,
         .max_sequences = run->feed.step_size,
@@ -295,6 +295,10 @@ enum prilora_status prilora_run_train(struct prilora_run *run, struct prilora_er
     run->saved_at = run->clock.last;
     if (run->spec->early_stopping_patience && !run->valid)
         pl_run_warn(run, "early_stopping_patience does nothing without validation data");
+    if (run->spec->compute == PRILORA_COMPUTE_BF16 && !pl_net_options(run->engine->net)->half)
+        pl_run_warn(run,
+                    "this processor does not multiply in bfloat16 (it has no AVX512-BF16): the "
+                    "run computes in float32");
     for (;;) {
         if (between_steps(run) != PRILORA_OK)
             return stop(run, err);

@@ -29,6 +29,11 @@ static const struct pl_choice scalings[] = {
     {"common", PRILORA_SCALING_COMMON},
     {0},
 };
+static const struct pl_choice computes[] = {
+    {"float32", PRILORA_COMPUTE_FLOAT32},
+    {"bf16", PRILORA_COMPUTE_BF16},
+    {0},
+};
 const struct pl_choice pl_task_words[] = {
     {"auto", PRILORA_TASK_AUTO},
     {"classification", PRILORA_TASK_CLASSIFICATION},
@@ -94,6 +99,8 @@ const struct pl_setting pl_settings[] = {
             "evaluations without a better metric; 0: never stops early"),
     INTEGER(checkpoint_steps, OURS, 0, 1e9, 0,
             "steps between checkpoints; 0: at evaluations and every five minutes"),
+    CHOICE(compute, OURS, computes, PRILORA_COMPUTE_FLOAT32,
+           "of the frozen maps: bf16 is faster and smaller"),
     DROPOUT(hidden_dropout, "auto: as the base's config.json"),
     DROPOUT(attention_dropout, "auto: as the base's config.json"),
     DROPOUT(classifier_dropout, "auto: as the base's config.json"),

@@ -206,7 +206,7 @@ static void go_back_through_linear(const struct pl_dropout *dropout)
     test_fill(l.dx, TOKENS * IN, 1, 7); /* must be overwritten */
     memset(l.da, 0, sizeof l.da);
     memset(l.db, 0, sizeof l.db);
-    l.frozen = (struct pl_linear){l.w, l.bias, IN, OUT};
+    l.frozen = (struct pl_linear){.weight = l.w, .bias = l.bias, .in = IN, .out = OUT};
     l.map = (struct pl_map){.linear = &l.frozen,
                             .rank = RANK,
                             .scale = 1.7,
@@ -251,20 +251,25 @@ static void input_gradients_add_up(void **state)
 
 /* ---- attention ---------------------------------------------------------------------------- */
 
-enum { HIDDEN = 6, HEADS = 2, LONGEST = 5, ROWS = 8 };
+/* longer than a strip, so that there are two; 39 distances share 32 buckets, so that places meet */
+enum { HIDDEN = 6, HEADS = 2, LONGEST = 40, ROWS = 64, SHORT = 4, PACKED = SHORT + LONGEST };
+enum { BUCKETS = 32, MAX_POSITION = 64 };
+
+_Static_assert((size_t)LONGEST > PL_STRIP, "two strips");
+static const size_t packed_starts[] = {0, SHORT, PACKED};
 
 struct attention {
     struct pl_attention a;
     struct pl_positions positions;
     struct pl_table table;
     struct pl_rows rows;
-    pl_real q[TOKENS * HIDDEN], k[TOKENS * HIDDEN], v[TOKENS * HIDDEN], c[TOKENS * HIDDEN];
-    pl_real context[TOKENS * HIDDEN], p[HEADS * TOKENS * LONGEST];
+    pl_real q[PACKED * HIDDEN], k[PACKED * HIDDEN], v[PACKED * HIDDEN], c[PACKED * HIDDEN];
+    pl_real context[PACKED * HIDDEN], p[HEADS * PACKED * LONGEST];
     pl_real pk[ROWS * HIDDEN], pq[ROWS * HIDDEN];
-    pl_real dq[TOKENS * HIDDEN], dk[TOKENS * HIDDEN], dv[TOKENS * HIDDEN];
+    pl_real dq[PACKED * HIDDEN], dk[PACKED * HIDDEN], dv[PACKED * HIDDEN];
     pl_real dpk[ROWS * HIDDEN], dpq[ROWS * HIDDEN];
     pl_real square[LONGEST * LONGEST], dropped[LONGEST * LONGEST];
-    pl_real c2p[LONGEST * ROWS], p2c[LONGEST * ROWS];
+    pl_real terms[PL_STRIP * ROWS];
 };
 
 static struct attention t;
@@ -273,39 +278,38 @@ static double attention_value(void *context)
 {
     (void)context;
     pl_attention_forward(&t.a, &t.rows, t.context, t.p, true, t.q, t.k, t.v);
-    return dot(t.context, t.c, TOKENS * HIDDEN);
+    return dot(t.context, t.c, PACKED * HIDDEN);
 }
 
 static void fill_attention(bool c2p, bool p2c, double dropout)
 {
     static const struct pl_config config = {.relative_attention = true,
                                             .pos_c2p = true,
-                                            .position_buckets = 4,
-                                            .max_position_embeddings = 8};
+                                            .position_buckets = BUCKETS,
+                                            .max_position_embeddings = MAX_POSITION};
     struct prilora_error err;
 
     memset(&t, 0, sizeof t);
-    /* distances up to 4 in 4 buckets: 3 and 4 share one, so that places meet */
     assert_int_equal(pl_positions_new(&t.positions, &config, LONGEST, &err), PRILORA_OK);
     assert_true(t.positions.n[LONGEST] < 2 * LONGEST - 1);
     assert_true(t.positions.n[LONGEST] <= ROWS);
-    test_fill(t.q, TOKENS * HIDDEN, 1, 1);
-    test_fill(t.k, TOKENS * HIDDEN, 1, 2);
-    test_fill(t.v, TOKENS * HIDDEN, 1, 3);
-    test_fill(t.c, TOKENS * HIDDEN, 1, 4);
+    test_fill(t.q, PACKED * HIDDEN, 1, 1);
+    test_fill(t.k, PACKED * HIDDEN, 1, 2);
+    test_fill(t.v, PACKED * HIDDEN, 1, 3);
+    test_fill(t.c, PACKED * HIDDEN, 1, 4);
     test_fill(t.pk, ROWS * HIDDEN, 1, 5);
     test_fill(t.pq, ROWS * HIDDEN, 1, 6);
     t.table = (struct pl_table){.first = t.positions.first[LONGEST],
                                 .n = t.positions.n[LONGEST],
                                 .key = c2p ? t.pk : NULL,
                                 .query = p2c ? t.pq : NULL};
-    t.rows = (struct pl_rows){TOKENS, 2, starts, first};
+    t.rows = (struct pl_rows){PACKED, 2, packed_starts, first};
     t.a = (struct pl_attention){.hidden = HIDDEN,
                                 .heads = HEADS,
                                 .scale = 0.8,
                                 .positions = &t.positions,
                                 .table = &t.table,
-                                .scratch = {t.square, t.dropped, t.c2p, t.p2c}};
+                                .scratch = {t.square, t.dropped, t.terms}};
     t.a.dropout = dropout > 0 ? pl_dropout_at(dropout, 1, 2, PL_SITE_ATTENTION_DROPOUT, 3)
                               : pl_dropout_none();
 }
@@ -320,9 +324,9 @@ static void go_back_through_attention(bool c2p, bool p2c, double dropout)
     to.table_first = t.table.first;
     attention_value(NULL);
     pl_attention_backward(&t.a, &t.rows, &to, t.c, t.p, t.q, t.k, t.v);
-    check("attention query", attention_value, NULL, t.q, t.dq, TOKENS * HIDDEN);
-    check("attention key", attention_value, NULL, t.k, t.dk, TOKENS * HIDDEN);
-    check("attention value", attention_value, NULL, t.v, t.dv, TOKENS * HIDDEN);
+    check("attention query", attention_value, NULL, t.q, t.dq, PACKED * HIDDEN);
+    check("attention key", attention_value, NULL, t.k, t.dk, PACKED * HIDDEN);
+    check("attention value", attention_value, NULL, t.v, t.dv, PACKED * HIDDEN);
     if (c2p)
         check("attention table key", attention_value, NULL, t.pk, t.dpk, ROWS * HIDDEN);
     if (p2c)
@@ -368,11 +372,12 @@ static void attention_is_that_of_the_definition(void **state)
     attention_value(NULL);
     for (size_t s = 0; s < 2; s++) {
         for (size_t h = 0; h < HEADS; h++) {
-            for (size_t i = starts[s]; i < starts[s + 1]; i++) {
-                double p[TOKENS], sum = 0;
+            for (size_t i = packed_starts[s]; i < packed_starts[s + 1]; i++) {
+                double p[PACKED], sum = 0;
 
-                for (size_t j = starts[s]; j < starts[s + 1]; j++) {
-                    const long row = pl_position_bucket((long)i - (long)j, 4, 8) + 4;
+                for (size_t j = packed_starts[s]; j < packed_starts[s + 1]; j++) {
+                    const long row =
+                        pl_position_bucket((long)i - (long)j, BUCKETS, MAX_POSITION) + BUCKETS;
                     const size_t at = ((size_t)row - t.table.first) * HIDDEN + h * width;
                     const pl_real *q = t.q + i * HIDDEN + h * width;
                     const pl_real *k = t.k + j * HIDDEN + h * width;
@@ -384,7 +389,7 @@ static void attention_is_that_of_the_definition(void **state)
                 for (size_t m = 0; m < width; m++) {
                     double want = 0;
 
-                    for (size_t j = starts[s]; j < starts[s + 1]; j++)
+                    for (size_t j = packed_starts[s]; j < packed_starts[s + 1]; j++)
                         want += p[j] / sum * t.v[j * HIDDEN + h * width + m];
                     assert_true(fabs(t.context[i * HIDDEN + h * width + m] - want) < 1e-12);
                 }

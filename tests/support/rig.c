@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "model/precision.h"
 #include "base/random.h"
 #include "support/rig.h"
 
@@ -56,6 +57,7 @@ void test_rig_open(struct test_rig *rig, const char *folder, const long *ranks, 
     for (size_t i = 0; i < n_targets; i++)
         spec.targets[i] = (char *)(uintptr_t)targets[i];
     must(pl_model_open(&rig->model, folder, &err), &err);
+    must(pl_model_use(rig->model, false, &err), &err);
     must(pl_net_new(&rig->net, rig->model, &spec, options, &err), &err);
     must(pl_tables_new(&rig->tables, rig->net, &err), &err);
     must(pl_workspace_new(&rig->ws, rig->net, true, &err), &err);

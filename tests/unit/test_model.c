@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "model/model.h"
 #include "model/position.h"
+#include "model/precision.h"
 #include "support/rig.h"
 #include "support/scratch.h"
 #include "support/tiny.h"
@@ -156,6 +157,8 @@ static void half_precision_weights_are_widened_once(void **state)
 {
     struct prilora_error err = {0};
     struct pl_model *model;
+    const pl_real *first;
+    size_t maps = 0;
 
     (void)state;
     if (pl_model_open(&model, MINI, &err) != PRILORA_OK)
@@ -163,10 +166,20 @@ static void half_precision_weights_are_widened_once(void **state)
     /* its README: 2.24 million parameters, 8064 x 128 of them words */
     assert_in_range(model->n_parameters, 2235000, 2245000);
     assert_int_equal(model->n_unused, 0);
-    /* all but the table of words, which stays as it is */
-    assert_true(model->resident_bytes >= (model->n_parameters - 8064 * 128) * sizeof(pl_real));
-    assert_true(model->resident_bytes < model->n_parameters * sizeof(pl_real));
+    for (size_t i = 0; i < model->n_sites; i++)
+        maps += model->maps[i].in * model->maps[i].out;
+    /* all but the table of words, which stays as it is, and the maps, which wait for a run */
+    assert_true(model->resident_bytes >=
+                (model->n_parameters - maps - 8064 * 128) * sizeof(pl_real));
+    assert_true(model->resident_bytes < (model->n_parameters - maps) * sizeof(pl_real));
     assert_non_null(model->widened);
+    assert_null(model->maps[0].weight);
+    assert_true(pl_model_use_bytes(model, false) >= maps * sizeof(pl_real));
+    assert_int_equal(pl_model_use(model, false, &err), PRILORA_OK);
+    first = model->maps[0].weight;
+    assert_non_null(first);
+    assert_int_equal(pl_model_use(model, false, &err), PRILORA_OK);
+    assert_ptr_equal(model->maps[0].weight, first);
     pl_model_close(model);
 }
 

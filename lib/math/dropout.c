@@ -2,17 +2,23 @@
  * dropout.c - see dropout.h. Masks are drawn for BLOCKS Philox blocks at a time, each round as one
  * loop over the blocks, so that it becomes vector code; the numbers are those of
  * pl_random_block(), which a test compares.
+ *
+ * A block's four words are eight numbers of 16 bits, for eight elements. Elements are taken in
+ * groups of GROUP, which LANES neighbouring blocks serve: number k of the group's block b is for
+ * element LANES * k + b, so that a vector of one number from each block is for neighbours.
  */
 #include "math/dropout.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "math/simd.h"
 #include "math/vector.h"
 
-#define BLOCKS ((size_t)64)
-#define CHUNK  (4 * BLOCKS) /* elements */
-#define LANES  ((size_t)16) /* blocks are drawn in multiples of this: whole vectors */
+#define LANES  ((size_t)16)
+#define GROUP  (8 * LANES) /* elements */
+#define BLOCKS (4 * LANES)
+#define CHUNK  (8 * BLOCKS) /* elements */
 
 /* Philox4x32-10, as in base/random.c. */
 #define MULTIPLIER_0 0xD2511F53u
@@ -32,9 +38,9 @@ struct pl_dropout pl_dropout_at(double p, uint64_t seed, uint64_t step, enum pl_
     struct pl_dropout dropout = pl_dropout_none();
 
     dropout.random = pl_random_at(seed, step, site, index);
-    dropout.threshold = (uint32_t)(p * 0x1p32);
+    dropout.threshold = (uint32_t)lround(p * 0x1p16);
     if (dropout.threshold)
-        dropout.scale = (pl_real)(1 / (1 - p));
+        dropout.scale = (pl_real)(0x1p16 / (0x1p16 - dropout.threshold));
     return dropout;
 }
 
@@ -43,7 +49,8 @@ bool pl_dropout_active(const struct pl_dropout *dropout)
     return dropout->threshold != 0;
 }
 
-/* Factors [4 n] of the elements of blocks `block` .. block + n - 1: 0 or scale; n <= BLOCKS. */
+/* Factors [8 n] of the elements that blocks `block` .. block + n - 1 serve: 0 or scale; both are
+ * multiples of LANES, n <= BLOCKS. */
 PL_CLONES static void draw(const struct pl_dropout *dropout, pl_real *restrict factors,
                            uint64_t block, size_t n)
 {
@@ -72,9 +79,17 @@ PL_CLONES static void draw(const struct pl_dropout *dropout, pl_real *restrict f
         k0 += WEYL_0;
         k1 += WEYL_1;
     }
-    for (size_t b = 0; b < n; b++)
-        for (size_t lane = 0; lane < 4; lane++)
-            factors[4 * b + lane] = c[lane][b] >= threshold ? scale : 0;
+    for (size_t b = 0; b < n; b += LANES, factors += GROUP) {
+        for (size_t word = 0; word < 4; word++) {
+            const uint32_t *restrict from = c[word] + b;
+            pl_real *restrict low = factors + 2 * word * LANES, *restrict high = low + LANES;
+
+            for (size_t i = 0; i < LANES; i++) {
+                low[i] = (from[i] & 0xffff) >= threshold ? scale : 0;
+                high[i] = from[i] >> 16 >= threshold ? scale : 0;
+            }
+        }
+    }
 }
 
 PL_CLONES static void multiply(pl_real *y, const pl_real *x, const pl_real *restrict factors,
@@ -98,11 +113,10 @@ static void walk(const struct pl_dropout *dropout, pl_real *y, const pl_real *x,
     pl_real factors[CHUNK];
 
     while (n) {
-        const size_t skip = (size_t)(element % 4), room = CHUNK - skip;
+        const size_t skip = (size_t)(element % GROUP), room = CHUNK - skip;
         const size_t take = n < room ? n : room;
-        const size_t blocks = (skip + take + 4 * LANES - 1) / (4 * LANES) * LANES;
 
-        draw(dropout, factors, element / 4, blocks);
+        draw(dropout, factors, element / GROUP * LANES, (skip + take + GROUP - 1) / GROUP * LANES);
         if (add)
             multiply_add(y, x, factors + skip, take);
         else

@@ -1,7 +1,7 @@
 /*
  * dropout.h - inverted dropout whose mask is a function of (seed, step, site, element): drawn again
  * wherever it is needed, never stored. An element survives with probability 1 - p and is then
- * divided by 1 - p.
+ * divided by 1 - p; p is taken to the nearest multiple of 2^-16.
  */
 #ifndef PL_DROPOUT_H
 #define PL_DROPOUT_H
@@ -14,7 +14,7 @@
 
 struct pl_dropout {
     struct pl_random random;
-    uint32_t threshold; /* numbers below it drop the element; 0: nothing is dropped */
+    uint32_t threshold; /* 16-bit numbers below it drop the element; 0: nothing is dropped */
     pl_real scale;
 };
 

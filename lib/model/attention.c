@@ -146,12 +146,12 @@ static void add_positions(const struct pl_attention *a, const struct head *h, pl
 
 /* ---- forward ------------------------------------------------------------------------------ */
 
-/* y = mask * x, row by row. */
+/* y [n, n] = mask * x. */
 static void drop(const struct pl_attention *a, const struct head *h, pl_real *y, const pl_real *x)
 {
-    for (size_t i = 0; i < h->n; i++)
-        pl_dropout_apply(&a->dropout, y + i * h->n, x + i * h->n, h->n,
-                         ((h->token + i) * a->heads + h->number) * PL_ATTENTION_STRIDE);
+    assert(h->n * h->n <= PL_ATTENTION_STRIDE);
+    pl_dropout_apply(&a->dropout, y, x, h->n * h->n,
+                     (h->token * a->heads + h->number) * PL_ATTENTION_STRIDE);
 }
 
 static void forward_head(const struct pl_attention *a, const struct head *h, pl_real *context,

@@ -27,8 +27,9 @@ struct pl_attention {
     struct pl_attention_scratch scratch;
 };
 
-/* Elements of attention dropout: (token * heads + head) * this + j. */
-#define PL_ATTENTION_STRIDE ((uint64_t)1 << 20)
+/* Elements of attention dropout, for a sequence of n tokens that begins with token t of the batch:
+ * (t * heads + head) * this + i * n + j. */
+#define PL_ATTENTION_STRIDE ((uint64_t)1 << 26)
 
 /* With `keep` false, `probabilities` has room for one head of the longest sequence only. */
 void pl_attention_forward(const struct pl_attention *attention, const struct pl_rows *rows,

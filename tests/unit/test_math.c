@@ -234,7 +234,7 @@ static void dropout_draws_the_numbers_of_the_generator(void **state)
     enum { n = 1500 };
     static pl_real x[n], y[n];
     const double p = 0.3;
-    const uint64_t from = 4294967296u * 4 - 701; /* block numbers cross 2^32 */
+    const uint64_t from = 4294967296u * 8 - 701; /* block numbers cross 2^32 */
     struct pl_dropout drop = pl_dropout_at(p, 77u << 20, 5, PL_SITE_LORA_DROPOUT, 9);
     size_t kept = 0;
 
@@ -242,9 +242,14 @@ static void dropout_draws_the_numbers_of_the_generator(void **state)
     fill(x, n, 1, 1);
     pl_dropout_apply(&drop, y, x, n, from);
     for (size_t i = 0; i < n; i++) {
-        const bool keep = pl_random_u32(&drop.random, from + i) >= (uint32_t)(p * 0x1p32);
+        const uint64_t element = from + i, group = element / 128;
+        const size_t k = (size_t)(element % 128 / 16); /* which 16 bits of the block */
+        uint32_t words[4];
+        bool keep;
 
-        assert_true(y[i] == (keep ? x[i] * (pl_real)(1 / 0.7) : 0));
+        pl_random_block(&drop.random, 16 * group + element % 16, words);
+        keep = (words[k / 2] >> 16 * (k % 2) & 0xffff) >= 19661; /* 0.3 of 2^16 */
+        assert_true(y[i] == (keep ? x[i] * (pl_real)(65536.0 / (65536 - 19661)) : 0));
         kept += keep;
     }
     /* 1050 expected, standard deviation 17.7: five of them */

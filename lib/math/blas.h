@@ -32,7 +32,8 @@ struct pl_term {
  * Shapes   c [m,n]; bias [n] or NULL, not together with `add`; at most two terms; no size above
  *          2^31 - 1, empty ones are fine; c may not overlap a factor
  * Half     only in the first term, in both its factors, and only where pl_half_supported(): then
- *          its alpha is 1, k and both ld are even, a is not transposed; sums are single precision
+ *          its alpha is 1, k is even, and so is ld; but a transposed a comes as pl_half_pairs lays
+ *          it out, ld pairs a row; sums are in single precision
  * Memory   none allocated; half a megabyte of buffers per thread that ever calls it
  */
 void pl_products(pl_real *c, size_t ldc, size_t m, size_t n, const struct pl_term *terms,

@@ -137,6 +137,20 @@ void pl_dropout_apply(const struct pl_dropout *dropout, pl_real *y, const pl_rea
         memcpy(y, x, n * sizeof *y);
 }
 
+PL_CLONES static void repeat(pl_real *y, const pl_real *x, const pl_real *dropped, pl_real scale,
+                             size_t n)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        y[i] = dropped[i] > 0 ? scale * x[i] : 0;
+}
+
+void pl_dropout_repeat(const struct pl_dropout *dropout, pl_real *y, const pl_real *x,
+                       const pl_real *dropped, size_t n)
+{
+    repeat(y, x, dropped, dropout->scale, n);
+}
+
 void pl_dropout_add(const struct pl_dropout *dropout, pl_real *y, const pl_real *x, size_t n,
                     uint64_t element)
 {

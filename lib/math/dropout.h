@@ -27,6 +27,9 @@ bool pl_dropout_active(const struct pl_dropout *dropout);
 /* y [n] = mask * x, the elements numbered from `element` on; y may be x. */
 void pl_dropout_apply(const struct pl_dropout *dropout, pl_real *y, const pl_real *x, size_t n,
                       uint64_t element);
+/* y [n] = mask * x, the mask read off from dropped [n] = mask * (numbers above 0); y may be x. */
+void pl_dropout_repeat(const struct pl_dropout *dropout, pl_real *y, const pl_real *x,
+                       const pl_real *dropped, size_t n);
 /* y [n] += mask * x. */
 void pl_dropout_add(const struct pl_dropout *dropout, pl_real *y, const pl_real *x, size_t n,
                     uint64_t element);

@@ -152,7 +152,7 @@ PL_INLINE AVX512_BF16 void multiply_half(__m512 sums[][4], const struct segment 
 {
     const float *left = s->left, *right = s->right;
 
-    for (size_t p = 0; p < s->depth; p++, left++, right += s->right_step) {
+    for (size_t p = 0; p < s->depth; p++, left += s->left_step, right += s->right_step) {
         __m512bh b[4];
 
         UNROLL
@@ -176,10 +176,11 @@ PL_INLINE AVX512_BF16 void multiply_half(__m512 sums[][4], const struct segment 
     X(3, 1)                                                                                        \
     X(4, 1)                                                                                        \
     X(5, 1)                                                                                        \
-    X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2)     \
-        X(5, 2) X(6, 2) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2) X(1, 3) X(2, 3) X(3, 3) \
-            X(4, 3) X(5, 3) X(6, 3) X(7, 3) X(8, 3) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4)        \
-                X(6, 4)
+    X(6, 1)                                                                                        \
+    X(7, 1)                                                                                        \
+    X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2)     \
+        X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2) X(1, 3) X(2, 3) X(3, 3) X(4, 3) X(5, 3) \
+            X(6, 3) X(7, 3) X(8, 3) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4)
 
 static const size_t tallest[] = {0, 12, 12, 8, 6}; /* by vectors */
 
@@ -404,7 +405,7 @@ static void aim(const struct sum *s, struct segment *segments, size_t n, size_t 
         one->left_step = a->transposed ? a->ld : 1;
         one->left = a->data;
         if (one->term->a_half) {
-            one->left_row = a->ld / 2;
+            one->left_row = a->transposed ? 1 : a->ld / 2;
             one->left = (const float *)(const void *)one->term->a_half;
         }
         one->left += i * one->left_row + one->from * one->left_step;
@@ -455,9 +456,9 @@ void pl_tiles_products(pl_real *c, size_t ldc, size_t m, size_t n, const struct 
 
     assert(n_terms <= MAX_TERMS);
     for (size_t k = 0; k < n_terms; k++) {
-        assert(!terms[k].b_half ||
-               (k == 0 && terms[k].a_half && terms[k].k % 2 == 0 && terms[k].a.ld % 2 == 0 &&
-                terms[k].b.ld % 2 == 0 && terms[k].alpha == 1 && !terms[k].a.transposed));
+        assert(!terms[k].b_half || (k == 0 && terms[k].a_half && terms[k].k % 2 == 0 &&
+                                    (terms[k].a.transposed || terms[k].a.ld % 2 == 0) &&
+                                    terms[k].b.ld % 2 == 0 && terms[k].alpha == 1));
         total += rows_of(&terms[k]);
     }
     n_stages = total ? (total + DEPTH - 1) / DEPTH : 1;

@@ -9,22 +9,35 @@
 #include <string.h>
 
 #include "math/blas.h"
+#include "math/half.h"
 #include "math/simd.h"
 #include "math/softmax.h"
 #include "math/vector.h"
+
+/* A factor: its numbers, and the same in bfloat16 where attention is computed so; else NULL. */
+struct factor {
+    const pl_real *x;
+    const uint16_t *half;
+};
 
 /* One head of one sequence. */
 struct head {
     size_t n, width, ld; /* tokens; of the head; of a row of all heads */
     size_t at;           /* where it begins in [n, hidden] arrays */
     size_t token, number;
-    size_t first, rows;         /* of the table */
-    const pl_real *key, *query; /* its part of the projected table, or NULL */
+    size_t first;             /* row of the table that the sequence's rows begin with */
+    struct factor key, query; /* its part of the projected table, or NULL */
 };
+
+static struct factor advance(struct factor f, size_t n)
+{
+    return (struct factor){f.x ? f.x + n : NULL, f.half ? f.half + n : NULL};
+}
 
 static struct head head_at(const struct pl_attention *a, const struct pl_rows *rows, size_t k,
                            size_t number)
 {
+    const struct pl_attention_half *half = a->half;
     struct head h = {.n = rows->starts[k + 1] - rows->starts[k], .ld = a->hidden};
 
     h.width = a->hidden / a->heads;
@@ -35,22 +48,57 @@ static struct head head_at(const struct pl_attention *a, const struct pl_rows *r
         size_t from;
 
         h.first = a->positions->first[h.n];
-        h.rows = a->positions->n[h.n];
         from = (h.first - a->table->first) * a->hidden + number * h.width;
-        h.key = a->table->key ? a->table->key + from : NULL;
-        h.query = a->table->query ? a->table->query + from : NULL;
+        h.key = advance((struct factor){a->table->key, half ? half->table_key : NULL}, from);
+        h.query = advance((struct factor){a->table->query, half ? half->table_query : NULL}, from);
     }
     return h;
 }
 
-static struct pl_matrix part(const pl_real *x, const struct head *h, bool transposed)
+/* A factor as it enters a product. */
+struct operand {
+    struct pl_matrix numbers;
+    const uint16_t *half;
+    size_t half_ld;
+};
+
+/* Of an array of all heads. */
+static struct operand part(struct factor f, const struct head *h, bool transposed)
 {
-    return (struct pl_matrix){x, h->ld, transposed};
+    return (struct operand){{f.x, h->ld, transposed}, f.half, h->ld};
 }
 
-static struct pl_matrix whole(const pl_real *x, size_t width, bool transposed)
+/* A head's own matrix [rows, width], as left factor. */
+static struct operand whole(const struct pl_attention *a, const pl_real *x, size_t rows,
+                            size_t width, bool transposed)
 {
-    return (struct pl_matrix){x, width, transposed};
+    struct operand o = {{x, width, transposed}, NULL, 0};
+
+    if (!a->half)
+        return o;
+    if (transposed)
+        pl_half_pairs(a->half->matrix, x, rows, width);
+    else
+        pl_half_rows(a->half->matrix, x, rows, width);
+    o.half = a->half->matrix;
+    o.half_ld = transposed ? width : width + width % 2;
+    return o;
+}
+
+/* c [m,n] = or += a [m,k] b [k,n]. In bfloat16 an odd k is made even by a column of zeros in a. */
+static void multiply(pl_real *c, size_t ldc, struct operand a, struct operand b, size_t m, size_t n,
+                     size_t k, bool add)
+{
+    struct pl_term term = {.a = a.numbers, .b = b.numbers, .k = k, .alpha = 1};
+
+    if (a.half && b.half) {
+        term.a.ld = a.half_ld;
+        term.b.ld = b.half_ld;
+        term.a_half = a.half;
+        term.b_half = b.half;
+        term.k += k % 2;
+    }
+    pl_products(c, ldc, m, n, &term, 1, NULL, add);
 }
 
 /* ---- position terms ----------------------------------------------------------------------- */
@@ -91,10 +139,10 @@ static struct strip key_strip(const struct pl_attention *a, const struct head *h
 }
 
 /* The head's part of its projected rows. */
-static struct pl_matrix rows_of(const struct head *h, const pl_real *table, const struct strip *s,
-                                bool transposed)
+static struct operand rows_of(const struct head *h, struct factor table, const struct strip *s,
+                              bool transposed)
 {
-    return part(table + (s->first - h->first) * h->ld, h, transposed);
+    return part(advance(table, (s->first - h->first) * h->ld), h, transposed);
 }
 
 static const int32_t *row_numbers(const struct pl_attention *a, const struct head *h, size_t i)
@@ -120,24 +168,24 @@ PL_CLONES static void gather_across(pl_real *restrict scores, const pl_real *res
 }
 
 static void add_positions(const struct pl_attention *a, const struct head *h, pl_real *scores,
-                          const pl_real *query, const pl_real *key)
+                          struct factor query, struct factor key)
 {
     pl_real *terms = a->scratch.terms;
 
-    for (size_t from = 0; h->key && from < h->n; from += PL_STRIP) {
+    for (size_t from = 0; h->key.x && from < h->n; from += PL_STRIP) {
         const struct strip s = query_strip(a, h, from);
 
-        pl_gemm(terms, s.rows, part(query + from * h->ld, h, false), rows_of(h, h->key, &s, true),
-                s.n, s.rows, h->width, 1, false);
+        multiply(terms, s.rows, part(advance(query, from * h->ld), h, false),
+                 rows_of(h, h->key, &s, true), s.n, s.rows, h->width, false);
         for (size_t i = 0; i < s.n; i++)
             gather(scores + (from + i) * h->n, terms + i * s.rows, row_numbers(a, h, from + i),
                    (int32_t)s.first, h->n);
     }
-    for (size_t from = 0; h->query && from < h->n; from += PL_STRIP) {
+    for (size_t from = 0; h->query.x && from < h->n; from += PL_STRIP) {
         const struct strip s = key_strip(a, h, from);
 
-        pl_gemm(terms, s.rows, part(key + from * h->ld, h, false), rows_of(h, h->query, &s, true),
-                s.n, s.rows, h->width, 1, false);
+        multiply(terms, s.rows, part(advance(key, from * h->ld), h, false),
+                 rows_of(h, h->query, &s, true), s.n, s.rows, h->width, false);
         for (size_t i = 0; i < h->n; i++)
             gather_across(scores + i * h->n + from, terms, row_numbers(a, h, i) + from,
                           (int32_t)s.first, s.n, (int32_t)s.rows);
@@ -155,11 +203,11 @@ static void drop(const struct pl_attention *a, const struct head *h, pl_real *y,
 }
 
 static void forward_head(const struct pl_attention *a, const struct head *h, pl_real *context,
-                         pl_real *p, const pl_real *query, const pl_real *key, const pl_real *value)
+                         pl_real *p, struct factor query, struct factor key, struct factor value)
 {
     const size_t n = h->n;
 
-    pl_gemm(p, n, part(query, h, false), part(key, h, true), n, n, h->width, 1, 0);
+    multiply(p, n, part(query, h, false), part(key, h, true), n, n, h->width, false);
     add_positions(a, h, p, query, key);
     for (size_t i = 0; i < n; i++)
         pl_softmax(p + i * n, n, a->scale);
@@ -167,19 +215,48 @@ static void forward_head(const struct pl_attention *a, const struct head *h, pl_
         drop(a, h, a->scratch.dropped, p);
         p = a->scratch.dropped;
     }
-    pl_gemm(context, h->ld, whole(p, n, false), part(value, h, false), n, h->width, n, 1, 0);
+    multiply(context, h->ld, whole(a, p, n, n, false), part(value, h, false), n, h->width, n,
+             false);
+}
+
+/* x [n, hidden] as a factor; in bfloat16 it ends with a row of zeros, which an odd sequence at the
+ * end meets. */
+static struct factor round_rows(const pl_real *x, uint16_t *half, size_t n, size_t hidden)
+{
+    if (half) {
+        pl_half_from(half, x, n * hidden);
+        memset(half + n * hidden, 0, hidden * sizeof *half);
+    }
+    return (struct factor){x, half};
+}
+
+static void round_table(const struct pl_attention *a)
+{
+    const struct pl_table *t = a->table;
+
+    if (t && t->key)
+        round_rows(t->key, a->half->table_key, t->n, a->hidden);
+    if (t && t->query)
+        round_rows(t->query, a->half->table_query, t->n, a->hidden);
 }
 
 void pl_attention_forward(const struct pl_attention *attention, const struct pl_rows *rows,
                           pl_real *context, pl_real *probabilities, bool keep, const pl_real *query,
                           const pl_real *key, const pl_real *value)
 {
-    for (size_t k = 0; k < rows->n_runs; k++) {
-        for (size_t number = 0; number < attention->heads; number++) {
-            const struct head h = head_at(attention, rows, k, number);
+    const struct pl_attention_half none = {0}, *half = attention->half ? attention->half : &none;
+    const struct factor q = round_rows(query, half->query, rows->n, attention->hidden),
+                        k = round_rows(key, half->key, rows->n, attention->hidden),
+                        v = round_rows(value, half->value, rows->n, attention->hidden);
 
-            forward_head(attention, &h, context + h.at, probabilities, query + h.at, key + h.at,
-                         value + h.at);
+    if (attention->half)
+        round_table(attention);
+    for (size_t i = 0; i < rows->n_runs; i++) {
+        for (size_t number = 0; number < attention->heads; number++) {
+            const struct head h = head_at(attention, rows, i, number);
+
+            forward_head(attention, &h, context + h.at, probabilities, advance(q, h.at),
+                         advance(k, h.at), advance(v, h.at));
             if (keep)
                 probabilities += h.n * h.n;
         }
@@ -221,25 +298,26 @@ static void scatter_across(const pl_real *restrict ds, pl_real *restrict terms,
 
 /* d += terms times the table's rows, dtable += their transpose times x; either may be NULL. */
 static void push_terms(const struct pl_attention *a, const struct head *h, const struct strip *s,
-                       pl_real *d, const pl_real *table, pl_real *dtable, const pl_real *x)
+                       pl_real *d, struct factor table, pl_real *dtable, struct factor x)
 {
     const pl_real *terms = a->scratch.terms;
 
     if (d)
-        pl_gemm(d + s->from * h->ld, h->ld, whole(terms, s->rows, false),
-                rows_of(h, table, s, false), s->n, h->width, s->rows, 1, true);
+        multiply(d + s->from * h->ld, h->ld, whole(a, terms, s->n, s->rows, false),
+                 rows_of(h, table, s, false), s->n, h->width, s->rows, true);
     if (dtable)
-        pl_gemm(dtable + (s->first - h->first) * h->ld, h->ld, whole(terms, s->rows, true),
-                part(x + s->from * h->ld, h, false), s->rows, h->width, s->n, 1, true);
+        multiply(dtable + (s->first - h->first) * h->ld, h->ld,
+                 whole(a, terms, s->n, s->rows, true), part(advance(x, s->from * h->ld), h, false),
+                 s->rows, h->width, s->n, true);
 }
 
 /* Adds what the position terms give, from ds [n, n]. */
 static void backward_positions(const struct pl_attention *a, const struct head *h,
                                const struct pl_attention_gradients *to, const pl_real *ds,
-                               const pl_real *query, const pl_real *key)
+                               struct factor query, struct factor key)
 {
-    const bool c2p = h->key && (to->query || to->table_key);
-    const bool p2c = h->query && (to->key || to->table_query);
+    const bool c2p = h->key.x && (to->query || to->table_key);
+    const bool p2c = h->query.x && (to->key || to->table_query);
     pl_real *terms = a->scratch.terms;
 
     for (size_t from = 0; c2p && from < h->n; from += PL_STRIP) {
@@ -263,34 +341,33 @@ static void backward_positions(const struct pl_attention *a, const struct head *
 }
 
 static void backward_head(const struct pl_attention *a, const struct head *h,
-                          const struct pl_attention_gradients *to, const pl_real *dcontext,
-                          const pl_real *p, const pl_real *query, const pl_real *key,
-                          const pl_real *value)
+                          const struct pl_attention_gradients *to, struct factor dcontext,
+                          const pl_real *p, struct factor query, struct factor key,
+                          struct factor value)
 {
-    const size_t n = h->n;
+    const bool dropping = pl_dropout_active(&a->dropout);
+    const pl_real *used = dropping ? a->scratch.dropped : p;
     pl_real *ds = a->scratch.square;
+    const size_t n = h->n;
 
-    if (to->value) {
-        const pl_real *used = p;
-
-        if (pl_dropout_active(&a->dropout)) {
-            drop(a, h, a->scratch.dropped, p);
-            used = a->scratch.dropped;
-        }
-        pl_gemm(to->value, h->ld, whole(used, n, true), part(dcontext, h, false), n, h->width, n, 1,
-                0);
-    }
+    if (dropping)
+        drop(a, h, a->scratch.dropped, p);
+    if (to->value)
+        multiply(to->value, h->ld, whole(a, used, n, n, true), part(dcontext, h, false), n,
+                 h->width, n, false);
     if (!to->query && !to->key && !to->table_key && !to->table_query)
         return;
-    pl_gemm(ds, n, part(dcontext, h, false), part(value, h, true), n, n, h->width, 1, 0);
-    if (pl_dropout_active(&a->dropout))
-        drop(a, h, ds, ds);
+    multiply(ds, n, part(dcontext, h, false), part(value, h, true), n, n, h->width, false);
+    if (dropping)
+        pl_dropout_repeat(&a->dropout, ds, ds, used, n * n);
     for (size_t i = 0; i < n; i++)
         pl_softmax_backward(ds + i * n, p + i * n, n, a->scale);
     if (to->query)
-        pl_gemm(to->query, h->ld, whole(ds, n, false), part(key, h, false), n, h->width, n, 1, 0);
+        multiply(to->query, h->ld, whole(a, ds, n, n, false), part(key, h, false), n, h->width, n,
+                 false);
     if (to->key)
-        pl_gemm(to->key, h->ld, whole(ds, n, true), part(query, h, false), n, h->width, n, 1, 0);
+        multiply(to->key, h->ld, whole(a, ds, n, n, true), part(query, h, false), n, h->width, n,
+                 false);
     backward_positions(a, h, to, ds, query, key);
 }
 
@@ -299,13 +376,22 @@ void pl_attention_backward(const struct pl_attention *attention, const struct pl
                            const pl_real *probabilities, const pl_real *query, const pl_real *key,
                            const pl_real *value)
 {
-    for (size_t k = 0; k < rows->n_runs; k++) {
+    const struct pl_attention_half none = {0}, *half = attention->half ? attention->half : &none;
+    const size_t hidden = attention->hidden;
+    const struct factor q = round_rows(query, half->query, rows->n, hidden),
+                        k = round_rows(key, half->key, rows->n, hidden),
+                        v = round_rows(value, half->value, rows->n, hidden),
+                        d = round_rows(dcontext, half->dcontext, rows->n, hidden);
+
+    if (attention->half)
+        round_table(attention);
+    for (size_t i = 0; i < rows->n_runs; i++) {
         for (size_t number = 0; number < attention->heads; number++) {
-            const struct head h = head_at(attention, rows, k, number);
+            const struct head h = head_at(attention, rows, i, number);
             const struct pl_attention_gradients g = slice(to, &h);
 
-            backward_head(attention, &h, &g, dcontext + h.at, probabilities, query + h.at,
-                          key + h.at, value + h.at);
+            backward_head(attention, &h, &g, advance(d, h.at), probabilities, advance(q, h.at),
+                          advance(k, h.at), advance(v, h.at));
             probabilities += h.n * h.n;
         }
     }

@@ -22,8 +22,9 @@ struct pl_attention {
     size_t hidden, heads;
     double scale;
     const struct pl_positions *positions;
-    const struct pl_table *table; /* rows for sequences at least as long as those here */
-    struct pl_dropout dropout;    /* of the probabilities */
+    const struct pl_table *table;         /* rows for sequences at least as long as those here */
+    struct pl_dropout dropout;            /* of the probabilities */
+    const struct pl_attention_half *half; /* to multiply in bfloat16; or NULL */
     struct pl_attention_scratch scratch;
 };
 

@@ -260,7 +260,8 @@ static struct pl_block block_of(const struct pl_flow *f, size_t layer)
         .attention = {.hidden = c->hidden_size,
                       .heads = c->num_attention_heads,
                       .positions = &net->positions,
-                      .scratch = f->ws->attention},
+                      .scratch = f->ws->attention,
+                      .half = net->options.half ? &f->ws->half : NULL},
     };
 
     block.attention.scale = score_scale(c);

@@ -73,6 +73,12 @@ struct pl_attention_scratch {
     pl_real *square, *dropped; /* [length, length] */
     pl_real *terms;            /* [PL_STRIP, table rows] of the position terms */
 };
+/* The same in bfloat16; rows have one more, of zeros. */
+struct pl_attention_half {
+    uint16_t *query, *key, *value, *dcontext; /* [n + 1, hidden] */
+    uint16_t *table_key, *table_query;        /* [table rows + 1, hidden] */
+    uint16_t *matrix; /* [length, length] or [PL_STRIP, table rows], made even */
+};
 #define PL_STRIP ((size_t)32) /* tokens whose position terms are computed together */
 
 struct pl_workspace {
@@ -95,6 +101,7 @@ struct pl_workspace {
     pl_real *table;    /* [table rows, hidden] after dropout */
     pl_real *table_xa; /* [table rows, rank] */
     struct pl_attention_scratch attention;
+    struct pl_attention_half half;
     struct pl_head_scratch head;
 };
 

@@ -346,13 +346,19 @@ void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, s
 
 /* ---- cost --------------------------------------------------------------------------------- */
 
+/* Of one layer's attention over n tokens: scores, context, and a score for each position term. */
+static double attention_operations(const struct pl_net *net, double n)
+{
+    const struct pl_config *c = &net->model->config;
+    const size_t terms = 2 + (net->positions.span ? (size_t)c->pos_c2p + (size_t)c->pos_p2c : 0);
+
+    return 2 * n * n * (double)c->hidden_size * (double)terms;
+}
+
 /* Multiplications and additions of one layer's forward pass over n tokens. */
 static double layer_operations(const struct pl_net *net, size_t layer, double n)
 {
-    const struct pl_config *c = &net->model->config;
-    const double hidden = (double)c->hidden_size;
-    const size_t terms = 2 + (net->positions.span ? (size_t)c->pos_c2p + (size_t)c->pos_p2c : 0);
-    double sum = 2 * n * n * hidden * (double)terms;
+    double sum = attention_operations(net, n);
 
     for (size_t i = PL_LAYER_MAPS * layer; i < PL_LAYER_MAPS * (layer + 1); i++) {
         const struct pl_map_site *site = &net->model->sites[i];
@@ -363,7 +369,8 @@ static double layer_operations(const struct pl_net *net, size_t layer, double n)
     return sum;
 }
 
-/* Of the backward pass, beyond what the forward pass costs once more: the adapters' own. */
+/* Of the backward pass, beyond what the forward pass costs once more: the adapters' own.
+ * Attention's comes twice too, for each product has two factors with a gradient. */
 static double adapter_operations(const struct pl_net *net, size_t layer, double n)
 {
     double sum = 0;
@@ -386,7 +393,7 @@ double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
         sum += layer_operations(net, l, n);
         if (train && l >= lowest)
             sum += layer_operations(net, l, n) + adapter_operations(net, l, n) +
-                   2 * n * n * (double)net->model->config.hidden_size * 2;
+                   attention_operations(net, n);
     }
     return sum;
 }

@@ -21,7 +21,8 @@ bool pl_model_half_possible(const struct pl_model *model)
     for (size_t i = 0; i < model->n_sites; i++)
         if (model->maps[i].in % 2 || model->maps[i].out % 2)
             return false;
-    return pl_half_supported();
+    return model->config.hidden_size / model->config.num_attention_heads % 2 == 0 &&
+           pl_half_supported();
 }
 
 /* Its numbers where they lie in the file, if that is the format. */

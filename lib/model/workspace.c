@@ -128,6 +128,29 @@ static void take_head(struct pl_arena *arena, const struct pl_net *net, struct p
     s->dlogits = reals(arena, n, net->head.n_outputs);
 }
 
+static uint16_t *halves(struct pl_arena *arena, size_t n, size_t width)
+{
+    return pl_arena_take(arena, n * width, sizeof(uint16_t));
+}
+
+static void take_half(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
+{
+    const struct pl_config *c = &net->model->config;
+    const size_t hidden = c->hidden_size, rows = table_rows(net);
+    const size_t n = net->options.max_tokens, longest = net->options.max_length;
+    struct pl_attention_half *h = &ws->half;
+
+    ws->map.half = halves(arena, larger(n, rows), larger(hidden, c->intermediate_size));
+    h->query = halves(arena, n + 1, hidden);
+    h->key = halves(arena, n + 1, hidden);
+    h->value = halves(arena, n + 1, hidden);
+    h->dcontext = ws->train ? halves(arena, n + 1, hidden) : NULL;
+    h->table_key = c->pos_c2p ? halves(arena, rows + 1, hidden) : NULL;
+    h->table_query = c->pos_p2c ? halves(arena, rows + 1, hidden) : NULL;
+    h->matrix =
+        halves(arena, larger((longest + 1) * (longest + 1), (PL_STRIP + 1) * (rows + 1)), 1);
+}
+
 static void lay_out(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
 {
     const struct pl_config *c = &net->model->config;
@@ -147,7 +170,7 @@ static void lay_out(struct pl_arena *arena, const struct pl_net *net, struct pl_
     if (c->conv_kernel_size || c->embedding_size != c->hidden_size)
         ws->embedded = reals(arena, n, larger(c->embedding_size, c->hidden_size));
     if (o->half)
-        ws->map.half = pl_arena_take(arena, larger(n, rows) * widest, sizeof *ws->map.half);
+        take_half(arena, net, ws);
     if (ws->train && o->lora_dropout > 0)
         ws->map.dropped = reals(arena, larger(n * widest, rows * c->hidden_size), 1);
     if (ws->train && o->hidden_dropout > 0)

@@ -57,8 +57,8 @@ void test_rig_open(struct test_rig *rig, const char *folder, const long *ranks, 
     for (size_t i = 0; i < n_targets; i++)
         spec.targets[i] = (char *)(uintptr_t)targets[i];
     must(pl_model_open(&rig->model, folder, &err), &err);
-    must(pl_model_use(rig->model, false, &err), &err);
     must(pl_net_new(&rig->net, rig->model, &spec, options, &err), &err);
+    must(pl_model_use(rig->model, pl_net_options(rig->net)->half, &err), &err);
     must(pl_tables_new(&rig->tables, rig->net, &err), &err);
     must(pl_workspace_new(&rig->ws, rig->net, true, &err), &err);
     sums = pl_net_sum_size(rig->net);

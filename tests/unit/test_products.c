@@ -82,18 +82,22 @@ static void compare(size_t m, size_t n, size_t k, size_t r, int form, bool half)
     const bool add = form & 4, with_bias = (form & 8) && !add;
     const size_t ld = with_bias ? n : n + GAP;
     const double alpha = half || (form & 16) ? 1 : 1.5;
-    struct factor a = make(m, k, !half && (form & 1), half ? 2 : GAP, 1),
+    const bool turned = form & 1;
+    struct factor a = make(m, k, turned, half ? (turned ? 0 : 2) : GAP, 1),
                   b = make(k, n, form & 2, (form & 2 ? k : n) % 2 || !half ? GAP : 2, 2),
                   d = make(m, r, false, 0, 3), e = make(r, n, true, 0, 4),
                   bias = make(1, n, 0, 0, 5), c = make(m, ld, false, 0, 6),
                   before = make(m, ld, false, 0, 6);
-    uint16_t *b_half = half ? round_factor(&b) : NULL, *a_half = half ? round_factor(&a) : NULL;
+    uint16_t *b_half = half ? round_factor(&b) : NULL, *a_half = half ? round_factor(&a) : NULL,
+             *pairs = pl_calloc(m * (k + 1) * 2, sizeof *pairs);
     const struct pl_term terms[] = {
-        {matrix(&a), matrix(&b), k, alpha, a_half, b_half},
+        {matrix(&a), matrix(&b), k, alpha, half && turned ? pairs : a_half, b_half},
         {matrix(&d), matrix(&e), r, 0.5, NULL, NULL},
     };
     double worst = 0;
 
+    if (half && turned)
+        pl_half_pairs(pairs, a.data, k, m);
     pl_products(c.data, ld, m, n, terms, r ? 2 : 1, with_bias ? bias.data : NULL, add);
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < ld; j++) {
@@ -110,7 +114,7 @@ static void compare(size_t m, size_t n, size_t k, size_t r, int form, bool half)
                     half ? ", bfloat16" : "", worst);
     assert_true(worst < 2e-6 * sqrt((double)(k + r + 16)));
     free(a.data), free(b.data), free(d.data), free(e.data), free(bias.data), free(c.data);
-    free(before.data), free(b_half), free(a_half);
+    free(before.data), free(b_half), free(a_half), free(pairs);
 }
 
 static const size_t rows[] = {1, 2, 6, 7, 11, 12, 13, 37},
@@ -165,6 +169,26 @@ static void bfloat16_numbers_are_the_nearest(void **state)
     assert_true((got[7] & 0x7f80) == 0x7f80 && (got[7] & 0x7f));
 }
 
+/* Both layouts of [rows, width], number by number. */
+static void bfloat16_rows_and_pairs_end_with_zeros(void **state)
+{
+    const pl_real x[3 * 3] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    uint16_t rows_of_three[3 * 4], pairs[2 * 3 * 2], one[9];
+
+    (void)state;
+    pl_half_from(one, x, 9);
+    pl_half_rows(rows_of_three, x, 3, 3);
+    pl_half_pairs(pairs, x, 3, 3);
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(rows_of_three[4 * i + j], one[3 * i + j]);
+            assert_int_equal(pairs[(i / 2 * 3 + j) * 2 + i % 2], one[3 * i + j]);
+        }
+        assert_int_equal(rows_of_three[4 * i + 3], 0);
+        assert_int_equal(pairs[(3 + i) * 2 + 1], 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +196,7 @@ int main(void)
         cmocka_unit_test(tiles_give_the_sums),
         cmocka_unit_test(bfloat16_products_are_exact_for_bfloat16_numbers),
         cmocka_unit_test(bfloat16_numbers_are_the_nearest),
+        cmocka_unit_test(bfloat16_rows_and_pairs_end_with_zeros),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

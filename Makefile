@@ -168,7 +168,7 @@ $(BENCH): $(call objects,$(sort $(wildcard tests/bench/*.c))) $(STATIC_LIB)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
 bench: deps-demo
 	$(Q)$(MAKE) --no-print-directory VARIANT=release build/release/tests/bench/bench
-	$(Q)build/release/tests/bench/bench
+	$(Q)build/release/tests/bench/bench --markdown build/bench/steps.md --json build/bench/steps.json
 
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory VARIANT=release all

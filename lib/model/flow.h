@@ -68,7 +68,8 @@ struct pl_attention_scratch {
 
 struct pl_workspace {
     struct pl_arena arena;
-    bool train;
+    size_t common;           /* bytes of the arena before what a share fills */
+    bool train;              /* room for a backward pass */
     struct pl_saved *layers; /* [layers]; those that are not kept share one */
     pl_real **hidden;        /* [layers + 1] */
     size_t *starts, *first;  /* [max_sequences + 1] runs of the share's tokens */
@@ -87,6 +88,10 @@ struct pl_workspace {
     struct pl_attention_scratch attention;
     struct pl_head_scratch head;
 };
+
+/* Lays the workspace out for a share, for a backward pass too if `train`; what it held is lost. */
+void pl_workspace_fit(struct pl_workspace *ws, const struct pl_net *net,
+                      const struct pl_extent *share, bool train);
 
 /* One share on its way through the net. */
 struct pl_flow {

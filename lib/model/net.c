@@ -222,11 +222,13 @@ const struct pl_activation_map *pl_activation_find(enum pl_activation activation
     return maps[activation];
 }
 
-/* The share's tokens as runs, one per sequence. */
+/* The share's tokens as runs, one per sequence; the workspace then fits them. */
 static struct pl_rows lay_out(struct pl_workspace *ws, const struct pl_net *net,
-                              const struct pl_batch *batch, const struct pl_share *share)
+                              const struct pl_pass *pass, const struct pl_share *share)
 {
     struct pl_rows rows = {.n_runs = share->n_sequences, .starts = ws->starts, .first = ws->first};
+    struct pl_extent extent = {.n_sequences = share->n_sequences};
+    const struct pl_batch *batch = pass->batch;
 
     assert(share->n_sequences <= net->options.max_sequences);
     ws->starts[0] = 0;
@@ -237,9 +239,11 @@ static struct pl_rows lay_out(struct pl_workspace *ws, const struct pl_net *net,
         assert(n > 0 && n <= net->options.max_length);
         ws->first[k] = from;
         ws->starts[k + 1] = ws->starts[k] + n;
+        extent.squares += n * n;
     }
-    rows.n = ws->starts[share->n_sequences];
+    rows.n = extent.n_tokens = ws->starts[share->n_sequences];
     assert(rows.n == share->n_tokens && rows.n <= net->options.max_tokens);
+    pl_workspace_fit(ws, net, &extent, pass->train);
     return rows;
 }
 
@@ -301,7 +305,7 @@ void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
         memset(grads, 0, net->sum_size * sizeof *grads);
         memset(stats, 0, pl_net_stats_size(net) * sizeof *stats);
     }
-    flow.rows = lay_out(ws, net, pass->batch, share);
+    flow.rows = lay_out(ws, net, pass, share);
     forward(&flow);
     part = losses(&flow, logits);
     if (loss)

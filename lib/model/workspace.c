@@ -1,6 +1,10 @@
 /*
- * workspace.c - the memory that a share is computed in, and the per-step tables. Each is laid out
- * by one function that runs twice: measuring, then in one block of the measured size.
+ * workspace.c - the memory that a share is computed in, and the per-step tables. Each is one block
+ * of the size that laying it out on paper gives.
+ *
+ * A workspace has room for the largest share that the net allows, and is laid out anew for each:
+ * what a share uses is the beginning of the block, and what no share reaches never becomes
+ * resident.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -29,29 +33,69 @@ static size_t table_rows(const struct pl_net *net)
     return net->positions.span ? net->positions.n[net->options.max_length] : 0;
 }
 
-/* Probabilities of one head over all sequences of a share: sum of squared lengths, at most. */
-static size_t squares(const struct pl_net *net)
+/* Sum of squared lengths over a share's sequences, at most. */
+static size_t most_squares(const struct pl_net_options *o)
 {
-    const struct pl_net_options *o = &net->options;
     const size_t by_tokens = o->max_tokens * o->max_length;
     const size_t by_sequences = o->max_sequences * o->max_length * o->max_length;
 
     return by_tokens < by_sequences ? by_tokens : by_sequences;
 }
 
-/* One layer's; `keep`: for a backward pass. */
-static void take_saved(struct pl_arena *arena, const struct pl_net *net, struct pl_saved *s,
-                       size_t layer, bool keep)
+/* What the net's options allow a share to be. */
+static struct pl_extent largest(const struct pl_net *net)
+{
+    const struct pl_net_options *o = &net->options;
+
+    return (struct pl_extent){o->max_tokens, o->max_sequences, most_squares(o)};
+}
+
+/* ---- what every share uses ---------------------------------------------------------------- */
+
+static void take_scores(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
 {
     const struct pl_config *c = &net->model->config;
-    const size_t n = net->options.max_tokens, longest = net->options.max_length;
+    const size_t longest = net->options.max_length, rows = table_rows(net);
+    const bool dropout = ws->train && net->options.attention_dropout > 0;
+
+    ws->attention.c2p = c->pos_c2p ? reals(arena, longest, rows) : NULL;
+    ws->attention.p2c = c->pos_p2c ? reals(arena, longest, rows) : NULL;
+    ws->attention.dropped = dropout ? reals(arena, longest, longest) : NULL;
+    ws->attention.square = ws->train ? reals(arena, longest, longest) : NULL;
+}
+
+static void take_common(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
+{
+    const struct pl_net_options *o = &net->options;
+    const size_t layers = net->model->config.num_hidden_layers, rows = table_rows(net);
+
+    ws->layers = pl_arena_take(arena, layers, sizeof *ws->layers);
+    ws->hidden = pl_arena_take(arena, layers + 1, sizeof *ws->hidden);
+    ws->starts = pl_arena_take(arena, o->max_sequences + 1, sizeof *ws->starts);
+    ws->first = pl_arena_take(arena, o->max_sequences + 1, sizeof *ws->first);
+    ws->counting = pl_arena_take(arena, o->max_sequences + 1, sizeof *ws->counting);
+    if (ws->train && o->hidden_dropout > 0)
+        ws->table = reals(arena, rows, net->model->config.hidden_size);
+    ws->table_xa = ws->train ? reals(arena, rows, net->max_rank) : NULL;
+    take_scores(arena, net, ws);
+}
+
+/* ---- what a share fills ------------------------------------------------------------------- */
+
+/* One layer's; `keep`: for a backward pass; `maps`: the layer's, NULL for any layer's. */
+static void take_saved(struct pl_arena *arena, const struct pl_net *net,
+                       const struct pl_extent *share, struct pl_saved *s,
+                       const struct pl_lora *maps, bool keep)
+{
+    const struct pl_config *c = &net->model->config;
+    const size_t n = share->n_tokens, longest = net->options.max_length;
 
     s->query = reals(arena, n, c->hidden_size);
     s->key = reals(arena, n, c->hidden_size);
     s->value = reals(arena, n, c->hidden_size);
     s->context = reals(arena, n, c->hidden_size);
-    s->probabilities =
-        keep ? reals(arena, squares(net), c->num_attention_heads) : reals(arena, longest, longest);
+    s->probabilities = keep ? reals(arena, share->squares, c->num_attention_heads)
+                            : reals(arena, longest, longest);
     s->middle = reals(arena, n, c->hidden_size);
     s->wide = reals(arena, n, c->intermediate_size);
     for (size_t half = 0; keep && half < 2; half++) {
@@ -59,21 +103,21 @@ static void take_saved(struct pl_arena *arena, const struct pl_net *net, struct 
         s->rstd[half] = reals(arena, n, 1);
     }
     for (size_t k = 0; k < PL_LAYER_MAPS; k++)
-        s->xa[k] = reals(arena, n,
-                         keep ? net->adapter.maps[PL_LAYER_MAPS * layer + k].rank : net->max_rank);
+        s->xa[k] = reals(arena, n, maps ? maps[k].rank : net->max_rank);
 }
 
 /* Layers that no gradient passes share one place, and two hidden states take turns. */
-static void take_layers(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
+static void take_layers(struct pl_arena *arena, const struct pl_net *net,
+                        const struct pl_extent *share, struct pl_workspace *ws, bool train)
 {
     const size_t layers = net->model->config.num_hidden_layers;
-    const size_t n = net->options.max_tokens, hidden = net->model->config.hidden_size;
-    const size_t lowest = ws->train ? net->lowest / PL_STAGES : layers;
+    const size_t n = share->n_tokens, hidden = net->model->config.hidden_size;
+    const size_t lowest = train ? net->lowest / PL_STAGES : layers;
     struct pl_saved shared = {0};
     pl_real *turns[2] = {NULL, NULL};
 
     if (lowest > 0) {
-        take_saved(arena, net, &shared, 0, false);
+        take_saved(arena, net, share, &shared, NULL, false);
         turns[0] = reals(arena, n, hidden);
         turns[1] = reals(arena, n, hidden);
     }
@@ -81,23 +125,23 @@ static void take_layers(struct pl_arena *arena, const struct pl_net *net, struct
         struct pl_saved saved = shared;
 
         if (l >= lowest)
-            take_saved(arena, net, &saved, l, true);
+            take_saved(arena, net, share, &saved, &net->adapter.maps[PL_LAYER_MAPS * l], true);
         if (ws->layers)
             ws->layers[l] = saved;
     }
     for (size_t l = 0; l <= layers; l++) {
-        pl_real *own = l >= lowest && ws->train ? reals(arena, n, hidden) : turns[l % 2];
+        pl_real *own = l >= lowest && train ? reals(arena, n, hidden) : turns[l % 2];
 
         if (ws->hidden)
             ws->hidden[l] = own;
     }
 }
 
-static void take_gradients(struct pl_arena *arena, const struct pl_net *net,
+static void take_gradients(struct pl_arena *arena, const struct pl_net *net, size_t n,
                            struct pl_workspace *ws)
 {
     const struct pl_config *c = &net->model->config;
-    const size_t n = net->options.max_tokens, hidden = c->hidden_size;
+    const size_t hidden = c->hidden_size;
     const bool conv = c->conv_kernel_size > 0 && net->lowest / PL_STAGES == 0;
 
     ws->gradient = reals(arena, n, hidden);
@@ -109,13 +153,12 @@ static void take_gradients(struct pl_arena *arena, const struct pl_net *net,
     ws->dxa = reals(arena, n, net->max_rank);
     ws->conv_xhat = conv ? reals(arena, n, hidden) : NULL;
     ws->conv_rstd = conv ? reals(arena, n, 1) : NULL;
-    ws->table_xa = reals(arena, table_rows(net), net->max_rank);
-    ws->attention.square = reals(arena, net->options.max_length, net->options.max_length);
 }
 
-static void take_head(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
+static void take_head(struct pl_arena *arena, const struct pl_net *net, size_t n,
+                      struct pl_workspace *ws)
 {
-    const size_t n = net->options.max_sequences, inner = net->head.inner;
+    const size_t inner = net->head.inner;
     struct pl_head_scratch *s = &ws->head;
 
     s->first = reals(arena, n, inner);
@@ -127,49 +170,42 @@ static void take_head(struct pl_arena *arena, const struct pl_net *net, struct p
     s->dlogits = reals(arena, n, net->head.n_outputs);
 }
 
-static void lay_out(struct pl_arena *arena, const struct pl_net *net, struct pl_workspace *ws)
+static void take_share(struct pl_arena *arena, const struct pl_net *net,
+                       const struct pl_extent *share, struct pl_workspace *ws, bool train)
 {
     const struct pl_config *c = &net->model->config;
-    const struct pl_net_options *o = &net->options;
-    const size_t layers = c->num_hidden_layers, rows = table_rows(net);
-    const size_t n = o->max_tokens, widest = larger(c->hidden_size, c->intermediate_size);
-    const bool dropout = ws->train && o->attention_dropout > 0;
+    const size_t n = share->n_tokens, table = table_rows(net) * c->hidden_size;
+    const size_t widest = n * larger(c->hidden_size, c->intermediate_size);
 
-    ws->layers = pl_arena_take(arena, layers, sizeof *ws->layers);
-    ws->hidden = pl_arena_take(arena, layers + 1, sizeof *ws->hidden);
-    ws->starts = pl_arena_take(arena, o->max_sequences + 1, sizeof *ws->starts);
-    ws->first = pl_arena_take(arena, o->max_sequences + 1, sizeof *ws->first);
-    ws->counting = pl_arena_take(arena, o->max_sequences + 1, sizeof *ws->counting);
-    take_layers(arena, net, ws);
+    take_layers(arena, net, share, ws, train);
     ws->narrow = reals(arena, n, c->hidden_size);
     ws->active = reals(arena, n, c->intermediate_size);
     if (c->conv_kernel_size || c->embedding_size != c->hidden_size)
         ws->embedded = reals(arena, n, larger(c->embedding_size, c->hidden_size));
-    if (ws->train && o->lora_dropout > 0)
-        ws->dropped = reals(arena, larger(n * widest, rows * c->hidden_size), 1);
-    if (ws->train && o->hidden_dropout > 0)
-        ws->table = reals(arena, rows, c->hidden_size);
-    ws->attention.c2p = c->pos_c2p ? reals(arena, o->max_length, rows) : NULL;
-    ws->attention.p2c = c->pos_p2c ? reals(arena, o->max_length, rows) : NULL;
-    ws->attention.dropped = dropout ? reals(arena, o->max_length, o->max_length) : NULL;
-    if (ws->train)
-        take_gradients(arena, net, ws);
-    take_head(arena, net, ws);
+    if (ws->train && net->options.lora_dropout > 0)
+        ws->dropped = reals(arena, larger(widest, table), 1);
+    if (train)
+        take_gradients(arena, net, n, ws);
+    take_head(arena, net, share->n_sequences, ws);
 }
 
-size_t pl_workspace_bytes(const struct pl_net *net, bool train)
+/* ---- one workspace ------------------------------------------------------------------------ */
+
+size_t pl_workspace_bytes(const struct pl_net *net, bool train, const struct pl_extent *share)
 {
+    const struct pl_extent most = largest(net);
     struct pl_workspace measured = {.train = train};
     struct pl_arena arena = pl_arena_measure();
 
-    lay_out(&arena, net, &measured);
+    take_common(&arena, net, &measured);
+    take_share(&arena, net, share ? share : &most, &measured, train);
     return arena.used + sizeof measured;
 }
 
 enum prilora_status pl_workspace_new(struct pl_workspace **out, const struct pl_net *net,
                                      bool train, struct prilora_error *err)
 {
-    const size_t size = pl_workspace_bytes(net, train);
+    const size_t size = pl_workspace_bytes(net, train, NULL);
     struct pl_workspace *ws = pl_calloc(1, sizeof *ws);
 
     *out = NULL;
@@ -178,11 +214,20 @@ enum prilora_status pl_workspace_new(struct pl_workspace **out, const struct pl_
         return pl_fail(err, PRILORA_ENOMEM, "no memory for a workspace of %zu bytes", size);
     }
     ws->train = train;
-    lay_out(&ws->arena, net, ws);
+    take_common(&ws->arena, net, ws);
+    ws->common = ws->arena.used;
     for (size_t i = 0; i <= net->options.max_sequences; i++)
         ws->counting[i] = i;
+    pl_workspace_fit(ws, net, &(struct pl_extent){0}, train);
     *out = ws;
     return PRILORA_OK;
+}
+
+void pl_workspace_fit(struct pl_workspace *ws, const struct pl_net *net,
+                      const struct pl_extent *share, bool train)
+{
+    ws->arena.used = ws->common;
+    take_share(&ws->arena, net, share, ws, train);
 }
 
 void pl_workspace_free(struct pl_workspace *ws)

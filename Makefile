@@ -116,7 +116,8 @@ $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-m
 # ---- tests ------------------------------------------------------------------------------------
 #
 # tests/unit, tests/golden   under ASan and UBSan     tests/grad, tests/golden  in double precision
-# test_math, test_deberta    as released, too: sanitizers get the loops without vector clones
+# test_math, test_deberta, test_recompute
+#                            as released, too: sanitizers get the loops without vector clones
 # tests/api                  the real daemon, under ASan and under TSan
 # tests/fuzz                 every target replays its corpus under ASan and UBSan
 
@@ -125,7 +126,7 @@ FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(FUZZERS)
-TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math golden/test_deberta)
+TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math golden/test_deberta golden/test_recompute)
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))

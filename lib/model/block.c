@@ -67,6 +67,10 @@ void pl_block_forward(const struct pl_flow *f, const struct pl_block *b, const p
 
     pl_flow_observe(f, b->layer, PL_STAGE_INTERMEDIATE, s->middle, hidden);
     forward_map(f, b, PL_INTERMEDIATE, s->wide, s->middle, false);
+    if (f->again) {
+        pl_add_row(s->wide, inner->bias, f->rows.n, wide);
+        return;
+    }
     b->activation->forward(ws->active, s->wide, inner->bias, f->rows.n, wide);
     pl_flow_observe(f, b->layer, PL_STAGE_OUTPUT, ws->active, wide);
     forward_map(f, b, PL_OUTPUT, ws->narrow, ws->active, false);

@@ -101,6 +101,7 @@ struct pl_flow {
     struct pl_workspace *ws;
     struct pl_rows rows;    /* the tokens; each run is a sequence, numbered as in the batch */
     pl_real *grads, *stats; /* NULL: no backward pass */
+    bool again; /* forward once more, for what the backward pass needs and was not kept */
 };
 
 /* Is the gradient with respect to that input needed? Is any map at or below it adapted? */

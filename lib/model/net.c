@@ -280,14 +280,29 @@ static void forward(const struct pl_flow *f)
     pl_head_forward(f, hidden[layers]);
 }
 
+/* The layers share one place: only the last one's activations are still there. */
+static void restore(const struct pl_flow *f, size_t layer)
+{
+    struct pl_flow again = *f;
+
+    if (!f->net->options.recompute || layer + 1 == f->net->model->config.num_hidden_layers)
+        return;
+    again.again = true;
+    again.stats = NULL;
+    f->net->model->architecture->forward(&again, layer, f->ws->hidden[layer],
+                                         f->ws->hidden[layer + 1]);
+}
+
 static void backward(const struct pl_flow *f)
 {
     const struct pl_architecture *a = f->net->model->architecture;
     const size_t lowest = f->net->lowest / PL_STAGES;
 
     pl_head_backward(f, f->ws->gradient);
-    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest;)
+    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest;) {
+        restore(f, l);
         a->backward(f, l, f->ws->hidden[l], f->ws->gradient);
+    }
 }
 
 void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
@@ -380,4 +395,20 @@ double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
                    2 * n * n * (double)net->model->config.hidden_size * 2;
     }
     return sum;
+}
+
+double pl_net_repeated_operations(const struct pl_net *net, size_t n_tokens)
+{
+    const struct pl_config *c = &net->model->config;
+    const double n = (double)n_tokens;
+    double sum = 0;
+
+    for (size_t l = net->lowest / PL_STAGES; l + 1 < c->num_hidden_layers; l++) {
+        const size_t last = PL_LAYER_MAPS * l + PL_OUTPUT;
+        const double in = (double)c->intermediate_size, out = (double)c->hidden_size;
+
+        sum += layer_operations(net, l, n) -
+               2 * n * (in * out + (double)net->adapter.maps[last].rank * (in + out));
+    }
+    return net->options.recompute ? sum : 0;
 }

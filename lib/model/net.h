@@ -22,6 +22,7 @@ struct pl_net_options {
     size_t n_outputs;                                             /* labels, or 1 */
     double hidden_dropout, attention_dropout, classifier_dropout; /* negative: as config.json */
     double lora_dropout;
+    bool recompute; /* keep each layer's input and end only, and go through it again for the rest */
     size_t max_tokens, max_sequences, max_length; /* of one share: what workspaces are made for */
 };
 
@@ -123,6 +124,8 @@ void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, s
 
 /* Floating-point operations that the definition needs for a sequence of n tokens. */
 double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train);
+/* Those that the `recompute` option adds in training; 0 without it. */
+double pl_net_repeated_operations(const struct pl_net *net, size_t n_tokens);
 
 /* For tests: hidden states after the embeddings (layer 0) and each layer of a share run last
  * with this workspace, pl_real[n_tokens, hidden]; valid until its next use. Only training keeps

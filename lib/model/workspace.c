@@ -82,6 +82,15 @@ static void take_common(struct pl_arena *arena, const struct pl_net *net, struct
 
 /* ---- what a share fills ------------------------------------------------------------------- */
 
+/* How a layer ends: what the forward pass does not do again. */
+static void take_end(struct pl_arena *arena, const struct pl_net *net, size_t n, size_t rank,
+                     struct pl_saved *s)
+{
+    s->xhat[1] = reals(arena, n, net->model->config.hidden_size);
+    s->rstd[1] = reals(arena, n, 1);
+    s->xa[PL_OUTPUT] = reals(arena, n, rank);
+}
+
 /* One layer's; `keep`: for a backward pass; `maps`: the layer's, NULL for any layer's. */
 static void take_saved(struct pl_arena *arena, const struct pl_net *net,
                        const struct pl_extent *share, struct pl_saved *s,
@@ -106,26 +115,32 @@ static void take_saved(struct pl_arena *arena, const struct pl_net *net,
         s->xa[k] = reals(arena, n, maps ? maps[k].rank : net->max_rank);
 }
 
-/* Layers that no gradient passes share one place, and two hidden states take turns. */
+/* Layers that no gradient passes, or that are gone through again, share one place; two hidden
+ * states that nothing needs later take turns. */
 static void take_layers(struct pl_arena *arena, const struct pl_net *net,
                         const struct pl_extent *share, struct pl_workspace *ws, bool train)
 {
     const size_t layers = net->model->config.num_hidden_layers;
     const size_t n = share->n_tokens, hidden = net->model->config.hidden_size;
     const size_t lowest = train ? net->lowest / PL_STAGES : layers;
+    const bool recompute = train && net->options.recompute;
     struct pl_saved shared = {0};
     pl_real *turns[2] = {NULL, NULL};
 
+    if (lowest > 0 || recompute)
+        take_saved(arena, net, share, &shared, NULL, recompute);
     if (lowest > 0) {
-        take_saved(arena, net, share, &shared, NULL, false);
         turns[0] = reals(arena, n, hidden);
         turns[1] = reals(arena, n, hidden);
     }
     for (size_t l = 0; l < layers; l++) {
+        const struct pl_lora *maps = &net->adapter.maps[PL_LAYER_MAPS * l];
         struct pl_saved saved = shared;
 
-        if (l >= lowest)
-            take_saved(arena, net, share, &saved, &net->adapter.maps[PL_LAYER_MAPS * l], true);
+        if (l >= lowest && recompute)
+            take_end(arena, net, n, maps[PL_OUTPUT].rank, &saved);
+        else if (l >= lowest)
+            take_saved(arena, net, share, &saved, maps, true);
         if (ws->layers)
             ws->layers[l] = saved;
     }

@@ -34,6 +34,7 @@ struct pl_net_options pl_engine_net_options(const struct prilora_spec *spec, enu
         .attention_dropout = spec->attention_dropout,
         .classifier_dropout = spec->classifier_dropout,
         .lora_dropout = spec->lora_dropout,
+        .recompute = spec->recompute,
         .max_tokens = budget,
         .max_sequences = fit,
         .max_length = limits->longest,

@@ -94,6 +94,7 @@ const struct pl_setting pl_settings[] = {
             "evaluations without a better metric; 0: never stops early"),
     INTEGER(checkpoint_steps, OURS, 0, 1e9, 0,
             "steps between checkpoints; 0: at evaluations and every five minutes"),
+    BOOL(recompute, OURS, false, "keep one layer's activations: less memory, more time, same bits"),
     DROPOUT(hidden_dropout, "auto: as the base's config.json"),
     DROPOUT(attention_dropout, "auto: as the base's config.json"),
     DROPOUT(classifier_dropout, "auto: as the base's config.json"),

@@ -54,7 +54,6 @@ struct pl_tables {
 struct pl_saved {
     pl_real *query, *key, *value, *context; /* [n, hidden] */
     pl_real *probabilities;                 /* heads x [length, length], sequence by sequence */
-    pl_real *middle;                        /* [n, hidden]: after attention and its norm */
     pl_real *wide;                          /* [n, intermediate]: before the activation */
     pl_real *xhat[2], *rstd[2];             /* of both norms; NULL: no backward pass */
     pl_real *xa[PL_LAYER_MAPS];             /* [n, rank] */
@@ -77,9 +76,11 @@ struct pl_workspace {
 
     pl_real *gradient;                          /* [n, hidden] of the hidden state */
     pl_real *narrow;                            /* [n, hidden] */
+    pl_real *middle;                            /* [n, hidden]: after attention and its norm */
     pl_real *dcontext, *dquery, *dkey, *dvalue; /* [n, hidden] */
-    pl_real *active, *dactive;                  /* [n, intermediate] after the activation */
-    pl_real *dxa;                               /* [n, rank] */
+    pl_real *active;                            /* [n, intermediate] after the activation */
+    pl_real *dactive;  /* the same, in the place of the four above: attention comes later */
+    pl_real *dxa;      /* [n, rank] */
     pl_real *dropped;  /* an input after LoRA's dropout, or its gradient before */
     pl_real *embedded; /* [n, embedding], then for the convolution [n, hidden] */
     pl_real *conv_xhat, *conv_rstd;

@@ -105,7 +105,6 @@ static void take_saved(struct pl_arena *arena, const struct pl_net *net,
     s->context = reals(arena, n, c->hidden_size);
     s->probabilities = keep ? reals(arena, share->squares, c->num_attention_heads)
                             : reals(arena, longest, longest);
-    s->middle = reals(arena, n, c->hidden_size);
     s->wide = reals(arena, n, c->intermediate_size);
     for (size_t half = 0; keep && half < 2; half++) {
         s->xhat[half] = reals(arena, n, c->hidden_size);
@@ -152,6 +151,23 @@ static void take_layers(struct pl_arena *arena, const struct pl_net *net,
     }
 }
 
+/* Gradients inside a layer's two halves, which are gone through one after the other. */
+static void take_halves(struct pl_arena *arena, const struct pl_config *c, size_t n,
+                        struct pl_workspace *ws)
+{
+    const size_t mark = arena->used;
+    size_t end;
+
+    ws->dcontext = reals(arena, n, c->hidden_size);
+    ws->dquery = reals(arena, n, c->hidden_size);
+    ws->dkey = reals(arena, n, c->hidden_size);
+    ws->dvalue = reals(arena, n, c->hidden_size);
+    end = arena->used;
+    arena->used = mark;
+    ws->dactive = reals(arena, n, c->intermediate_size);
+    arena->used = larger(arena->used, end);
+}
+
 static void take_gradients(struct pl_arena *arena, const struct pl_net *net, size_t n,
                            struct pl_workspace *ws)
 {
@@ -159,12 +175,8 @@ static void take_gradients(struct pl_arena *arena, const struct pl_net *net, siz
     const size_t hidden = c->hidden_size;
     const bool conv = c->conv_kernel_size > 0 && net->lowest / PL_STAGES == 0;
 
+    take_halves(arena, c, n, ws);
     ws->gradient = reals(arena, n, hidden);
-    ws->dcontext = reals(arena, n, hidden);
-    ws->dquery = reals(arena, n, hidden);
-    ws->dkey = reals(arena, n, hidden);
-    ws->dvalue = reals(arena, n, hidden);
-    ws->dactive = reals(arena, n, c->intermediate_size);
     ws->dxa = reals(arena, n, net->max_rank);
     ws->conv_xhat = conv ? reals(arena, n, hidden) : NULL;
     ws->conv_rstd = conv ? reals(arena, n, 1) : NULL;
@@ -194,6 +206,7 @@ static void take_share(struct pl_arena *arena, const struct pl_net *net,
 
     take_layers(arena, net, share, ws, train);
     ws->narrow = reals(arena, n, c->hidden_size);
+    ws->middle = reals(arena, n, c->hidden_size);
     ws->active = reals(arena, n, c->intermediate_size);
     if (c->conv_kernel_size || c->embedding_size != c->hidden_size)
         ws->embedded = reals(arena, n, larger(c->embedding_size, c->hidden_size));

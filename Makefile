@@ -125,7 +125,8 @@ FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(FUZZERS)
-TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 golden/test_deberta)
+TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
+	golden/test_deberta golden/test_recompute) $(call tests_in,memory)
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))

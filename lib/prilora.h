@@ -167,6 +167,7 @@ struct prilora_spec {
     long eval_steps;                                              /* 0: at the end of every epoch */
     long early_stopping_patience; /* evaluations without a better metric; 0: never */
     long checkpoint_steps;        /* 0: at evaluations and every five minutes */
+    bool recompute;               /* activations of one layer at a time: less memory, same bits */
 
     enum prilora_rank_schedule rank_schedule;
     long rank_start, rank_end;      /* uniform uses "r", stored in both */

@@ -67,6 +67,27 @@ void pl_norm_forward(pl_real *y, pl_real *xhat, pl_real *rstd, const pl_real *x,
     forward(y, xhat, rstd, x, bias, residual, norm, n, width);
 }
 
+PL_CLONES static void again(pl_real *y, const pl_real *xhat, const struct pl_norm *norm, size_t n,
+                            size_t width)
+{
+    const pl_real *weight = norm->weight, *shift = norm->shift;
+
+    for (size_t i = 0; i < n; i++) {
+        pl_real *row = y + i * width;
+        const pl_real *h = xhat + i * width;
+
+#pragma omp simd
+        for (size_t j = 0; j < width; j++)
+            row[j] = h[j] * weight[j] + shift[j];
+    }
+}
+
+void pl_norm_again(pl_real *y, const pl_real *xhat, const struct pl_norm *norm, size_t n,
+                   size_t width)
+{
+    again(y, xhat, norm, n, width);
+}
+
 PL_CLONES static void backward(pl_real *d, const pl_real *xhat, const pl_real *rstd,
                                const struct pl_norm *norm, size_t n, size_t width)
 {

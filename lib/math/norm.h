@@ -29,6 +29,10 @@ void pl_norm_forward(pl_real *y, pl_real *xhat, pl_real *rstd, const pl_real *x,
                      const pl_real *bias, const pl_real *residual, const struct pl_norm *norm,
                      size_t n, size_t width);
 
+/* y [n,width] once more, from xhat: the same bits. */
+void pl_norm_again(pl_real *y, const pl_real *xhat, const struct pl_norm *norm, size_t n,
+                   size_t width);
+
 /* d [n,width]: gradient of y in, of z out. */
 void pl_norm_backward(pl_real *d, const pl_real *xhat, const pl_real *rstd,
                       const struct pl_norm *norm, size_t n, size_t width);

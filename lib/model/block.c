@@ -67,16 +67,21 @@ void pl_block_forward(const struct pl_flow *f, const struct pl_block *b, const p
     pl_meter_turn(&ws->meter, before);
     pl_flow_observe(f, b->layer, PL_STAGE_CONTEXT, s->context, hidden);
     forward_map(f, b, PL_ATTENTION_OUTPUT, ws->narrow, s->context, false);
-    close_half(f, b, 0, PL_ATTENTION_OUTPUT, PL_SITE_OUTPUT_DROPOUT, s->middle, ws->narrow, x);
+    close_half(f, b, 0, PL_ATTENTION_OUTPUT, PL_SITE_OUTPUT_DROPOUT, ws->middle, ws->narrow, x);
 
-    pl_flow_observe(f, b->layer, PL_STAGE_INTERMEDIATE, s->middle, hidden);
-    forward_map(f, b, PL_INTERMEDIATE, s->wide, s->middle, false);
+    pl_flow_observe(f, b->layer, PL_STAGE_INTERMEDIATE, ws->middle, hidden);
+    forward_map(f, b, PL_INTERMEDIATE, s->wide, ws->middle, false);
     before = pl_meter_turn(&ws->meter, PL_PART_POINTWISE);
+    if (f->again) {
+        pl_add_row(s->wide, inner->bias, f->rows.n, wide);
+        pl_meter_turn(&ws->meter, before);
+        return;
+    }
     b->activation->forward(ws->active, s->wide, inner->bias, f->rows.n, wide);
     pl_meter_turn(&ws->meter, before);
     pl_flow_observe(f, b->layer, PL_STAGE_OUTPUT, ws->active, wide);
     forward_map(f, b, PL_OUTPUT, ws->narrow, ws->active, false);
-    close_half(f, b, 1, PL_OUTPUT, PL_SITE_FFN_DROPOUT, y, ws->narrow, s->middle);
+    close_half(f, b, 1, PL_OUTPUT, PL_SITE_FFN_DROPOUT, y, ws->narrow, ws->middle);
 }
 
 /* ---- backward ----------------------------------------------------------------------------- */
@@ -134,10 +139,12 @@ static bool backward_feed_forward(const struct pl_flow *f, const struct pl_block
     pl_map_backward_weights(&map, &f->rows, ws->active, s->xa[PL_OUTPUT], ws->dxa, dy);
     if (!below)
         return false;
+    pl_norm_again(ws->middle, s->xhat[0], b->norms[0], f->rows.n,
+                  f->net->model->config.hidden_size);
     /* d already holds the part that goes around the half. */
     backward_map(f, b, PL_INTERMEDIATE,
                  pl_needs_input(f->net, b->layer, PL_STAGE_INTERMEDIATE) ? d : NULL, true,
-                 ws->dactive, s->middle);
+                 ws->dactive, ws->middle);
     return pl_needs_input(f->net, b->layer, PL_STAGE_INTERMEDIATE);
 }
 

@@ -20,7 +20,8 @@ struct pl_block {
     struct pl_attention_gradients table; /* its table_ members: where the table's gradients go */
 };
 
-/* x, y [n, hidden]; what backward needs goes into ws->layers[layer]. */
+/* x, y [n, hidden]; what backward needs goes into ws->layers[layer]. With flow->again it stops
+ * before the last map, whose xa and norm are kept, and leaves y alone. */
 void pl_block_forward(const struct pl_flow *flow, const struct pl_block *block, const pl_real *x,
                       pl_real *y);
 

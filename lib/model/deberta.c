@@ -285,7 +285,7 @@ static void deberta_forward(const struct pl_flow *f, size_t layer, const pl_real
     const struct pl_block block = block_of(f, layer);
 
     pl_block_forward(f, &block, x, y);
-    if (layer == 0 && w->conv.kernel)
+    if (layer == 0 && w->conv.kernel && !f->again)
         pl_conv_forward(f, &w->conv, x, y);
 }
 

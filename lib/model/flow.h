@@ -55,7 +55,6 @@ struct pl_tables {
 struct pl_saved {
     pl_real *query, *key, *value, *context; /* [n, hidden] */
     pl_real *probabilities;                 /* heads x [length, length], sequence by sequence */
-    pl_real *middle;                        /* [n, hidden]: after attention and its norm */
     pl_real *wide;                          /* [n, intermediate]: before the activation */
     pl_real *xhat[2], *rstd[2];             /* of both norms; NULL: no backward pass */
     pl_real *xa[PL_LAYER_MAPS];             /* [n, rank] */
@@ -84,7 +83,8 @@ struct pl_attention_half {
 struct pl_workspace {
     struct pl_arena arena;
     struct pl_meter meter;
-    bool train;
+    size_t common;           /* bytes of the arena before what a share fills */
+    bool train;              /* room for a backward pass */
     struct pl_saved *layers; /* [layers]; those that are not kept share one */
     pl_real **hidden;        /* [layers + 1] */
     size_t *starts, *first;  /* [max_sequences + 1] runs of the share's tokens */
@@ -92,9 +92,11 @@ struct pl_workspace {
 
     pl_real *gradient;                          /* [n, hidden] of the hidden state */
     pl_real *narrow;                            /* [n, hidden] */
+    pl_real *middle;                            /* [n, hidden]: after attention and its norm */
     pl_real *dcontext, *dquery, *dkey, *dvalue; /* [n, hidden] */
-    pl_real *active, *dactive;                  /* [n, intermediate] after the activation */
-    pl_real *dxa;                               /* [n, rank] */
+    pl_real *active;                            /* [n, intermediate] after the activation */
+    pl_real *dactive; /* the same, in the place of the four above: attention comes later */
+    pl_real *dxa;     /* [n, rank] */
     struct pl_map_scratch map;
     pl_real *embedded; /* [n, embedding], then for the convolution [n, hidden] */
     pl_real *conv_xhat, *conv_rstd;
@@ -105,6 +107,10 @@ struct pl_workspace {
     struct pl_head_scratch head;
 };
 
+/* Lays the workspace out for a share, for a backward pass too if `train`; what it held is lost. */
+void pl_workspace_fit(struct pl_workspace *ws, const struct pl_net *net,
+                      const struct pl_extent *share, bool train);
+
 /* One share on its way through the net. */
 struct pl_flow {
     const struct pl_net *net;
@@ -113,6 +119,7 @@ struct pl_flow {
     struct pl_workspace *ws;
     struct pl_rows rows;    /* the tokens; each run is a sequence, numbered as in the batch */
     pl_real *grads, *stats; /* NULL: no backward pass */
+    bool again; /* forward once more, for what the backward pass needs and was not kept */
 };
 
 /* Is the gradient with respect to that input needed? Is any map at or below it adapted? */

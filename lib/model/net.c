@@ -229,11 +229,13 @@ const struct pl_activation_map *pl_activation_find(enum pl_activation activation
     return maps[activation];
 }
 
-/* The share's tokens as runs, one per sequence. */
+/* The share's tokens as runs, one per sequence; the workspace then fits them. */
 static struct pl_rows lay_out(struct pl_workspace *ws, const struct pl_net *net,
-                              const struct pl_batch *batch, const struct pl_share *share)
+                              const struct pl_pass *pass, const struct pl_share *share)
 {
     struct pl_rows rows = {.n_runs = share->n_sequences, .starts = ws->starts, .first = ws->first};
+    struct pl_extent extent = {.n_sequences = share->n_sequences};
+    const struct pl_batch *batch = pass->batch;
 
     assert(share->n_sequences <= net->options.max_sequences);
     ws->starts[0] = 0;
@@ -244,9 +246,11 @@ static struct pl_rows lay_out(struct pl_workspace *ws, const struct pl_net *net,
         assert(n > 0 && n <= net->options.max_length);
         ws->first[k] = from;
         ws->starts[k + 1] = ws->starts[k] + n;
+        extent.squares += n * n;
     }
-    rows.n = ws->starts[share->n_sequences];
+    rows.n = extent.n_tokens = ws->starts[share->n_sequences];
     assert(rows.n == share->n_tokens && rows.n <= net->options.max_tokens);
+    pl_workspace_fit(ws, net, &extent, pass->train);
     return rows;
 }
 
@@ -283,14 +287,29 @@ static void forward(const struct pl_flow *f)
     pl_head_forward(f, hidden[layers]);
 }
 
+/* The layers share one place: only the last one's activations are still there. */
+static void restore(const struct pl_flow *f, size_t layer)
+{
+    struct pl_flow again = *f;
+
+    if (!f->net->options.recompute || layer + 1 == f->net->model->config.num_hidden_layers)
+        return;
+    again.again = true;
+    again.stats = NULL;
+    f->net->model->architecture->forward(&again, layer, f->ws->hidden[layer],
+                                         f->ws->hidden[layer + 1]);
+}
+
 static void backward(const struct pl_flow *f)
 {
     const struct pl_architecture *a = f->net->model->architecture;
     const size_t lowest = f->net->lowest / PL_STAGES;
 
     pl_head_backward(f, f->ws->gradient);
-    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest;)
+    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest;) {
+        restore(f, l);
         a->backward(f, l, f->ws->hidden[l], f->ws->gradient);
+    }
 }
 
 void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
@@ -309,7 +328,7 @@ void pl_net_share(const struct pl_net *net, const struct pl_pass *pass,
         memset(grads, 0, net->sum_size * sizeof *grads);
         memset(stats, 0, pl_net_stats_size(net) * sizeof *stats);
     }
-    flow.rows = lay_out(ws, net, pass->batch, share);
+    flow.rows = lay_out(ws, net, pass, share);
     forward(&flow);
     part = losses(&flow, logits);
     if (loss)
@@ -396,4 +415,20 @@ double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
                    attention_operations(net, n);
     }
     return sum;
+}
+
+double pl_net_repeated_operations(const struct pl_net *net, size_t n_tokens)
+{
+    const struct pl_config *c = &net->model->config;
+    const double n = (double)n_tokens;
+    double sum = 0;
+
+    for (size_t l = net->lowest / PL_STAGES; l + 1 < c->num_hidden_layers; l++) {
+        const size_t last = PL_LAYER_MAPS * l + PL_OUTPUT;
+        const double in = (double)c->intermediate_size, out = (double)c->hidden_size;
+
+        sum += layer_operations(net, l, n) -
+               2 * n * (in * out + (double)net->adapter.maps[last].rank * (in + out));
+    }
+    return net->options.recompute ? sum : 0;
 }

@@ -23,7 +23,8 @@ struct pl_net_options {
     size_t n_outputs;                                             /* labels, or 1 */
     double hidden_dropout, attention_dropout, classifier_dropout; /* negative: as config.json */
     double lora_dropout;
-    bool half;                                    /* the frozen maps in bfloat16, if possible */
+    bool half;      /* the frozen maps in bfloat16, if possible */
+    bool recompute; /* keep each layer's input and end only, and go through it again for the rest */
     size_t max_tokens, max_sequences, max_length; /* of one share: what workspaces are made for */
 };
 
@@ -63,12 +64,19 @@ struct pl_pass {
     struct pl_tables *tables; /* from pl_net_tables_new; rewritten by every step */
 };
 
-/* Memory that one thread computes a share in. Made once; reports its size for the forecast. */
+/* A share's size, as far as memory goes. */
+struct pl_extent {
+    size_t n_tokens, n_sequences;
+    size_t squares; /* sum of the sequences' squared lengths */
+};
+
+/* Memory that one thread computes a share in. Made once, for the largest share there can be. */
 struct pl_workspace;
 enum prilora_status pl_workspace_new(struct pl_workspace **out, const struct pl_net *net,
                                      bool train, struct prilora_error *err);
 void pl_workspace_free(struct pl_workspace *ws);
-size_t pl_workspace_bytes(const struct pl_net *net, bool train); /* without making one */
+/* Without making one: bytes that a share uses of it; NULL: the largest there can be. */
+size_t pl_workspace_bytes(const struct pl_net *net, bool train, const struct pl_extent *share);
 const struct pl_meter *pl_workspace_meter(const struct pl_workspace *ws);
 
 /* The per-step tables of all layers and the per-thread sums that belong to them. */
@@ -119,11 +127,12 @@ void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, s
 
 /* Floating-point operations that the definition needs for a sequence of n tokens. */
 double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train);
+/* Those that the `recompute` option adds in training; 0 without it. */
+double pl_net_repeated_operations(const struct pl_net *net, size_t n_tokens);
 
 /* For tests: hidden states after the embeddings (layer 0) and each layer of a share run last
- * with this workspace, pl_real[n_tokens, hidden]; valid until its next use. Only a workspace for
- * training keeps them, and only from the input of the lowest adapted layer on; others share two
- * places in turn. */
+ * with this workspace, pl_real[n_tokens, hidden]; valid until its next use. Only training keeps
+ * them, and only from the input of the lowest adapted layer on; others share two places in turn. */
 const pl_real *pl_workspace_hidden(const struct pl_workspace *ws, size_t layer);
 
 #endif

@@ -36,6 +36,7 @@ struct pl_net_options pl_engine_net_options(const struct prilora_spec *spec, enu
         .classifier_dropout = spec->classifier_dropout,
         .lora_dropout = spec->lora_dropout,
         .half = spec->compute == PRILORA_COMPUTE_BF16,
+        .recompute = spec->recompute,
         .max_tokens = budget,
         .max_sequences = fit,
         .max_length = limits->longest,
@@ -47,7 +48,7 @@ void pl_engine_bytes(const struct pl_net *net, const struct pl_engine_limits *li
 {
     size_t sums = (pl_net_sum_size(net) + pl_net_stats_size(net)) * sizeof(pl_real);
 
-    *per_thread = pl_workspace_bytes(net, limits->train) + (limits->train ? sums : 0);
+    *per_thread = pl_workspace_bytes(net, limits->train, NULL) + (limits->train ? sums : 0);
     *shared = pl_tables_bytes(net) + (limits->train ? sums : 0) +
               pl_shares_bytes(limits->max_sequences) + (limits->longest + 1) * sizeof(double);
 }

@@ -23,8 +23,13 @@ static double pass_operations(const struct pl_net *net, const struct prilora_dat
 {
     double sum = 0;
 
-    for (size_t i = 0; i < data->n; i++)
-        sum += pl_net_operations(net, data->starts[i + 1] - data->starts[i], train);
+    for (size_t i = 0; i < data->n; i++) {
+        size_t n = data->starts[i + 1] - data->starts[i];
+
+        sum += pl_net_operations(net, n, train);
+        if (train)
+            sum += pl_net_repeated_operations(net, n);
+    }
     return sum;
 }
 

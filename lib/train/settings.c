@@ -101,6 +101,7 @@ const struct pl_setting pl_settings[] = {
             "steps between checkpoints; 0: at evaluations and every five minutes"),
     CHOICE(compute, OURS, computes, PRILORA_COMPUTE_FLOAT32,
            "of the frozen maps: bf16 is faster and smaller"),
+    BOOL(recompute, OURS, false, "keep one layer's activations: less memory, more time, same bits"),
     DROPOUT(hidden_dropout, "auto: as the base's config.json"),
     DROPOUT(attention_dropout, "auto: as the base's config.json"),
     DROPOUT(classifier_dropout, "auto: as the base's config.json"),

@@ -273,6 +273,9 @@ static const struct {
      {BAD_REQUEST, HYPER "prune_ratio", "invalid_value",
       "prune_ratio: 1, but must be a number from 0 to 0.99",
       "/method/prilora/hyperparameters/prune_ratio"}},
+    {PRILORA("\"recompute\": 1"),
+     {BAD_REQUEST, HYPER "recompute", "invalid_value", "recompute: 1, but must be true or false",
+      "/method/prilora/hyperparameters/recompute"}},
 };
 
 /* @ is replaced by the id of a file that is there. */

@@ -20,7 +20,7 @@
 #define SETTINGS                                                                                   \
     "\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": 2, "    \
     "\"batch_size\": 8, \"max_length\": 16, \"learning_rate\": 2e-3, \"rank_start\": 2, "          \
-    "\"rank_end\": 12, \"prune_interval\": 4}}}"
+    "\"rank_end\": 12, \"prune_interval\": 4, \"recompute\": true}}}"
 
 struct finished {
     struct test_server *server;
@@ -85,6 +85,7 @@ static void a_job_succeeds_and_shows_what_it_became(void **state)
     assert_string_equal(test_text(job, "method.type"), "prilora");
     assert_int_equal(test_integer(job, "method.prilora.hyperparameters.rank_end"), 12);
     assert_int_equal(test_integer(job, "method.prilora.hyperparameters.prune_interval"), 4);
+    assert_true(json_is_true(test_member(job, "method.prilora.hyperparameters.recompute")));
     assert_true(json_is_null(json_object_get(job, "error")));
     assert_true(json_is_array(json_object_get(job, "result_files")));
     assert_true(test_integer(job, "finished_at") >= test_integer(job, "created_at"));

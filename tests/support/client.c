@@ -272,7 +272,7 @@ const char *test_header(const struct test_reply *reply, const char *name)
     return NULL;
 }
 
-static const json_t *member(const json_t *object, const char *path)
+const json_t *test_member(const json_t *object, const char *path)
 {
     char name[64];
 
@@ -289,12 +289,12 @@ static const json_t *member(const json_t *object, const char *path)
 
 const char *test_text(const json_t *object, const char *path)
 {
-    const char *text = json_string_value(member(object, path));
+    const char *text = json_string_value(test_member(object, path));
 
     return text ? text : "";
 }
 
 json_int_t test_integer(const json_t *object, const char *path)
 {
-    return json_integer_value(member(object, path));
+    return json_integer_value(test_member(object, path));
 }

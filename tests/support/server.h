@@ -71,7 +71,9 @@ char *test_send_raw(const struct test_server *server, const char *data, size_t s
 /* The same, but hangs up as soon as all is sent. */
 void test_send_and_leave(const struct test_server *server, const char *data, size_t size);
 
-/* Text of a member, "" if it is absent or no string; path like "error.message". */
+/* A member, NULL if it is absent; path like "error.message" or "data.0.id". */
+const json_t *test_member(const json_t *object, const char *path);
+/* Text of one, "" if it is absent or no string. */
 const char *test_text(const json_t *object, const char *path);
 json_int_t test_integer(const json_t *object, const char *path);
 

@@ -190,6 +190,10 @@ static void layer_norm_is_that_of_the_definition(void **state)
     /* in place and without what backward needs: the same numbers */
     pl_norm_forward(x, NULL, NULL, x, bias, residual, &norm, n, w);
     assert_memory_equal(x, y, sizeof y);
+    /* and once more from what was kept */
+    memset(x, 0, sizeof x);
+    pl_norm_again(x, xhat, &norm, n, w);
+    assert_memory_equal(x, y, sizeof y);
 }
 
 static void softmax_is_that_of_the_definition(void **state)

@@ -121,6 +121,47 @@ static void threads_do_not_change_a_bit(void **state)
     prilora_spec_free(spec);
 }
 
+/* A run that is done: what it trained, without the record of its settings that an export has. */
+static struct prilora_run *trained(const struct prilora_spec *spec, struct diary *diary)
+{
+    struct prilora_run_options options = options_for(diary, NULL, 2);
+    struct prilora_run *run = test_training_run(spec, test_training.valid, &options);
+    struct prilora_error err;
+
+    if (prilora_run_train(run, &err) != PRILORA_OK)
+        fail_msg("%s", err.message);
+    return run;
+}
+
+static void recomputing_changes_memory_but_not_a_bit(void **state)
+{
+    struct prilora_spec *keeping = test_training_spec(""),
+                        *again = test_training_spec("\"recompute\": true");
+    struct prilora_forecast most, least;
+    struct diary first = {0}, second = {0};
+    struct prilora_run *one = trained(keeping, &first), *other = trained(again, &second);
+    struct prilora_error err;
+
+    (void)state;
+    assert_memory_equal(one->params, other->params, one->engine->layout->size * sizeof(pl_real));
+    assert_memory_equal(one->best, other->best, one->engine->layout->size * sizeof(pl_real));
+    assert_int_equal(first.n, second.n);
+    for (size_t i = 0; i < first.n; i++)
+        assert_true(first.events[i].loss == second.events[i].loss);
+    prilora_run_close(one);
+    prilora_run_close(other);
+    assert_int_equal(prilora_run_forecast(&most, test_training.base, keeping, test_training.train,
+                                          NULL, &err),
+                     PRILORA_OK);
+    assert_int_equal(prilora_run_forecast(&least, test_training.base, again, test_training.train,
+                                          NULL, &err),
+                     PRILORA_OK);
+    assert_true(least.thread_bytes < most.thread_bytes);
+    assert_true(least.flops > most.flops && least.flops < 1.5 * most.flops);
+    prilora_spec_free(keeping);
+    prilora_spec_free(again);
+}
+
 /* Runs on with a fresh object per attempt, as after a restart, until it is done; then exports. */
 static char *go_on(const struct prilora_spec *spec, const char *folder, size_t *size)
 {
@@ -561,6 +602,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(recomputing_changes_memory_but_not_a_bit),
         cmocka_unit_test(a_run_stopped_after_any_step_ends_with_the_same_bytes),
         cmocka_unit_test(every_checkpoint_leads_to_the_same_bytes),
         cmocka_unit_test(events_tell_what_happened_in_order),

@@ -55,6 +55,7 @@ static void nothing_given_is_the_defaults(void **state)
     test_close(spec->prune_decay, 0.9, 0);
     assert_true(spec->prune_regrow);
     assert_false(spec->prune_reset_moments);
+    assert_false(spec->recompute);
     assert_true(spec->hidden_dropout < 0);
     prilora_spec_free(spec);
 }
@@ -139,7 +140,7 @@ static void a_dump_parses_back_to_the_same(void **state)
         "\"target_modules\": \".*query\", \"hidden_dropout\": 0.25, \"scaling\": \"common\"}}}}",
         "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
         "{\"rank_schedule\": \"uniform\", \"target_modules\": [\"a\\u00e9\", \"b.c\"], "
-        "\"lr_scheduler_type\": \"cosine\", \"prune_ratio\": 0}}}}",
+        "\"lr_scheduler_type\": \"cosine\", \"prune_ratio\": 0, \"recompute\": true}}}}",
         "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
         "{\"rank_schedule\": \"decreasing\", \"rank_start\": 9, \"rank_end\": 2}}}}",
     };
@@ -158,6 +159,7 @@ static void a_dump_parses_back_to_the_same(void **state)
         assert_true(one->learning_rate == two->learning_rate);
         assert_true(one->hidden_dropout == two->hidden_dropout);
         assert_int_equal(one->rank_schedule, two->rank_schedule);
+        assert_int_equal(one->recompute, two->recompute);
         assert_memory_equal(one->ranks, two->ranks, sizeof one->ranks);
         assert_true(one->seed == two->seed);
         free(first);

@@ -18,8 +18,9 @@
 #include "train/dataset.h"
 #include "train/run.h"
 
-#define STEPS    6 /* measured, after one that is not */
-#define MAX_RUNS 64
+#define TOKENS    8192 /* about so many are measured, */
+#define MAX_STEPS 12   /* in at most so many steps, after one that is not */
+#define MAX_RUNS  64
 
 const char *const step_part_names[PL_PARTS] = {
     [PL_PART_OTHER] = "everything else", [PL_PART_LINEAR] = "linear maps",
@@ -188,12 +189,19 @@ static void tell(struct step_result *out, const struct job *jobs, struct step_cr
     out->operations_per_s = forecast->flops / (double)data->starts[data->n] * out->tokens_per_s;
 }
 
-/* Every run trains STEPS + 1 steps. */
+/* Of all that a run trains. */
+static size_t n_steps(const struct step_case *c)
+{
+    size_t n = TOKENS / (c->batch * (c->length ? c->length : 25));
+
+    return 1 + (n < 1 ? 1 : n > MAX_STEPS ? MAX_STEPS : n);
+}
+
 static enum prilora_status measure(struct step_result *out, const char *folder,
                                    const struct step_case *c, struct step_crew crew,
                                    struct prilora_error *err)
 {
-    struct prilora_dataset *data = random_dataset(c->batch * (STEPS + 1), c->length);
+    struct prilora_dataset *data = random_dataset(c->batch * n_steps(c), c->length);
     struct job jobs[MAX_RUNS] = {{0}};
     struct prilora_base *base = NULL;
     struct prilora_spec *spec = NULL;

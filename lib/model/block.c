@@ -148,6 +148,39 @@ static bool backward_feed_forward(const struct pl_flow *f, const struct pl_block
     return pl_needs_input(f->net, b->layer, PL_STAGE_INTERMEDIATE);
 }
 
+/* Of what follows attention, only the rows of first tokens stay: there is no other gradient. */
+static struct pl_flow keep_firsts(const struct pl_flow *f, const struct pl_block *b)
+{
+    const struct pl_config *c = &f->net->model->config;
+    const struct pl_lora *maps = &f->net->adapter.maps[PL_LAYER_MAPS * b->layer];
+    struct pl_saved *s = &f->ws->layers[b->layer];
+    struct pl_flow firsts = *f;
+
+    for (size_t half = 0; half < 2; half++) {
+        pl_gather_rows(s->xhat[half], &f->rows, c->hidden_size);
+        pl_gather_rows(s->rstd[half], &f->rows, 1);
+    }
+    pl_gather_rows(s->context, &f->rows, c->hidden_size);
+    pl_gather_rows(s->wide, &f->rows, c->intermediate_size);
+    for (size_t k = PL_ATTENTION_OUTPUT; k < PL_LAYER_MAPS; k++)
+        pl_gather_rows(s->xa[k], &f->rows, maps[k].rank);
+    firsts.rows = (struct pl_rows){f->rows.n_runs, f->rows.n_runs, f->ws->counting, f->rows.first};
+    return firsts;
+}
+
+/* What follows attention: d of y in, of x out as far as it goes around attention, and dcontext.
+ * False if nothing below needs them. */
+static bool backward_after_attention(const struct pl_flow *f, const struct pl_block *b, pl_real *d)
+{
+    const bool below = pl_needs_input(f->net, b->layer, PL_STAGE_CONTEXT);
+
+    if (!backward_feed_forward(f, b, d))
+        return false;
+    backward_map(f, b, PL_ATTENTION_OUTPUT, below ? f->ws->dcontext : NULL, false,
+                 open_half(f, b, 0, PL_SITE_OUTPUT_DROPOUT, d), f->ws->layers[b->layer].context);
+    return below;
+}
+
 void pl_block_backward(const struct pl_flow *f, const struct pl_block *b, const pl_real *x,
                        pl_real *d)
 {
@@ -155,18 +188,17 @@ void pl_block_backward(const struct pl_flow *f, const struct pl_block *b, const 
     struct pl_saved *s = &ws->layers[b->layer];
     const bool below = pl_needs_input(f->net, b->layer, PL_STAGE_ATTENTION);
     const struct pl_lora *maps = &f->net->adapter.maps[PL_LAYER_MAPS * b->layer];
+    const size_t hidden = f->net->model->config.hidden_size;
+    const struct pl_flow upper = f->firsts ? keep_firsts(f, b) : *f;
     struct pl_attention_gradients to = b->table;
     enum pl_part before;
-    const pl_real *dy;
 
-    if (!backward_feed_forward(f, b, d))
+    if (!backward_after_attention(&upper, b, d))
         return;
-    dy = open_half(f, b, 0, PL_SITE_OUTPUT_DROPOUT, d);
-    if (!pl_needs_input(f->net, b->layer, PL_STAGE_CONTEXT)) {
-        backward_map(f, b, PL_ATTENTION_OUTPUT, NULL, false, dy, s->context);
-        return;
+    if (f->firsts) {
+        pl_spread_rows(d, &f->rows, hidden);
+        pl_spread_rows(ws->dcontext, &f->rows, hidden);
     }
-    backward_map(f, b, PL_ATTENTION_OUTPUT, ws->dcontext, false, dy, s->context);
     to.query = below || maps[PL_QUERY].rank ? ws->dquery : NULL;
     to.key = below || maps[PL_KEY].rank ? ws->dkey : NULL;
     to.value = below || maps[PL_VALUE].rank ? ws->dvalue : NULL;

@@ -25,7 +25,8 @@ struct pl_block {
 void pl_block_forward(const struct pl_flow *flow, const struct pl_block *block, const pl_real *x,
                       pl_real *y);
 
-/* d [n, hidden]: gradient of y in; of x out, if anything below is adapted, else unspecified. */
+/* d: gradient of y in ([n, hidden], or with flow->firsts [n_sequences, hidden]); of x out
+ * ([n, hidden]), if anything below is adapted, else unspecified. */
 void pl_block_backward(const struct pl_flow *flow, const struct pl_block *block, const pl_real *x,
                        pl_real *d);
 

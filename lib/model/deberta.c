@@ -294,9 +294,15 @@ static void deberta_backward(const struct pl_flow *f, size_t layer, const pl_rea
     const struct pl_deberta *w = f->net->model->weights;
     const struct pl_block block = block_of(f, layer);
 
-    if (layer == 0 && w->conv.kernel)
+    struct pl_flow whole = *f;
+
+    if (layer == 0 && w->conv.kernel) {
+        if (f->firsts)
+            pl_spread_rows(d, &f->rows, f->net->model->config.hidden_size);
+        whole.firsts = false;
         pl_conv_backward(f, &w->conv, d);
-    pl_block_backward(f, &block, x, d);
+    }
+    pl_block_backward(&whole, &block, x, d);
 }
 
 const struct pl_architecture pl_architecture_deberta_v2 = {

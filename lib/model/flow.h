@@ -119,7 +119,8 @@ struct pl_flow {
     struct pl_workspace *ws;
     struct pl_rows rows;    /* the tokens; each run is a sequence, numbered as in the batch */
     pl_real *grads, *stats; /* NULL: no backward pass */
-    bool again; /* forward once more, for what the backward pass needs and was not kept */
+    bool firsts; /* the gradient coming in has one row per sequence, of its first token */
+    bool again;  /* forward once more, for what the backward pass needs and was not kept */
 };
 
 /* Is the gradient with respect to that input needed? Is any map at or below it adapted? */
@@ -140,6 +141,11 @@ struct pl_dropout pl_pass_dropout(const struct pl_pass *pass, double p, enum pl_
 /* Adds the column squares of a map input [n, width] to the statistics if they are wanted. */
 void pl_flow_observe(const struct pl_flow *flow, size_t layer, size_t stage, const pl_real *x,
                      size_t width);
+
+/* Rows of x [n, width] that begin a run, moved together to its beginning; and back, zeros between.
+ */
+void pl_gather_rows(pl_real *x, const struct pl_rows *rows, size_t width);
+void pl_spread_rows(pl_real *x, const struct pl_rows *rows, size_t width);
 
 const struct pl_activation_map *pl_activation_find(enum pl_activation activation);
 

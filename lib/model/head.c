@@ -160,11 +160,7 @@ void pl_head_backward(const struct pl_flow *f, pl_real *d)
     dense_backward(s->dropped, f->grads + head->pooler_weight, f->grads + head->pooler_bias,
                    s->gradient, s->first, params + head->pooler_weight, rows.n, head->inner,
                    head->inner);
-    pl_dropout_rows(&before, &rows, s->dropped, s->dropped, head->inner);
-    pl_fill_rows(d, NULL, f->rows.n, head->inner);
-    for (size_t k = 0; k < rows.n; k++)
-        memcpy(d + f->rows.starts[k] * head->inner, s->dropped + k * head->inner,
-               head->inner * sizeof *d);
+    pl_dropout_rows(&before, &rows, d, s->dropped, head->inner);
 }
 
 /* ---- losses ------------------------------------------------------------------------------- */

@@ -40,7 +40,8 @@ bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_r
 
 /* Logits of the share's sequences, in ws->head.logits, from the last hidden state x [n, hidden]. */
 void pl_head_forward(const struct pl_flow *flow, const pl_real *x);
-/* From ws->head.dlogits: gradients of the head, and d [n, hidden] of the last hidden state. */
+/* From ws->head.dlogits: gradients of the head, and d [n_sequences, hidden] of the last hidden
+ * state of each sequence's first token; no other one has any. */
 void pl_head_backward(const struct pl_flow *flow, pl_real *d);
 
 /*

@@ -218,6 +218,22 @@ void pl_flow_observe(const struct pl_flow *f, size_t layer, size_t stage, const 
     pl_meter_turn(&f->ws->meter, before);
 }
 
+void pl_gather_rows(pl_real *x, const struct pl_rows *rows, size_t width)
+{
+    for (size_t k = 0; k < rows->n_runs; k++)
+        memmove(x + k * width, x + rows->starts[k] * width, width * sizeof *x);
+}
+
+void pl_spread_rows(pl_real *x, const struct pl_rows *rows, size_t width)
+{
+    for (size_t k = rows->n_runs; k-- > 0;) {
+        const size_t from = rows->starts[k], to = rows->starts[k + 1];
+
+        memmove(x + from * width, x + k * width, width * sizeof *x);
+        memset(x + (from + 1) * width, 0, (to - from - 1) * width * sizeof *x);
+    }
+}
+
 const struct pl_activation_map *pl_activation_find(enum pl_activation activation)
 {
     static const struct pl_activation_map *const maps[] = {
@@ -300,13 +316,14 @@ static void restore(const struct pl_flow *f, size_t layer)
                                          f->ws->hidden[layer + 1]);
 }
 
-static void backward(const struct pl_flow *f)
+static void backward(struct pl_flow *f)
 {
     const struct pl_architecture *a = f->net->model->architecture;
     const size_t lowest = f->net->lowest / PL_STAGES;
 
     pl_head_backward(f, f->ws->gradient);
-    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest;) {
+    f->firsts = true;
+    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest; f->firsts = false) {
         restore(f, l);
         a->backward(f, l, f->ws->hidden[l], f->ws->gradient);
     }
@@ -374,32 +391,39 @@ static double attention_operations(const struct pl_net *net, double n)
     return 2 * n * n * (double)c->hidden_size * (double)terms;
 }
 
-/* Multiplications and additions of one layer's forward pass over n tokens. */
-static double layer_operations(const struct pl_net *net, size_t layer, double n)
+/* Of one product with each of a layer's maps and updates over n tokens, or with the updates alone;
+ * over n_after tokens for the maps that follow attention. */
+static double map_operations(const struct pl_net *net, size_t layer, double n, double n_after,
+                             bool updates_alone)
 {
-    double sum = attention_operations(net, n);
+    double sum = 0;
 
-    for (size_t i = PL_LAYER_MAPS * layer; i < PL_LAYER_MAPS * (layer + 1); i++) {
+    for (size_t k = 0; k < PL_LAYER_MAPS; k++) {
+        const size_t i = PL_LAYER_MAPS * layer + k;
         const struct pl_map_site *site = &net->model->sites[i];
+        const double tokens = k < PL_ATTENTION_OUTPUT ? n : n_after;
 
-        sum += 2 * n * (double)site->in * (double)site->out;
-        sum += 2 * n * (double)(net->adapter.maps[i].rank * (site->in + site->out));
+        if (!updates_alone)
+            sum += 2 * tokens * (double)site->in * (double)site->out;
+        sum += 2 * tokens * (double)(net->adapter.maps[i].rank * (site->in + site->out));
     }
     return sum;
 }
 
-/* Of the backward pass, beyond what the forward pass costs once more: the adapters' own.
- * Attention's comes twice too, for each product has two factors with a gradient. */
-static double adapter_operations(const struct pl_net *net, size_t layer, double n)
+static double forward_operations(const struct pl_net *net, size_t layer, double n)
 {
-    double sum = 0;
+    return attention_operations(net, n) + map_operations(net, layer, n, n, false);
+}
 
-    for (size_t i = PL_LAYER_MAPS * layer; i < PL_LAYER_MAPS * (layer + 1); i++) {
-        const struct pl_map_site *site = &net->model->sites[i];
+/* Gradients of inputs, of both factors of attention's products, and of the updates. After the
+ * attention of the last layer only first tokens have any. */
+static double backward_operations(const struct pl_net *net, size_t layer, double n)
+{
+    const bool last = layer + 1 == net->model->config.num_hidden_layers;
+    const double n_after = last ? 1 : n;
 
-        sum += 2 * n * (double)(net->adapter.maps[i].rank * (site->in + site->out));
-    }
-    return sum;
+    return 2 * attention_operations(net, n) + map_operations(net, layer, n, n_after, false) +
+           map_operations(net, layer, n, n_after, true);
 }
 
 double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
@@ -409,10 +433,9 @@ double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
     double sum = 2 * inner * (inner + (double)net->head.n_outputs) * (train ? 3 : 1);
 
     for (size_t l = 0; l < net->model->config.num_hidden_layers; l++) {
-        sum += layer_operations(net, l, n);
+        sum += forward_operations(net, l, n);
         if (train && l >= lowest)
-            sum += layer_operations(net, l, n) + adapter_operations(net, l, n) +
-                   attention_operations(net, n);
+            sum += backward_operations(net, l, n);
     }
     return sum;
 }
@@ -427,7 +450,7 @@ double pl_net_repeated_operations(const struct pl_net *net, size_t n_tokens)
         const size_t last = PL_LAYER_MAPS * l + PL_OUTPUT;
         const double in = (double)c->intermediate_size, out = (double)c->hidden_size;
 
-        sum += layer_operations(net, l, n) -
+        sum += forward_operations(net, l, n) -
                2 * n * (in * out + (double)net->adapter.maps[last].rank * (in + out));
     }
     return net->options.recompute ? sum : 0;

@@ -36,15 +36,31 @@ struct daemon {
     int port;
 };
 
-/* ---- signals: blocked everywhere, taken by main from sigtimedwait ---- */
+/*
+ * ---- signals: blocked in every thread of ours, taken by main from sigtimedwait ----
+ *
+ * OpenBLAS makes threads while the program is loaded, before anything could be blocked: a signal
+ * that one of them is given is handed on to main.
+ */
+static pthread_t main_thread;
+
+static void hand_to_main(int number)
+{
+    pthread_kill(main_thread, number);
+}
 
 static void block_signals(sigset_t *set)
 {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = hand_to_main, .sa_flags = SA_RESTART};
+
+    main_thread = pthread_self();
     sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaddset(set, numbers[i]);
     pthread_sigmask(SIG_BLOCK, set, NULL);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -5,7 +5,6 @@
 #include "history.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "child.h"
 
@@ -53,17 +52,6 @@ static void write_copy(struct store *store, const char *id)
         check(store_run(store, &err, "write a copy", sql[i], "t", id), &err);
 }
 
-static void make_folders(const char *folder, const char *id)
-{
-    char path[600];
-
-    snprintf(path, sizeof path, "%s/state/jobs/%s", folder, id);
-    if (mkdir(path, 0750) != 0)
-        child_die("%s: cannot make the folder", path);
-    snprintf(path, sizeof path, "%s/state/jobs/%s/adapter", folder, id);
-    mkdir(path, 0750);
-}
-
 void history_make(const char *folder, const char *id, size_t n)
 {
     char path[600], copy[ID_SIZE];
@@ -78,7 +66,6 @@ void history_make(const char *folder, const char *id, size_t n)
             check(store_begin(store, &err), &err);
         history_id(copy, i);
         write_copy(store, copy);
-        make_folders(folder, copy);
         if (i % PER_TRANSACTION == 0 || i == n)
             check(store_end(store, PRILORA_OK, &err), &err);
     }

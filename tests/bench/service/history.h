@@ -7,8 +7,8 @@
 #include "daemon/store.h"
 
 /*
- * history_make - copies the finished job `id` of folder/state n times: its row, its events and its
- * folder's folders, under other ids. No daemon may run there.
+ * history_make - copies the finished job `id` of folder/state n times, its row and its events,
+ * under other ids. No daemon may run there.
  */
 void history_make(const char *folder, const char *id, size_t n);
 

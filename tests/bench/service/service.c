@@ -260,9 +260,10 @@ static char *text_of(const char *json, const char *name)
 /* Uploads rows as a .jsonl file; the file's id, malloc'ed. */
 static char *upload(const struct child *child, const char *rows, size_t size)
 {
-    static const char head[] = "--prilorad-rows\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n"
-                               "fine-tune\r\n--prilorad-rows\r\nContent-Disposition: form-data; name=\"file\"; "
-                               "filename=\"rows.jsonl\"\r\n\r\n",
+    static const char head[] =
+        "--prilorad-rows\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n"
+        "fine-tune\r\n--prilorad-rows\r\nContent-Disposition: form-data; name=\"file\"; "
+        "filename=\"rows.jsonl\"\r\n\r\n",
                       tail[] = "\r\n--prilorad-rows--\r\n";
     char *body = malloc(sizeof head + size + sizeof tail), *answer, *id;
 
@@ -271,8 +272,8 @@ static char *upload(const struct child *child, const char *rows, size_t size)
     memcpy(body, head, sizeof head - 1);
     memcpy(body + sizeof head - 1, rows, size);
     memcpy(body + sizeof head - 1 + size, tail, sizeof tail - 1);
-    answer = load_request(child->port, "/v1/files", "multipart/form-data; boundary=prilorad-rows", body,
-                          sizeof head - 1 + size + sizeof tail - 1);
+    answer = load_request(child->port, "/v1/files", "multipart/form-data; boundary=prilorad-rows",
+                          body, sizeof head - 1 + size + sizeof tail - 1);
     id = text_of(answer, "id");
     free(answer);
     free(body);

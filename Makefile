@@ -230,7 +230,7 @@ clean:
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "  make bench      the training step against what the machine can do"
+	@echo "  make bench      the training step against what the machine can do; start, memory, requests"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"

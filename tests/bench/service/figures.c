@@ -2,18 +2,37 @@
 #include "figures.h"
 
 #include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static FILE *out;
+static FILE *file;
 static json_t *list;
 
-void figures_open(FILE *markdown)
+/* To both. */
+static void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void print(const char *format, ...)
 {
-    out = markdown;
+    FILE *const streams[] = {stdout, file};
+
+    for (size_t i = 0; i < 2 && streams[i]; i++) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        vfprintf(streams[i], format, arguments);
+        va_end(arguments);
+        fflush(streams[i]);
+    }
+}
+
+bool figures_open(const char *markdown)
+{
     list = json_array();
-    fprintf(out, "| what | measured | target | |\n|---|---|---|---|\n");
-    fflush(out);
+    file = markdown ? fopen(markdown, "w") : NULL;
+    print("| what | measured | target | |\n|---|---|---|---|\n");
+    return file || !markdown;
 }
 
 static bool is_met(double value, enum figure_bound bound, double target)
@@ -28,16 +47,15 @@ void figures_add(const char *name, const char *unit, double value, enum figure_b
     json_t *figure = json_pack("{s:s, s:f, s:s, s:n, s:n}", "name", name, "value", value, "unit",
                                unit, "target", "met");
 
-    fprintf(out, "| %s | %.4g %s |", name, value, unit);
+    print("| %s | %.4g %s |", name, value, unit);
     if (told) {
-        fprintf(out, " | |\n");
+        print(" | |\n");
     } else {
-        fprintf(out, " %s %.4g %s | %s |\n", bound == FIGURE_AT_MOST ? "≤" : "≥", target, unit,
-                met ? "met" : "**missed**");
+        print(" %s %.4g %s | %s |\n", bound == FIGURE_AT_MOST ? "≤" : "≥", target, unit,
+              met ? "met" : "**missed**");
         json_object_set_new(figure, "target", json_real(target));
         json_object_set_new(figure, "met", json_boolean(met));
     }
-    fflush(out);
     json_array_append_new(list, figure);
 }
 
@@ -51,10 +69,14 @@ bool figures_write_json(const char *path)
     return ok;
 }
 
-void figures_close(void)
+bool figures_close(void)
 {
+    bool ok = !file || fclose(file) == 0;
+
     json_decref(list);
     list = NULL;
+    file = NULL;
+    return ok;
 }
 
 static int compare(const void *a, const void *b)

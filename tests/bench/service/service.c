@@ -3,6 +3,8 @@
  *
  *   bench-service [--json FILE] [--markdown FILE] [data|open|start|history|training]...
  *
+ * The results are printed, and also go to the files. Without names, all of:
+ *
  * data      rows of SST-2 parsed, checked and tokenized
  * open      a base model of 700 MB
  * start     the daemon with an empty queue: ready, resident memory
@@ -34,38 +36,39 @@ static int usage(void)
     return 2;
 }
 
+/* Marks the case of this name as wanted. */
+static bool want(bool wanted[N_CASES], const char *name)
+{
+    for (size_t k = 0; k < N_CASES; k++)
+        if (strcmp(name, cases[k].name) == 0)
+            return wanted[k] = true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    const char *json = NULL;
-    FILE *markdown = stdout;
+    const char *json = NULL, *markdown = NULL;
     bool wanted[N_CASES] = {false}, any = false;
 
     for (int i = 1; i < argc; i++) {
-        bool known = false;
-
-        if (i + 1 < argc && strcmp(argv[i], "--json") == 0) {
+        if (i + 1 < argc && strcmp(argv[i], "--json") == 0)
             json = argv[++i];
-            continue;
-        }
-        if (i + 1 < argc && strcmp(argv[i], "--markdown") == 0) {
-            markdown = fopen(argv[++i], "w");
-            if (!markdown)
-                child_die("%s: cannot be written", argv[i]);
-            continue;
-        }
-        for (size_t k = 0; k < N_CASES; k++)
-            if (strcmp(argv[i], cases[k].name) == 0)
-                any = known = wanted[k] = true;
-        if (!known)
+        else if (i + 1 < argc && strcmp(argv[i], "--markdown") == 0)
+            markdown = argv[++i];
+        else if (want(wanted, argv[i]))
+            any = true;
+        else
             return usage();
     }
     prilora_init();
-    figures_open(markdown);
+    if (!figures_open(markdown))
+        child_die("%s: cannot be written", markdown);
     for (size_t k = 0; k < N_CASES; k++)
         if (!any || wanted[k])
             cases[k].measure();
     if (json && !figures_write_json(json))
         child_die("%s: cannot be written", json);
-    figures_close();
+    if (!figures_close())
+        child_die("%s: cannot be written", markdown);
     return 0;
 }

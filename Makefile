@@ -167,9 +167,18 @@ BENCH = $(BUILD)/tests/bench/bench
 $(BENCH): $(call objects,$(sort $(wildcard tests/bench/*.c))) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(LIB_LIBS)
+# what is around the step: the daemon's start, memory and answers
+BENCH_SERVICE = $(BUILD)/tests/bench/bench-service
+$(BENCH_SERVICE): $(call objects,$(sort $(wildcard tests/bench/service/*.c)) tests/bench/random_model.c) \
+		$(PARTS_OBJECTS) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 bench: deps-demo
-	$(Q)$(MAKE) --no-print-directory VARIANT=release build/release/tests/bench/bench
+	$(Q)$(MAKE) --no-print-directory VARIANT=release all build/release/tests/bench/bench \
+		build/release/tests/bench/bench-service
 	$(Q)build/release/tests/bench/bench --markdown build/bench/steps.md --json build/bench/steps.json
+	$(Q)build/release/tests/bench/bench-service --markdown build/bench/service.md \
+		--json build/bench/service.json
 
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory VARIANT=release all
@@ -221,7 +230,7 @@ clean:
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
-	@echo "  make bench      the training step against what the machine can do"
+	@echo "  make bench      the training step against what the machine can do; start, memory, requests"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"

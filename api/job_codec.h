@@ -2,9 +2,9 @@
 #ifndef JOB_CODEC_H
 #define JOB_CODEC_H
 
-#include <jansson.h>
-
+#include "api/adapter_files.h"
 #include "api/fault.h"
+#include "api/json_out.h"
 #include "daemon/queue.h"
 
 /*
@@ -17,10 +17,10 @@ bool job_decode(const char *body, size_t size, struct job *out, struct prilora_s
 
 struct job_view {
     int64_t now;
-    const struct job_progress *live; /* NULL: the row's */
-    json_t *adapter;                 /* taken; NULL: there is none */
+    const struct job_progress *live;     /* NULL: the row's */
+    const struct adapter_files *adapter; /* NULL: there is none */
 };
-json_t *job_encode(const struct job *job, const struct job_view *view);
+void job_encode(struct json_out *out, const struct job *job, const struct job_view *view);
 
 bool job_is_over(const struct job *job);
 

@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/adapter_files.h"
 #include "api/job_codec.h"
-#include "api/json.h"
 #include "api/list.h"
 #include "api/respond.h"
 #include "daemon/files.h"
@@ -18,33 +16,26 @@
 
 /* ---- showing ---- */
 
-static json_t *encode_adapter(struct api *api, const struct job *job)
-{
-    struct adapter_files files;
-    json_t *object = NULL, *list;
-    char url[ID_SIZE + 48];
-
-    if (adapter_files_read(api->store, job, &files, NULL) == PRILORA_OK) {
-        list = json_array();
-        for (size_t i = 0; i < files.n; i++)
-            json_array_append_new(list, json_pack("{s:s, s:I}", "name", files.names[i], "bytes",
-                                                  (json_int_t)files.sizes[i]));
-        snprintf(url, sizeof url, "/v1/fine_tuning/jobs/%s/adapter", job->id);
-        object = json_pack("{s:s, s:o}", "url", url, "files", list);
-    }
-    adapter_files_clear(&files);
-    return object;
-}
-
-static json_t *encode(struct api *api, const struct job *job)
+static void write_job(struct json_out *out, struct api *api, const struct job *job)
 {
     struct job_progress progress;
+    struct adapter_files files;
     struct job_view view = {.now = store_now()};
 
     if (job->status == JOB_RUNNING && live_get_progress(job->id, &progress) && progress.step > 0)
         view.live = &progress;
-    view.adapter = encode_adapter(api, job);
-    return job_encode(job, &view);
+    if (adapter_files_read(api->store, job, &files, NULL) == PRILORA_OK)
+        view.adapter = &files;
+    job_encode(out, job, &view);
+    adapter_files_clear(&files);
+}
+
+static void respond_job(struct request *r, const struct job *job)
+{
+    struct json_out out = {0};
+
+    write_job(&out, r->api, job);
+    respond_written(r, 200, &out);
 }
 
 bool api_find_job(struct request *r, struct job *out)
@@ -66,7 +57,7 @@ void api_job_show(struct request *r)
 
     if (!query_check(r, NULL) || !api_find_job(r, &job))
         return;
-    respond_json(r, 200, encode(r->api, &job));
+    respond_job(r, &job);
     job_clear(&job);
 }
 
@@ -106,18 +97,19 @@ void api_job_list(struct request *r)
     struct prilora_error err;
     size_t n;
     bool has_more;
-    json_t *data;
+    struct json_out out = {0};
 
     if (!page_read(r, &rules, &page))
         return;
     collect_filter(r, keys, pairs);
     query = (struct queue_query){page.after, page.limit, pairs[0] ? pairs : NULL};
     if (queue_list(r->api->store, &query, &jobs, &n, &has_more, &err) == PRILORA_OK) {
-        data = json_array();
+        json_out_open_list(&out);
         for (size_t i = 0; i < n; i++)
-            json_array_append_new(data, encode(r->api, &jobs[i]));
+            write_job(&out, r->api, &jobs[i]);
         queue_free_list(jobs, n);
-        respond_json(r, 200, list_make(data, has_more, false));
+        json_out_close_list(&out, has_more);
+        respond_written(r, 200, &out);
     } else {
         list_respond_failure(r, &page, &err);
     }
@@ -142,7 +134,7 @@ void api_job_cancel(struct request *r)
     else if (rc != PRILORA_OK)
         respond_internal(r, &err);
     else
-        respond_json(r, 200, encode(r->api, &job));
+        respond_job(r, &job);
     job_clear(&job);
 }
 
@@ -264,7 +256,7 @@ static void submit(struct request *r, struct job *job)
     if (rc == PRILORA_OK)
         rc = queue_get(r->api->store, job->id, &stored, &err);
     if (rc == PRILORA_OK) {
-        respond_json(r, 200, encode(r->api, &stored));
+        respond_job(r, &stored);
         job_clear(&stored);
     } else if (rc == PRILORA_ENOENT) { /* a file was deleted since it was looked at */
         respond_error(r, 400, "file_not_found", err.where, "%s: %s", err.where, err.message);

@@ -9,9 +9,6 @@
 #include "api/utf8.h"
 #include "daemon/log.h"
 
-/* Shortest that keeps every digit that a float32 computation can mean. */
-#define DIGITS 9
-
 void respond_header(struct request *r, const char *name, const char *value)
 {
     if (r->answer.response && MHD_add_response_header(r->answer.response, name, value) != MHD_YES)
@@ -38,7 +35,7 @@ void respond_take(struct request *r, unsigned status, struct MHD_Response *respo
 static void respond_text(struct request *r, unsigned status, json_t *body, const char *type)
 {
     struct MHD_Response *response = NULL;
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(JSON_DIGITS)) : NULL;
     size_t n = text ? strlen(text) : 0;
     char *longer = text ? realloc(text, n + 2) : NULL;
 
@@ -53,6 +50,21 @@ static void respond_text(struct request *r, unsigned status, json_t *body, const
     respond_take(r, status, response);
     if (response)
         respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+}
+
+void respond_written(struct request *r, unsigned status, struct json_out *out)
+{
+    struct MHD_Response *response = NULL;
+
+    json_out_end(out);
+    if (!out->failed)
+        response = MHD_create_response_from_buffer(out->n, out->text, MHD_RESPMEM_MUST_FREE);
+    if (response)
+        *out = (struct json_out){0}; /* the response has it now */
+    json_out_clear(out);
+    respond_take(r, status, response);
+    if (response)
+        respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
 }
 
 void respond_json(struct request *r, unsigned status, json_t *body)

@@ -7,10 +7,14 @@
 
 #include <jansson.h>
 
+#include "api/json_out.h"
 #include "api/request.h"
 
 /* Takes `body`; NULL (out of memory while it was made) becomes a 503. */
 void respond_json(struct request *r, unsigned status, json_t *body);
+
+/* Takes what was written. */
+void respond_written(struct request *r, unsigned status, struct json_out *out);
 
 /*
  * respond_fault - an error as OpenAI's clients read it, {"error": {message, type, param, code}},

@@ -33,16 +33,13 @@ static bool read_page(struct request *r, const struct page_rules *rules, int64_t
 }
 
 /* Each row is an object of its own; created_at and the step go in front. */
-static json_t *encode_row(const struct series_row *row)
+static void write_row(struct json_out *out, const struct series_row *row)
 {
-    json_t *stored = json_parsed(row->json);
-    json_t *object = json_pack("{s:I, s:I}", "step", (json_int_t)row->step, "created_at",
-                               (json_int_t)row->created_at);
-
-    if (object && json_is_object(stored))
-        json_object_update(object, stored);
-    json_decref(stored);
-    return object;
+    json_out_open(out, NULL, '{');
+    json_out_integer(out, "step", (int64_t)row->step);
+    json_out_integer(out, "created_at", row->created_at);
+    json_out_members(out, json_raw_of(row->json), "step");
+    json_out_close(out, '}');
 }
 
 static void respond_series(struct request *r, const struct job *job, enum series series,
@@ -52,18 +49,19 @@ static void respond_series(struct request *r, const struct job *job, enum series
     struct prilora_error err;
     size_t n;
     bool has_more;
-    json_t *data;
+    struct json_out out = {0};
 
     if (series_list(r->api->store, series, job->id, after, true, limit, &rows, &n, &has_more,
                     &err) != PRILORA_OK) {
         respond_internal(r, &err);
         return;
     }
-    data = json_array();
+    json_out_open_list(&out);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(data, encode_row(&rows[i]));
+        write_row(&out, &rows[i]);
     series_free_list(rows, n);
-    respond_json(r, 200, list_make(data, has_more, false));
+    json_out_close_list(&out, has_more);
+    respond_written(r, 200, &out);
 }
 
 void api_job_metrics(struct request *r)

@@ -323,7 +323,26 @@ static enum prilora_status next_expired(struct store *store, char id[ID_SIZE],
     return rc;
 }
 
-static enum prilora_status sweep_bytes(struct store *store, struct prilora_error *err)
+/* Removes the bytes at files/<name> if they have no row. */
+static enum prilora_status sweep_one(struct store *store, int dir, const char *name,
+                                     struct prilora_error *err)
+{
+    struct file file;
+    enum prilora_status rc;
+
+    pthread_mutex_lock(&moving);
+    rc = files_get(store, name, &file, err);
+    if (rc == PRILORA_ENOENT)
+        rc = unlinkat(dir, name, 0) == 0 || errno == EISDIR
+                 ? PRILORA_OK
+                 : error_errno(err, name, "remove the file");
+    pthread_mutex_unlock(&moving);
+    file_clear(&file);
+    return rc;
+}
+
+static enum prilora_status sweep_bytes(struct store *store, bool (*stop)(void),
+                                       struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
     char *folder = text_format("%s/files", store_folder(store));
@@ -332,25 +351,16 @@ static enum prilora_status sweep_bytes(struct store *store, struct prilora_error
 
     if (!dir)
         rc = folder ? error_errno(err, folder, "read the folder") : error_memory(err);
-    while (rc == PRILORA_OK && (entry = readdir(dir))) {
-        struct file file;
-
-        if (entry->d_name[0] == '.')
-            continue;
-        rc = files_get(store, entry->d_name, &file, err);
-        if (rc == PRILORA_ENOENT && unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno != EISDIR)
-            rc = error_errno(err, entry->d_name, "remove the file");
-        else if (rc == PRILORA_ENOENT)
-            rc = PRILORA_OK;
-        file_clear(&file);
-    }
+    while (rc == PRILORA_OK && !(stop && stop()) && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            rc = sweep_one(store, dirfd(dir), entry->d_name, err);
     if (dir)
         closedir(dir);
     free(folder);
     return rc;
 }
 
-enum prilora_status files_sweep(struct store *store, struct prilora_error *err)
+enum prilora_status files_sweep(struct store *store, bool (*stop)(void), struct prilora_error *err)
 {
     enum prilora_status rc;
     struct prilora_error local;
@@ -363,11 +373,6 @@ enum prilora_status files_sweep(struct store *store, struct prilora_error *err)
             rc = files_delete(store, id, err);
         if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT)
             rc = PRILORA_OK; /* a job or a client was quicker */
-    } while (rc == PRILORA_OK && id[0]);
-    if (rc != PRILORA_OK)
-        return rc;
-    pthread_mutex_lock(&moving);
-    rc = sweep_bytes(store, err);
-    pthread_mutex_unlock(&moving);
-    return rc;
+    } while (rc == PRILORA_OK && id[0] && !(stop && stop()));
+    return rc == PRILORA_OK ? sweep_bytes(store, stop, err) : rc;
 }

@@ -41,7 +41,8 @@ enum prilora_status files_list(struct store *store, const struct files_query *qu
 void file_clear(struct file *file);
 void files_free_list(struct file *files, size_t n);
 
-/* Removes rows and bytes of files past expires_at, and bytes without a row. */
-enum prilora_status files_sweep(struct store *store, struct prilora_error *err);
+/* Removes rows and bytes of files past expires_at, and bytes without a row; ends early, well, when
+ * `stop` (NULL: never asked) says so. */
+enum prilora_status files_sweep(struct store *store, bool (*stop)(void), struct prilora_error *err);
 
 #endif

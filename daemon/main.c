@@ -19,6 +19,7 @@
 #include "daemon/models.h"
 #include "daemon/notify.h"
 #include "daemon/path.h"
+#include "daemon/priority.h"
 #include "daemon/queue.h"
 #include "daemon/store.h"
 #include "daemon/worker.h"
@@ -36,15 +37,31 @@ struct daemon {
     int port;
 };
 
-/* ---- signals: blocked everywhere, taken by main from sigtimedwait ---- */
+/*
+ * ---- signals: blocked in every thread of ours, taken by main from sigtimedwait ----
+ *
+ * OpenBLAS makes threads while the program is loaded, before anything could be blocked: a signal
+ * that one of them is given is handed on to main.
+ */
+static pthread_t main_thread;
+
+static void hand_to_main(int number)
+{
+    pthread_kill(main_thread, number);
+}
 
 static void block_signals(sigset_t *set)
 {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = hand_to_main, .sa_flags = SA_RESTART};
+
+    main_thread = pthread_self();
     sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaddset(set, numbers[i]);
     pthread_sigmask(SIG_BLOCK, set, NULL);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -72,11 +89,41 @@ static void let_second_signal_end(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+static bool end_is_asked(void)
+{
+    sigset_t waiting;
+
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGINT));
+}
+
+static void sweep_files(struct daemon *daemon)
+{
+    struct prilora_error err;
+
+    if (files_sweep(daemon->store, end_is_asked, &err) != PRILORA_OK)
+        log_error("main", "%s", err.message);
+}
+
+/*
+ * What nobody has to wait for at the start, since it takes as long as there are jobs: a database
+ * that turns out to be damaged ends the daemon, before more is written to it.
+ */
+static enum prilora_status tidy(struct daemon *daemon, struct prilora_error *err)
+{
+    enum prilora_status rc = store_check(daemon->store, end_is_asked, err);
+
+    if (rc == PRILORA_OK) {
+        queue_sweep(daemon->store, end_is_asked);
+        sweep_files(daemon);
+    }
+    return rc == PRILORA_ESTOPPED ? PRILORA_OK : rc;
+}
+
 /* Until SIGTERM or SIGINT; sweeps files meanwhile. */
 static void wait_for_end(struct daemon *daemon, const sigset_t *set)
 {
     const struct timespec hour = {.tv_sec = SWEEP_EVERY_S};
-    struct prilora_error err;
 
     for (;;) {
         int number = sigtimedwait(set, NULL, &hour);
@@ -88,8 +135,8 @@ static void wait_for_end(struct daemon *daemon, const sigset_t *set)
         }
         if (number == SIGHUP)
             log_warn("main", "SIGHUP: settings are read at start only; restart to change them");
-        else if (number < 0 && errno == EAGAIN && files_sweep(daemon->store, &err) != PRILORA_OK)
-            log_error("main", "%s", err.message);
+        else if (number < 0 && errno == EAGAIN)
+            sweep_files(daemon);
     }
 }
 
@@ -114,8 +161,6 @@ static enum prilora_status open_state(struct daemon *daemon, struct prilora_erro
         rc = queue_recover(daemon->store, &n_requeued, err);
     if (rc == PRILORA_OK && n_requeued)
         log_warn("main", "%zu jobs were running when prilorad ended; they go on", n_requeued);
-    if (rc == PRILORA_OK)
-        rc = files_sweep(daemon->store, err);
     return rc;
 }
 
@@ -191,10 +236,13 @@ int main(int argc, char **argv)
     rc = start(&daemon, &err);
     if (rc == PRILORA_OK) {
         tell_ready(&daemon);
-        wait_for_end(&daemon, &signals);
-    } else {
-        log_error("main", "%s", err.message);
+        priority_lower();
+        rc = tidy(&daemon, &err);
     }
+    if (rc == PRILORA_OK)
+        wait_for_end(&daemon, &signals);
+    else
+        log_error("main", "%s", err.message);
     notify_systemd("STOPPING=1");
     let_second_signal_end();
     stop(&daemon);

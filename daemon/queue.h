@@ -108,11 +108,14 @@ enum prilora_status queue_finish(struct store *store, const char *id, const stru
 /*
  * queue_recover - at start: what was running goes back to queued, with an event; validating starts
  * over. A job under which the daemon died QUEUE_MAX_DEATHS times without a checkpoint in between
- * fails ("daemon_died"): it may be what kills it. Also removes what finished jobs left on disk.
+ * fails ("daemon_died"): it may be what kills it.
  */
 #define QUEUE_MAX_DEATHS 3
 enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
                                   struct prilora_error *err);
+
+/* Removes what finished jobs left on disk, until `stop` (NULL: never asked) says so. */
+void queue_sweep(struct store *store, bool (*stop)(void));
 
 /* Jobs by state: counts[JOB_CANCELLED + 1]. */
 enum prilora_status queue_counts(struct store *store, uint64_t *counts, struct prilora_error *err);

@@ -1,4 +1,4 @@
-/* queue_recover.c - putting right, at start, what the last daemon's end left; see queue.h. */
+/* queue_recover.c - putting right what the last daemon's end left; see queue.h. */
 #include "daemon/queue.h"
 
 #include <dirent.h>
@@ -113,13 +113,13 @@ static void sweep_folder(struct store *store, const char *id)
     free(folder);
 }
 
-static void sweep_folders(struct store *store)
+void queue_sweep(struct store *store, bool (*stop)(void))
 {
     char *path = text_format("%s/jobs", store_folder(store));
     DIR *dir = path ? opendir(path) : NULL;
     struct dirent *entry;
 
-    while (dir && (entry = readdir(dir)))
+    while (dir && !(stop && stop()) && (entry = readdir(dir)))
         if (entry->d_name[0] != '.')
             sweep_folder(store, entry->d_name);
     if (dir)
@@ -138,8 +138,5 @@ enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
     rc = store_begin(store, err);
     if (rc != PRILORA_OK)
         return rc;
-    rc = store_end(store, recover(store, n_requeued, err), err);
-    if (rc == PRILORA_OK)
-        sweep_folders(store);
-    return rc;
+    return store_end(store, recover(store, n_requeued, err), err);
 }

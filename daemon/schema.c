@@ -115,7 +115,7 @@ static enum prilora_status ask(sqlite3 *db, const char *path, const char *sql, c
     return rc;
 }
 
-static enum prilora_status check_health(sqlite3 *db, const char *path, struct prilora_error *err)
+enum prilora_status schema_check(sqlite3 *db, const char *path, struct prilora_error *err)
 {
     char answer[200];
     enum prilora_status rc = ask(db, path, "PRAGMA quick_check(1)", answer, sizeof answer, err);
@@ -149,11 +149,9 @@ enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora
 {
     char answer[32];
     long version = 0;
-    enum prilora_status rc = check_health(db, path, err);
+    enum prilora_status rc =
+        ask(db, path, "SELECT user_version FROM pragma_user_version", answer, sizeof answer, err);
 
-    if (rc == PRILORA_OK)
-        rc = ask(db, path, "SELECT user_version FROM pragma_user_version", answer, sizeof answer,
-                 err);
     if (rc != PRILORA_OK)
         return rc;
     if (sscanf(answer, "%ld", &version) != 1 || version < 0 || version > N_STEPS)

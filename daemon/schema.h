@@ -12,4 +12,7 @@
  */
 enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora_error *err);
 
+/* Reads the whole database: EFORMAT if it is damaged. */
+enum prilora_status schema_check(sqlite3 *db, const char *path, struct prilora_error *err);
+
 #endif

@@ -23,6 +23,7 @@
 
 #define BUSY_TIMEOUT_MS 20000
 #define ID_LETTERS      24
+#define CHECK_STEPS     1000 /* of SQLite's machine between two looks at `stop` */
 
 struct connection {
     struct store *store;
@@ -71,6 +72,7 @@ static enum prilora_status configure(sqlite3 *db, const char *path, struct prilo
 {
     static const char *const settings = "PRAGMA journal_mode = WAL;"
                                         "PRAGMA synchronous = FULL;"
+                                        "PRAGMA cache_size = -256;" /* KiB; every thread has one */
                                         "PRAGMA foreign_keys = ON;";
 
     sqlite3_extended_result_codes(db, 1);
@@ -238,6 +240,34 @@ void store_close(struct store *store)
     free(store->folder);
     free(store->database);
     free(store);
+}
+
+struct stopper {
+    bool (*stop)(void);
+};
+
+static int asks_to_stop(void *context)
+{
+    const struct stopper *stopper = context;
+
+    return stopper->stop && stopper->stop();
+}
+
+enum prilora_status store_check(struct store *store, bool (*stop)(void), struct prilora_error *err)
+{
+    struct stopper stopper = {stop};
+    struct connection *c = this_connection(store, err);
+    enum prilora_status rc;
+
+    if (!c)
+        return err ? err->status : PRILORA_EIO;
+    sqlite3_progress_handler(c->db, CHECK_STEPS, asks_to_stop, &stopper);
+    rc = schema_check(c->db, store->database, err);
+    sqlite3_progress_handler(c->db, 0, NULL, NULL);
+    sqlite3_db_release_memory(c->db);
+    if (rc != PRILORA_OK && asks_to_stop(&stopper))
+        rc = error_set(err, PRILORA_ESTOPPED, "the check was stopped");
+    return rc;
 }
 
 const char *store_folder(const struct store *store)

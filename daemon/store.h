@@ -26,6 +26,11 @@ struct store;
 /* Makes the folder if needed, locks it against a second daemon, migrates the database. */
 enum prilora_status store_open(struct store **out, const char *folder, struct prilora_error *err);
 void store_close(struct store *store);
+/*
+ * store_check - reads the whole database, which takes seconds if it is large: EFORMAT if it is
+ * damaged. Asks `stop` (NULL: never) now and then; ESTOPPED if it says so.
+ */
+enum prilora_status store_check(struct store *store, bool (*stop)(void), struct prilora_error *err);
 const char *store_folder(const struct store *store);
 
 sqlite3 *store_db(struct store *store,

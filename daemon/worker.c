@@ -12,6 +12,7 @@
 #include "daemon/limits.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
+#include "daemon/priority.h"
 #include "daemon/work.h"
 
 #define IDLE_WAIT_MS 15000
@@ -51,6 +52,7 @@ static void *train_jobs(void *argument)
     struct work *work = argument;
 
     pthread_setname_np(pthread_self(), "trainer");
+    priority_lower();
     while (!atomic_load(&work->stopping))
         look_for_work(work, JOB_QUEUED);
     return NULL;
@@ -61,6 +63,7 @@ static void *validate_jobs(void *argument)
     struct work *work = argument;
 
     pthread_setname_np(pthread_self(), "validator");
+    priority_lower();
     while (!atomic_load(&work->stopping))
         look_for_work(work, JOB_VALIDATING);
     return NULL;

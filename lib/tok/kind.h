@@ -29,7 +29,9 @@ struct pl_tokenizer_kind {
     void (*close)(void *state);                                         /* accepts NULL */
     size_t (*size)(const void *state);                                  /* ids are below this */
     int32_t (*find)(const void *state, const char *token, size_t size); /* -1: none */
-    /* Appends the ids of valid UTF-8 without special tokens, with type 0. */
+    /* Makes what encode needs, which may take long; does nothing the second time. Any thread. */
+    enum prilora_status (*prepare)(void *state, struct prilora_error *err);
+    /* After prepare: appends the ids of valid UTF-8 without special tokens, with type 0. */
     enum prilora_status (*encode)(const void *state, struct pl_ids *out, const char *text,
                                   size_t size, struct prilora_error *err);
 };

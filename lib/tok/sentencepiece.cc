@@ -46,26 +46,6 @@ void pl_sentencepiece_close(struct pl_sentencepiece *sp)
     delete sp;
 }
 
-size_t pl_sentencepiece_size(const struct pl_sentencepiece *sp)
-{
-    return static_cast<size_t>(sp->processor.GetPieceSize());
-}
-
-int32_t pl_sentencepiece_find(const struct pl_sentencepiece *sp, const char *piece, size_t size)
-{
-    try {
-        const std::string_view wanted(piece, size);
-        const int id = sp->processor.PieceToId(wanted);
-
-        /* the library answers what it does not know with the unknown piece */
-        if (id >= 0 && id < sp->processor.GetPieceSize() && sp->processor.IdToPiece(id) == wanted)
-            return id;
-    } catch (...) {
-        return -1;
-    }
-    return -1;
-}
-
 enum pl_sentencepiece_result pl_sentencepiece_encode(
     const struct pl_sentencepiece *sp, const char *text, size_t size,
     enum pl_sentencepiece_result (*take)(void *context, const int32_t *ids, size_t n),

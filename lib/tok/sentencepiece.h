@@ -27,11 +27,6 @@ enum pl_sentencepiece_result pl_sentencepiece_open(struct pl_sentencepiece **out
                                                    size_t size, char *reason, size_t room);
 void pl_sentencepiece_close(struct pl_sentencepiece *sp);
 
-size_t pl_sentencepiece_size(const struct pl_sentencepiece *sp); /* pieces */
-
-/* The id of a piece, or -1. */
-int32_t pl_sentencepiece_find(const struct pl_sentencepiece *sp, const char *piece, size_t size);
-
 /*
  * pl_sentencepiece_encode - normalises and splits UTF-8 text. `take` is given all ids at once, for
  * as long as it runs; what it says (OK or NOMEM) is the result.

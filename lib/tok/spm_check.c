@@ -7,7 +7,10 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 /* One message, or what is left of it. */
 struct span {
@@ -24,12 +27,14 @@ struct check {
     const unsigned char *start; /* of the file, for offsets */
     const char *path;
     struct prilora_error *err;
-    size_t n_pieces;
+    struct pl_spm_pieces *pieces;
+    size_t n_unknown;
 };
 
 enum { WIRE_VARINT = 0, WIRE_8 = 1, WIRE_BYTES = 2, WIRE_4 = 5 };
 enum { MODEL_PIECE = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3, MODEL_DENORMALIZER = 5 };
-enum { PIECE_TEXT = 1, PIECE_SCORE = 2, NORMALIZER_CHARSMAP = 2, TRAINER_MODEL_TYPE = 3 };
+enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3, PIECE_IS_UNKNOWN = 2 };
+enum { NORMALIZER_CHARSMAP = 2, TRAINER_MODEL_TYPE = 3 };
 
 static enum prilora_status broken(const struct check *c, const unsigned char *at, const char *what)
 {
@@ -87,13 +92,38 @@ static uint32_t load_u32(const unsigned char *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static enum prilora_status check_piece(struct check *c, struct span piece)
+/* One more piece, whose text is not known yet. */
+static enum prilora_status add_piece(struct check *c)
 {
-    struct field f;
+    struct pl_spm_pieces *p = c->pieces;
 
-    if (++c->n_pieces > PL_SPM_MAX_PIECES)
+    if (p->n == PL_SPM_MAX_PIECES)
         return pl_fail(c->err, PRILORA_ELIMIT, "%s: more than %zu pieces", c->path,
                        PL_SPM_MAX_PIECES);
+    if (p->n == p->room) {
+        size_t room = 2 * p->room + 8192;
+        uint32_t *at = pl_realloc(p->at, room, sizeof *at);
+        uint16_t *sizes;
+
+        p->at = at ? at : p->at;
+        sizes = at ? pl_realloc(p->sizes, room, sizeof *sizes) : NULL;
+        if (!sizes)
+            return pl_fail(c->err, PRILORA_ENOMEM, "%s: out of memory", c->path);
+        p->sizes = sizes;
+        p->room = room;
+    }
+    p->at[p->n] = 0;
+    p->sizes[p->n++] = 0;
+    return PRILORA_OK;
+}
+
+static enum prilora_status check_piece(struct check *c, struct span piece)
+{
+    enum prilora_status rc = add_piece(c);
+    struct field f;
+
+    if (rc != PRILORA_OK)
+        return rc;
     while (piece.at < piece.end) {
         const unsigned char *at = piece.at;
 
@@ -107,6 +137,8 @@ static enum prilora_status check_piece(struct check *c, struct span piece)
                                c->path, size, PL_SPM_MAX_PIECE);
             if (size == 0 || memchr(f.bytes.at, '\0', size))
                 return broken(c, at, "an empty piece or one with a NUL");
+            c->pieces->at[c->pieces->n - 1] = (uint32_t)(f.bytes.at - c->start);
+            c->pieces->sizes[c->pieces->n - 1] = (uint16_t)size;
         } else if (f.number == PIECE_SCORE && f.wire == WIRE_4) {
             uint32_t bits = load_u32(f.bytes.at);
             float score;
@@ -114,6 +146,8 @@ static enum prilora_status check_piece(struct check *c, struct span piece)
             memcpy(&score, &bits, sizeof score);
             if (!isfinite(score))
                 return broken(c, at, "a score that is not finite");
+        } else if (f.number == PIECE_TYPE && f.wire == WIRE_VARINT) {
+            c->n_unknown += f.value == PIECE_IS_UNKNOWN;
         }
     }
     return PRILORA_OK;
@@ -201,14 +235,22 @@ static enum prilora_status check_trainer(struct check *c, struct span message)
     return PRILORA_OK;
 }
 
-enum prilora_status pl_spm_check(const char *data, size_t size, const char *path,
-                                 struct prilora_error *err)
+void pl_spm_pieces_free(struct pl_spm_pieces *pieces)
+{
+    free(pieces->at);
+    free(pieces->sizes);
+    *pieces = (struct pl_spm_pieces){0};
+}
+
+enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, const char *data, size_t size,
+                                 const char *path, struct prilora_error *err)
 {
     const unsigned char *start = (const unsigned char *)data;
-    struct check c = {.start = start, .path = path, .err = err};
+    struct check c = {.start = start, .path = path, .err = err, .pieces = pieces};
     struct span file = {start, start + size};
     struct field f;
 
+    *pieces = (struct pl_spm_pieces){0};
     while (file.at < file.end) {
         const unsigned char *at = file.at;
         enum prilora_status rc = PRILORA_OK;
@@ -226,7 +268,11 @@ enum prilora_status pl_spm_check(const char *data, size_t size, const char *path
         if (rc != PRILORA_OK)
             return rc;
     }
-    if (c.n_pieces == 0)
+    if (pieces->n == 0)
         return broken(&c, start, "no pieces");
+    if (c.n_unknown != 1)
+        return pl_fail(err, PRILORA_EFORMAT,
+                       "%s: not a SentencePiece model: %zu pieces for what is unknown, not one",
+                       path, c.n_unknown);
     return PRILORA_OK;
 }

@@ -122,6 +122,12 @@ const char *pl_tokenizer_fingerprint(const struct pl_tokenizer *tokenizer)
     return tokenizer->fingerprint;
 }
 
+enum prilora_status pl_tokenizer_prepare(const struct pl_tokenizer *tokenizer,
+                                         struct prilora_error *err)
+{
+    return tokenizer->kind->prepare(tokenizer->state, err);
+}
+
 /* ---- encoding ------------------------------------------------------------------------------- */
 
 static enum prilora_status add(struct pl_ids *out, int32_t id, struct prilora_error *err)
@@ -264,7 +270,9 @@ enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, st
                        n_special);
     if (max_length)
         room = max_length - n_special;
-    rc = add(out, tokenizer->first, err);
+    rc = pl_tokenizer_prepare(tokenizer, err);
+    if (rc == PRILORA_OK)
+        rc = add(out, tokenizer->first, err);
     if (rc == PRILORA_OK)
         rc = encode_text(tokenizer, out, text, text_size, err);
     n_a = out->n - start - 1;

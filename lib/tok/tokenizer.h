@@ -36,13 +36,21 @@ size_t pl_tokenizer_vocabulary(const struct pl_tokenizer *tokenizer); /* largest
 const char *pl_tokenizer_fingerprint(const struct pl_tokenizer *tokenizer);
 
 /*
+ * pl_tokenizer_prepare - makes what encoding needs beyond the vocabulary, which takes a while; the
+ * first pl_tokenizer_encode does it otherwise. Errors: EFORMAT: the kind's library refuses its
+ * file; ENOMEM.
+ */
+enum prilora_status pl_tokenizer_prepare(const struct pl_tokenizer *tokenizer,
+                                         struct prilora_error *err);
+
+/*
  * pl_tokenizer_encode - appends one example to `out`.
  *
  * text, pair   UTF-8 of the given lengths (invalid bytes are read as U+FFFD); pair NULL: none
  * max_length   special tokens included; longer input is truncated longest-first; 0: no limit
  * truncated    set to whether it was; may be NULL
- * Errors       ENOMEM; ELIMIT above PL_MAX_TEXT_BYTES; EINVAL if max_length leaves no room beside
- *              the special tokens. `out` is then as it was.
+ * Errors       those of pl_tokenizer_prepare; ENOMEM; ELIMIT above PL_MAX_TEXT_BYTES; EINVAL if
+ * max_length leaves no room beside the special tokens. `out` is then as it was.
  *
  * Spellings of special tokens inside the text ("[SEP]") become their ids, as in Hugging Face.
  */

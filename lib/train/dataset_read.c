@@ -168,6 +168,8 @@ enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
     r->options = options;
     rc = pl_rows_open(&r->rows, data ? data : "", size, options->name, err);
     if (rc == PRILORA_OK)
+        rc = pl_tokenizer_prepare(tokenizer, err);
+    if (rc == PRILORA_OK)
         rc = read_rows(r, err);
     if (rc == PRILORA_OK)
         rc = build(r, d, err);

@@ -2,6 +2,7 @@
  * test_restart.c - the daemon is ended, gently or not, in the middle of a job: the job goes on and
  * its adapter has the bytes that an undisturbed run gives (DESIGN.md, contract 8).
  */
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -133,12 +136,52 @@ static void nothing_that_was_answered_is_lost(void **state)
     test_server_free(server); /* SIGTERM while the job runs again */
 }
 
+/* A thread of the daemon that does not block SIGTERM: one that OpenBLAS made before main, if there
+ * is one (with one core there is none), else the main thread. */
+static pid_t open_thread(pid_t process)
+{
+    char path[64], line[256];
+    pid_t found = process;
+    struct dirent *entry;
+    DIR *dir;
+
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)process);
+    dir = opendir(path);
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        long thread = strtol(entry->d_name, NULL, 10);
+        FILE *status;
+
+        snprintf(path, sizeof path, "/proc/%ld/task/%ld/status", (long)process, thread);
+        status = thread && thread != process ? fopen(path, "r") : NULL;
+        while (status && fgets(line, sizeof line, status))
+            if (strncmp(line, "SigBlk:", 7) == 0 &&
+                !(strtoull(line + 7, NULL, 16) >> (SIGTERM - 1) & 1))
+                found = (pid_t)thread;
+        if (status)
+            fclose(status);
+    }
+    closedir(dir);
+    return found;
+}
+
+static void a_signal_to_any_thread_ends_the_daemon_well(void **state)
+{
+    struct test_server *server = test_server_new(NULL);
+
+    (void)state;
+    assert_int_equal(syscall(SYS_tgkill, server->pid, open_thread(server->pid), SIGTERM), 0);
+    test_server_wait(server);
+    test_server_free(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_survives_sigterm_to_the_same_bytes),
         cmocka_unit_test(a_job_survives_sigkill_to_the_same_bytes),
         cmocka_unit_test(nothing_that_was_answered_is_lost),
+        cmocka_unit_test(a_signal_to_any_thread_ends_the_daemon_well),
     };
 
     return cmocka_run_group_tests(tests, open_group, close_group);

@@ -160,10 +160,14 @@ static int wait_for_end(struct test_server *server)
 
 void test_server_stop(struct test_server *server)
 {
-    int status;
-
     kill(server->pid, SIGTERM);
-    status = wait_for_end(server);
+    test_server_wait(server);
+}
+
+void test_server_wait(struct test_server *server)
+{
+    int status = wait_for_end(server);
+
     check_log(server);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         show_log(server);

@@ -30,6 +30,7 @@ void test_server_free(struct test_server *server);
 
 void test_server_start(struct test_server *server); /* again, on the same state */
 void test_server_stop(struct test_server *server);  /* SIGTERM; it must end well and soon */
+void test_server_wait(struct test_server *server);  /* the same, but something else ends it */
 void test_server_kill(struct test_server *server);  /* SIGKILL */
 
 /* The path of something in the state folder; one of four buffers used in turn. */

@@ -165,7 +165,7 @@ static void sweeping_removes_what_has_expired_and_what_has_no_row(void **state)
     bytes = fopen(orphan, "w");
     assert_non_null(bytes);
     fclose(bytes);
-    assert_int_equal(files_sweep(store, NULL), PRILORA_OK);
+    assert_int_equal(files_sweep(store, NULL, NULL), PRILORA_OK);
     assert_int_equal(files_get(store, old.id, &file, NULL), PRILORA_ENOENT);
     assert_false(has_bytes(store, old.id));
     assert_false(has_bytes(store, "file-orphan"));

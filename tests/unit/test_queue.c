@@ -515,7 +515,7 @@ static void a_finished_job_keeps_its_adapter_alone(void **state)
     assert_true(exists(store, id, "adapter"));
     make(store, id, "checkpoint"); /* as if the daemon had died before it could tidy up */
     make(store, "ftjob-unknown", "checkpoint");
-    recover(store, 0);
+    queue_sweep(store, NULL);
     assert_false(exists(store, id, "checkpoint"));
     assert_true(exists(store, id, "adapter"));
     assert_false(exists(store, "ftjob-unknown", NULL));

@@ -125,7 +125,7 @@ static void a_file_that_is_no_database_is_refused(void **state)
     assert_non_null(strstr(err.message, "garbage/prilorad.db: is not a database of prilorad"));
 }
 
-static void a_damaged_database_is_refused(void **state)
+static void a_damaged_database_is_found_out(void **state)
 {
     struct store *store = open_store("damaged");
     struct prilora_error err;
@@ -139,8 +139,33 @@ static void a_damaged_database_is_refused(void **state)
     memset(data + 4096, 0xff, 2 * 4096); /* tables' root pages; the header stays */
     test_scratch_write("damaged/prilorad.db", data, size);
     free(data);
-    assert_int_equal(store_open(&store, test_scratch_path("damaged"), &err), PRILORA_EFORMAT);
+    assert_int_equal(store_open(&store, test_scratch_path("damaged"), &err), PRILORA_OK);
+    assert_int_equal(store_check(store, NULL, &err), PRILORA_EFORMAT);
     assert_non_null(strstr(err.message, "damaged/prilorad.db: the database is damaged"));
+    store_close(store);
+}
+
+static bool at_once(void)
+{
+    return true;
+}
+
+static void a_check_can_be_stopped(void **state)
+{
+    struct store *store = open_store("checked");
+    struct prilora_error err;
+
+    (void)state;
+    assert_int_equal(store_run(store, NULL, "write",
+                               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+                               "WHERE i < 5000) INSERT INTO files (id, bytes, created_at, "
+                               "filename, purpose, status, sha256) "
+                               "SELECT 'file-' || i, 1, 1, 'a', 'b', 'c', 'd' FROM n",
+                               ""),
+                     PRILORA_OK);
+    assert_int_equal(store_check(store, at_once, &err), PRILORA_ESTOPPED);
+    assert_int_equal(store_check(store, NULL, &err), PRILORA_OK);
+    store_close(store);
 }
 
 static void a_folder_that_cannot_be_made_is_named(void **state)
@@ -252,7 +277,8 @@ int main(void)
         cmocka_unit_test(a_second_daemon_is_refused),
         cmocka_unit_test(a_newer_database_is_refused),
         cmocka_unit_test(a_file_that_is_no_database_is_refused),
-        cmocka_unit_test(a_damaged_database_is_refused),
+        cmocka_unit_test(a_damaged_database_is_found_out),
+        cmocka_unit_test(a_check_can_be_stopped),
         cmocka_unit_test(a_folder_that_cannot_be_made_is_named),
         cmocka_unit_test(a_failed_change_leaves_nothing),
         cmocka_unit_test(values_are_bound_by_their_letters),

@@ -424,8 +424,33 @@ static void hostile_pieces_are_refused(void **state)
     model_refused("nan", nan, sizeof nan - 1, PRILORA_EFORMAT, "not finite");
     model_refused("words", word, sizeof word - 1, PRILORA_EUNSUPPORTED, "model type 3");
     model_refused("unknown", no_unknown, sizeof no_unknown - 1, PRILORA_EFORMAT,
-                  "SentencePiece refuses it");
+                  "0 pieces for what is unknown");
     model_refused("group", group, sizeof group - 1, PRILORA_EFORMAT, "a broken field");
+}
+
+/* What only the library sees is refused before the first text, each time. */
+static void a_model_that_the_library_refuses_encodes_nothing(void **state)
+{
+    static const char twice[] = "\x0A\x05\x0A\x01u\x18\x02\x0A\x03\x0A\x01"
+                                "a\x0A\x03\x0A\x01"
+                                "a";
+    struct prilora_error err = {0};
+    struct pl_ids ids = {0};
+    struct pl_tokenizer *t;
+
+    (void)state;
+    assert_int_equal(mkdir(test_scratch_path("twice"), 0700), 0);
+    test_scratch_write("twice/spm.model", twice, sizeof twice - 1);
+    t = open_or_fail(test_scratch_path("twice"));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pl_tokenizer_prepare(t, &err), PRILORA_EFORMAT);
+        assert_non_null(strstr(err.message, "twice/spm.model: SentencePiece refuses it"));
+        assert_int_equal(pl_tokenizer_encode(t, &ids, "a", 1, NULL, 0, 0, NULL, &err),
+                         PRILORA_EFORMAT);
+        assert_int_equal(ids.n, 0);
+    }
+    pl_ids_free(&ids);
+    pl_tokenizer_close(t);
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
@@ -484,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_model_cut_short_or_empty_is_refused),
         cmocka_unit_test(a_normalisation_table_that_points_outside_is_refused),
         cmocka_unit_test(hostile_pieces_are_refused),
+        cmocka_unit_test(a_model_that_the_library_refuses_encodes_nothing),
         cmocka_unit_test(several_threads_encode_at_once),
     };
 

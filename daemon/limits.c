@@ -1,6 +1,7 @@
 /* limits.c - see limits.h. Only cgroup v2 is looked at. */
 #include "daemon/limits.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +80,7 @@ static uint64_t parse_bytes(const char *text)
     return end == text ? 0 : bytes; /* "max" */
 }
 
-/* ---- the three questions ---- */
+/* ---- the questions ---- */
 
 long limits_cores(void)
 {
@@ -105,16 +106,37 @@ uint64_t limits_memory_bytes(void)
     return group && (!machine || group < machine) ? group : machine;
 }
 
-uint64_t limits_peak_bytes(void)
+/* A member of /proc/self/status that is in kB, in bytes; 0: it is not there. */
+static uint64_t status_bytes(const char *name)
 {
     FILE *file = fopen("/proc/self/status", "re");
-    char line[256];
     unsigned long long kib = 0;
+    char line[256];
 
     while (file && !kib && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmHWM: %llu kB", &kib) != 1)
-            kib = 0;
+        if (strncmp(line, name, strlen(name)) == 0)
+            kib = strtoull(line + strlen(name), NULL, 10);
     if (file)
         fclose(file);
     return (uint64_t)kib * 1024;
+}
+
+uint64_t limits_peak_bytes(void)
+{
+    return status_bytes("VmHWM:");
+}
+
+static uint64_t own_bytes;
+
+static void note_own_bytes(void)
+{
+    own_bytes = status_bytes("VmRSS:");
+}
+
+uint64_t limits_own_bytes(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, note_own_bytes);
+    return own_bytes;
 }

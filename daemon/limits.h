@@ -8,6 +8,8 @@
 long limits_cores(void);
 /* Memory of the machine or the cgroup's memory.max, whichever is less; 0: unknown. */
 uint64_t limits_memory_bytes(void);
+/* Resident memory of the program itself: what it was when this was first called, before any job. */
+uint64_t limits_own_bytes(void);
 /* The most memory that the process ever held; 0: unknown. */
 uint64_t limits_peak_bytes(void);
 

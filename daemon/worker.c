@@ -77,6 +77,7 @@ enum prilora_status workers_start(struct workers **out, const struct config *con
     long wanted = config->workers < MAX_WORKERS ? config->workers : MAX_WORKERS;
 
     *out = NULL;
+    limits_own_bytes();
     if (!workers)
         return error_memory(err);
     workers->work = (struct work){.config = config, .store = store, .models = models};
@@ -124,7 +125,7 @@ enum prilora_status worker_forecast(struct prilora_forecast *out, const struct c
     enum prilora_status rc = prilora_run_forecast(out, base, spec, train, valid, err);
 
     if (rc == PRILORA_OK)
-        out->memory_bytes += (worker_threads(config) - 1) * out->thread_bytes;
+        out->memory_bytes += limits_own_bytes() + (worker_threads(config) - 1) * out->thread_bytes;
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* file.c - see file.h. */
 #include "base/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -53,14 +54,15 @@ enum prilora_status pl_file_map(struct pl_file_map *out, const char *path,
     fd = open_regular(path, &size, &rc, err);
     if (fd < 0)
         return rc;
-    if (size) {
-        data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-        if (data == MAP_FAILED) {
-            rc = fail_errno(err, path, "map");
-            goto out;
-        }
+    if (!size)
+        goto out;
+    data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+        rc = fail_errno(err, path, "map");
+        goto out;
     }
-    *out = (struct pl_file_map){data, size};
+    *out = (struct pl_file_map){data, size, fd};
+    return PRILORA_OK;
 out:
     close(fd);
     return rc;
@@ -68,19 +70,29 @@ out:
 
 void pl_file_unmap(struct pl_file_map *map)
 {
-    if (map->data)
+    if (map->data) {
         munmap((void *)(uintptr_t)map->data, map->size);
+        close(map->fd);
+    }
     *map = (struct pl_file_map){0};
 }
 
-void pl_file_map_release(const struct pl_file_map *map, const void *data, size_t size)
+void pl_file_fetch(const struct pl_file_map *map, void *out, size_t at, size_t size)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)data;
-    const uintptr_t from = (start + page - 1) / page * page, to = (start + size) / page * page;
+    size_t got = 0;
 
-    if (start >= (uintptr_t)map->data && start + size <= (uintptr_t)map->data + map->size &&
-        from < to)
-        madvise((void *)from, to - from, MADV_DONTNEED);
+    assert(at <= map->size && size <= map->size - at);
+    while (got < size) {
+        ssize_t n = pread(map->fd, (char *)out + got, size - got, (off_t)(at + got));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    if (got < size)
+        memcpy((char *)out + got, map->data + at + got, size - got);
 }
 
 static enum prilora_status read_all(int fd, char *data, size_t size, const char *path,

@@ -16,13 +16,19 @@
 struct pl_file_map {
     const unsigned char *data;
     size_t size;
+    int fd; /* of the same file while data is not NULL */
 };
 
 enum prilora_status pl_file_map(struct pl_file_map *out, const char *path,
                                 struct prilora_error *err);
 void pl_file_unmap(struct pl_file_map *map);
-/* data[0..size), if it lies in the map, leaves memory until it is read again: whole pages of it. */
-void pl_file_map_release(const struct pl_file_map *map, const void *data, size_t size);
+
+/*
+ * pl_file_fetch - copies bytes at..at+size-1 of a mapped file without touching the map: what is
+ * read once, or seldom, does not become resident in the process. Falls back on the map if the file
+ * does not give them.
+ */
+void pl_file_fetch(const struct pl_file_map *map, void *out, size_t at, size_t size);
 
 /* The whole file in malloc'ed memory with a NUL after its last byte; at most `limit` bytes. */
 enum prilora_status pl_file_read(char **out, size_t *size, const char *path, size_t limit,

@@ -14,6 +14,8 @@
 #include "base/memory.h"
 #include "io/set.h"
 
+#define CHUNK 8192 /* bytes that are fetched together */
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "arrays are used as they stand in files");
 
 /* ---- dtypes ------------------------------------------------------------------------------- */
@@ -188,13 +190,6 @@ const struct pl_tensor *pl_tensors_find(const struct pl_tensors *set, const char
     return found ? &found->tensor : NULL;
 }
 
-void pl_tensors_release(const struct pl_tensors *set, const struct pl_tensor *tensor)
-{
-    for (size_t i = 0; i < set->n_maps; i++)
-        pl_file_map_release(&set->maps[i], tensor->data,
-                            tensor->n_elements * pl_dtype_size(tensor->dtype));
-}
-
 void pl_tensors_memory(const struct pl_tensors *set, size_t *mapped, size_t *resident)
 {
     *mapped = set->mapped;
@@ -283,15 +278,51 @@ static void read_bf16(pl_real *out, const unsigned char *from, size_t n)
     }
 }
 
+static void (*const readers[])(pl_real *, const unsigned char *, size_t) = {
+    [PL_F32] = read_f32, [PL_F16] = read_f16, [PL_BF16] = read_bf16, [PL_F64] = read_f64};
+
 void pl_tensor_read(const struct pl_tensor *tensor, pl_real *out, size_t first, size_t n)
 {
-    static void (*const readers[])(pl_real *, const unsigned char *, size_t) = {
-        [PL_F32] = read_f32, [PL_F16] = read_f16, [PL_BF16] = read_bf16, [PL_F64] = read_f64};
     const unsigned char *data = tensor->data;
 
     assert(tensor->dtype <= PL_F64 && first <= tensor->n_elements &&
            n <= tensor->n_elements - first);
     readers[tensor->dtype](out, data + first * pl_dtype_size(tensor->dtype), n);
+}
+
+void pl_tensors_fetch(const struct pl_tensors *set, const struct pl_tensor *tensor, void *out,
+                      size_t at, size_t size)
+{
+    const unsigned char *from = (const unsigned char *)tensor->data + at;
+
+    for (size_t i = 0; i < set->n_maps; i++) {
+        const struct pl_file_map *map = &set->maps[i];
+
+        if ((uintptr_t)from - (uintptr_t)map->data < map->size) {
+            pl_file_fetch(map, out, (size_t)(from - map->data), size);
+            return;
+        }
+    }
+    memcpy(out, from, size);
+}
+
+void pl_tensors_read(const struct pl_tensors *set, const struct pl_tensor *tensor, pl_real *out,
+                     size_t first, size_t n)
+{
+    const size_t size = pl_dtype_size(tensor->dtype);
+    unsigned char bytes[CHUNK];
+
+    assert(tensor->dtype <= PL_F64 && first <= tensor->n_elements &&
+           n <= tensor->n_elements - first);
+    while (n) {
+        const size_t some = n < CHUNK / size ? n : CHUNK / size;
+
+        pl_tensors_fetch(set, tensor, bytes, first * size, some * size);
+        readers[tensor->dtype](out, bytes, some);
+        out += some;
+        first += some;
+        n -= some;
+    }
 }
 
 uint64_t pl_u64_le(const unsigned char bytes[8])

@@ -58,16 +58,19 @@ const struct pl_tensor *pl_tensors_find(const struct pl_tensors *tensors, const 
 /* Bytes of file maps, and bytes of memory held beyond them. */
 void pl_tensors_memory(const struct pl_tensors *tensors, size_t *mapped, size_t *resident);
 
-/* The tensor's data is not needed for now: if it lies in a file map, its pages are given back until
- * somebody reads them again. */
-void pl_tensors_release(const struct pl_tensors *tensors, const struct pl_tensor *tensor);
-
 /* "[768, 3072]" for messages; returns `text`. */
 const char *pl_tensor_shape(const struct pl_tensor *tensor, char *text, size_t room);
 
 /* n elements from element `first` on, widened or rounded to pl_real. Floating dtypes only (assert).
  */
 void pl_tensor_read(const struct pl_tensor *tensor, pl_real *out, size_t first, size_t n);
+
+/* The same without making a file map's pages resident: for what is read once or seldom. */
+void pl_tensors_read(const struct pl_tensors *tensors, const struct pl_tensor *tensor, pl_real *out,
+                     size_t first, size_t n);
+/* `size` bytes of the tensor as they stand in the file, from byte `at` on; likewise. */
+void pl_tensors_fetch(const struct pl_tensors *tensors, const struct pl_tensor *tensor, void *out,
+                      size_t at, size_t size);
 
 /*
  * pl_safetensors_write - `tensors` into one file, in the order given and without gaps (the format

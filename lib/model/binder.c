@@ -171,9 +171,10 @@ static enum prilora_status widen(struct pl_binder *binder)
             continue;
         if (in_place(b->tensor)) {
             *b->to = b->tensor->data;
+            model->touched_bytes += b->tensor->n_elements * sizeof(pl_real);
             continue;
         }
-        pl_tensor_read(b->tensor, model->widened + used, 0, b->tensor->n_elements);
+        pl_tensors_read(model->tensors, b->tensor, model->widened + used, 0, b->tensor->n_elements);
         *b->to = model->widened + used;
         used += padded(b->tensor->n_elements);
     }

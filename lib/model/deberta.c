@@ -196,16 +196,18 @@ static size_t deberta_max_length(const struct pl_model *model)
 /* ---- embeddings --------------------------------------------------------------------------- */
 
 /* One sequence's rows e [n, embedding]. */
-static void gather(const struct pl_deberta *w, const struct pl_config *c,
-                   const struct pl_batch *batch, size_t from, size_t n, pl_real *e)
+static void gather(const struct pl_model *model, const struct pl_batch *batch, size_t from,
+                   size_t n, pl_real *e)
 {
+    const struct pl_deberta *w = model->weights;
+    const struct pl_config *c = &model->config;
     const size_t width = c->embedding_size;
 
     for (size_t i = 0; i < n; i++, e += width) {
         const size_t id = (size_t)batch->ids[from + i];
 
         assert(batch->ids[from + i] >= 0 && id < c->vocab_size);
-        pl_tensor_read(w->words, e, id * width, width);
+        pl_tensors_read(model->tensors, w->words, e, id * width, width);
         if (w->positions)
             pl_add(e, w->positions + i * width, width);
         if (w->types) {
@@ -226,7 +228,8 @@ static void deberta_embed(const struct pl_flow *f, pl_real *x)
         pl_pass_dropout(f->pass, f->net->options.hidden_dropout, PL_SITE_EMBEDDING_DROPOUT, 0);
 
     for (size_t k = 0; k < f->rows.n_runs; k++)
-        gather(w, c, f->pass->batch, f->rows.first[k], f->rows.starts[k + 1] - f->rows.starts[k],
+        gather(f->net->model, f->pass->batch, f->rows.first[k],
+               f->rows.starts[k + 1] - f->rows.starts[k],
                e + f->rows.starts[k] * c->embedding_size);
     if (w->embed_proj)
         pl_gemm(x, c->hidden_size, (struct pl_matrix){e, c->embedding_size, false},

@@ -61,9 +61,18 @@ static void add_config(struct pl_digest *digest, const struct pl_config *c)
         add_number(digest, members[i].name, members[i].value);
 }
 
-static void add_tensor(struct pl_digest *digest, const struct pl_tensor *tensor)
+static void add_sample(struct pl_digest *digest, const struct pl_tensors *tensors,
+                       const struct pl_tensor *tensor, size_t at, size_t size)
 {
-    const char *data = tensor->data;
+    char sample[PL_FINGERPRINT_SAMPLE];
+
+    pl_tensors_fetch(tensors, tensor, sample, at, size);
+    pl_digest_add(digest, sample, size);
+}
+
+static void add_tensor(struct pl_digest *digest, const struct pl_tensors *tensors,
+                       const struct pl_tensor *tensor)
+{
     size_t size = tensor->n_elements * pl_dtype_size(tensor->dtype);
     size_t sample = size < PL_FINGERPRINT_SAMPLE ? size : PL_FINGERPRINT_SAMPLE;
     char shape[128];
@@ -72,8 +81,8 @@ static void add_tensor(struct pl_digest *digest, const struct pl_tensor *tensor)
     add_text(digest, pl_dtype_name(tensor->dtype), pl_tensor_shape(tensor, shape, sizeof shape));
     if (!sample)
         return;
-    pl_digest_add(digest, data, sample);
-    pl_digest_add(digest, data + (size - sample), sample);
+    add_sample(digest, tensors, tensor, 0, sample);
+    add_sample(digest, tensors, tensor, size - sample, sample);
 }
 
 void pl_fingerprint(char out[65], const struct pl_model *model, const struct pl_binder *binder)
@@ -85,9 +94,9 @@ void pl_fingerprint(char out[65], const struct pl_model *model, const struct pl_
     pl_digest_init(&digest);
     add_config(&digest, &model->config);
     for (size_t i = 0; i < binder->n; i++)
-        add_tensor(&digest, binder->bindings[i].tensor);
+        add_tensor(&digest, model->tensors, binder->bindings[i].tensor);
     for (size_t i = 0; i < sizeof head / sizeof *head; i++)
         if (head[i])
-            add_tensor(&digest, head[i]);
+            add_tensor(&digest, model->tensors, head[i]);
     pl_digest_hex(&digest, out);
 }

@@ -73,15 +73,16 @@ bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_r
     const bool classifier = from->weight && from->weight->dims[0] == n;
 
     if (pooler) {
-        pl_tensor_read(from->pooler_weight, params + head->pooler_weight, 0, inner * inner);
-        pl_tensor_read(from->pooler_bias, params + head->pooler_bias, 0, inner);
+        pl_tensors_read(model->tensors, from->pooler_weight, params + head->pooler_weight, 0,
+                        inner * inner);
+        pl_tensors_read(model->tensors, from->pooler_bias, params + head->pooler_bias, 0, inner);
     } else {
         draw(params + head->pooler_weight, inner * inner, range, seed, 0);
         memset(params + head->pooler_bias, 0, inner * sizeof *params);
     }
     if (classifier) {
-        pl_tensor_read(from->weight, params + head->weight, 0, n * inner);
-        pl_tensor_read(from->bias, params + head->bias, 0, n);
+        pl_tensors_read(model->tensors, from->weight, params + head->weight, 0, n * inner);
+        pl_tensors_read(model->tensors, from->bias, params + head->bias, 0, n);
     } else {
         draw(params + head->weight, n * inner, range, seed, 1);
         memset(params + head->bias, 0, n * sizeof *params);

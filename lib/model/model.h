@@ -40,8 +40,9 @@ struct pl_model {
     struct pl_linear *maps;    /* [n_sites]: the same maps' frozen weights */
     size_t n_sites, n_inputs;  /* n_inputs: distinct pl_map_site.input numbers */
     size_t n_parameters;
-    size_t mapped_bytes, resident_bytes;
-    char **unused; /* names of tensors that nothing here reads */
+    size_t mapped_bytes, resident_bytes; /* of the files; of memory beyond them */
+    size_t touched_bytes;                /* of the mapped ones, those that are used in the map */
+    char **unused;                       /* names of tensors that nothing here reads */
     size_t n_unused;
     char fingerprint[65];
 };

@@ -41,28 +41,38 @@ static size_t padded(const struct pl_linear *map)
     return (map->in * map->out + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static size_t numbers_to_make(const struct pl_model *model, bool half)
+static size_t bytes_of(const struct pl_linear *map, bool half)
 {
-    size_t n = 0;
+    return padded(map) * (half ? sizeof(uint16_t) : sizeof(pl_real));
+}
+
+static size_t bytes_to_make(const struct pl_model *model, bool half)
+{
+    size_t bytes = 0;
 
     for (size_t i = 0; i < model->n_sites; i++)
-        n += in_place(&model->maps[i], half) ? 0 : padded(&model->maps[i]);
-    return n;
+        bytes += in_place(&model->maps[i], half) ? 0 : bytes_of(&model->maps[i], half);
+    return bytes;
 }
 
-size_t pl_model_use_bytes(const struct pl_model *model, bool half)
+size_t pl_model_maps_bytes(const struct pl_model *model, bool half)
 {
-    return numbers_to_make(model, half) * (half ? sizeof(uint16_t) : sizeof(pl_real));
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < model->n_sites; i++)
+        bytes += bytes_of(&model->maps[i], half);
+    return bytes;
 }
 
-static void round_weights(uint16_t *to, const struct pl_tensor *tensor)
+static void round_weights(uint16_t *to, const struct pl_tensors *tensors,
+                          const struct pl_tensor *tensor)
 {
     pl_real part[CHUNK];
 
     for (size_t at = 0; at < tensor->n_elements; at += CHUNK) {
         const size_t left = tensor->n_elements - at, n = left < CHUNK ? left : CHUNK;
 
-        pl_tensor_read(tensor, part, at, n);
+        pl_tensors_read(tensors, tensor, part, at, n);
         pl_half_from(to + at, part, n);
     }
 }
@@ -76,16 +86,14 @@ static void make(struct pl_model *model, bool half, void *block)
         const void *data = in_place(map, half);
 
         if (!data && half) {
-            round_weights((uint16_t *)block + used, map->tensor);
+            round_weights((uint16_t *)block + used, model->tensors, map->tensor);
             data = (uint16_t *)block + used;
         } else if (!data) {
-            pl_tensor_read(map->tensor, (pl_real *)block + used, 0, map->tensor->n_elements);
+            pl_tensors_read(model->tensors, map->tensor, (pl_real *)block + used, 0,
+                            map->tensor->n_elements);
             data = (pl_real *)block + used;
         }
-        if (data != map->tensor->data) {
-            used += padded(map);
-            pl_tensors_release(model->tensors, map->tensor);
-        }
+        used += data != map->tensor->data ? padded(map) : 0;
         if (half)
             map->half = data;
         else
@@ -96,7 +104,7 @@ static void make(struct pl_model *model, bool half, void *block)
 static enum prilora_status use(struct pl_model *model, bool half, struct prilora_error *err)
 {
     const struct pl_linear *any = &model->maps[0];
-    const size_t bytes = pl_model_use_bytes(model, half);
+    const size_t bytes = bytes_to_make(model, half);
     void *block = NULL;
 
     if (half ? any->half != NULL : any->weight != NULL)

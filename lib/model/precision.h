@@ -14,13 +14,12 @@ bool pl_model_half_possible(const struct pl_model *model);
  * pl_model_use - all maps have their weights in bfloat16 (`half`), or in pl_real.
  *
  * Errors   ENOMEM
- * Memory   what is made stays until the model is closed; mapped pages that only served to make it
- *          are given back
+ * Memory   what is made stays until the model is closed
  * Threads  safe, also beside runs that use the model
  */
 enum prilora_status pl_model_use(struct pl_model *model, bool half, struct prilora_error *err);
 
-/* Bytes that pl_model_use allocates if it is called first; the rest is in the file map. */
-size_t pl_model_use_bytes(const struct pl_model *model, bool half);
+/* Bytes of the maps' weights in that format, wherever they lie. */
+size_t pl_model_maps_bytes(const struct pl_model *model, bool half);
 
 #endif

@@ -28,6 +28,7 @@ struct pl_tokenizer_kind {
                                 struct prilora_error *err);
     void (*close)(void *state);                                         /* accepts NULL */
     size_t (*size)(const void *state);                                  /* ids are below this */
+    size_t (*bytes)(const void *state, bool prepared);                  /* see pl_tokenizer_bytes */
     int32_t (*find)(const void *state, const char *token, size_t size); /* -1: none */
     /* Makes what encode needs, which may take long; does nothing the second time. Any thread. */
     enum prilora_status (*prepare)(void *state, struct prilora_error *err);

@@ -128,6 +128,11 @@ enum prilora_status pl_tokenizer_prepare(const struct pl_tokenizer *tokenizer,
     return tokenizer->kind->prepare(tokenizer->state, err);
 }
 
+size_t pl_tokenizer_bytes(const struct pl_tokenizer *tokenizer, bool prepared)
+{
+    return tokenizer->kind->bytes(tokenizer->state, prepared);
+}
+
 /* ---- encoding ------------------------------------------------------------------------------- */
 
 static enum prilora_status add(struct pl_ids *out, int32_t id, struct prilora_error *err)

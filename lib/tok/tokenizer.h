@@ -43,6 +43,9 @@ const char *pl_tokenizer_fingerprint(const struct pl_tokenizer *tokenizer);
 enum prilora_status pl_tokenizer_prepare(const struct pl_tokenizer *tokenizer,
                                          struct prilora_error *err);
 
+/* Memory that it takes now, or, if `prepared`, will take after pl_tokenizer_prepare. */
+size_t pl_tokenizer_bytes(const struct pl_tokenizer *tokenizer, bool prepared);
+
 /*
  * pl_tokenizer_encode - appends one example to `out`.
  *

@@ -48,7 +48,7 @@ void pl_engine_bytes(const struct pl_net *net, const struct pl_engine_limits *li
 {
     size_t sums = (pl_net_sum_size(net) + pl_net_stats_size(net)) * sizeof(pl_real);
 
-    *per_thread = pl_workspace_bytes(net, limits->train, NULL) + (limits->train ? sums : 0);
+    *per_thread = limits->train ? sums : 0;
     *shared = pl_tables_bytes(net) + (limits->train ? sums : 0) +
               pl_shares_bytes(limits->max_sequences) + (limits->longest + 1) * sizeof(double);
 }

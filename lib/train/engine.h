@@ -55,7 +55,8 @@ enum prilora_status pl_engine_new(struct pl_engine **out, struct pl_model *model
                                   const struct pl_engine_limits *limits, struct prilora_error *err);
 void pl_engine_free(struct pl_engine *engine);
 
-/* Bytes of an engine, without making one: what all threads share, and what each adds. */
+/* Bytes of an engine without making one: what all threads share, and what each adds beside its
+ * workspace. */
 void pl_engine_bytes(const struct pl_net *net, const struct pl_engine_limits *limits,
                      size_t *shared, size_t *per_thread);
 

@@ -45,12 +45,12 @@ void pl_feed_free(struct pl_feed *feed)
     *feed = (struct pl_feed){0};
 }
 
-size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size)
+size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size, size_t step_tokens)
 {
     size_t n = step_size < data->n ? step_size : data->n;
 
     return data->n * sizeof(size_t) + n * (sizeof(size_t) + data->width * sizeof(float)) +
-           most_tokens(data, n) * (sizeof(int32_t) + 1);
+           step_tokens * (sizeof(int32_t) + 1);
 }
 
 size_t pl_feed_step_tokens(const struct prilora_dataset *data, size_t step_size)

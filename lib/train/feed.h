@@ -26,7 +26,8 @@ struct pl_feed {
 enum prilora_status pl_feed_new(struct pl_feed *out, const struct prilora_dataset *data,
                                 uint64_t seed, size_t step_size, struct prilora_error *err);
 void pl_feed_free(struct pl_feed *feed);
-size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size);
+/* What of a feed is used by steps of so many examples and at most `step_tokens` tokens. */
+size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size, size_t step_tokens);
 
 /* Tokens of a step of average examples. */
 size_t pl_feed_step_tokens(const struct prilora_dataset *data, size_t step_size);

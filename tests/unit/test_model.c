@@ -174,7 +174,7 @@ static void half_precision_weights_are_widened_once(void **state)
     assert_true(model->resident_bytes < (model->n_parameters - maps) * sizeof(pl_real));
     assert_non_null(model->widened);
     assert_null(model->maps[0].weight);
-    assert_true(pl_model_use_bytes(model, false) >= maps * sizeof(pl_real));
+    assert_true(pl_model_maps_bytes(model, false) >= maps * sizeof(pl_real));
     assert_int_equal(pl_model_use(model, false, &err), PRILORA_OK);
     first = model->maps[0].weight;
     assert_non_null(first);

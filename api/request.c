@@ -44,6 +44,8 @@ void request_free(struct request *r)
         return;
     if (r->route && r->route->sink)
         r->route->sink->free(r->sink);
+    if (r->free_state)
+        r->free_state(r->state);
     if (r->answer.response)
         MHD_destroy_response(r->answer.response);
     for (size_t i = 0; i < ROUTE_MAX_CAPTURES; i++)
@@ -164,6 +166,8 @@ bool request_take(struct request *r, const char *data, size_t size)
 
 void request_handle(struct request *r)
 {
-    if (!r->answer.response)
+    if (r->waiting.resumed)
+        r->waiting.resumed(r);
+    else if (!r->answer.response)
         r->route->handle(r);
 }

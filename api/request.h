@@ -20,10 +20,18 @@ struct answer {
     unsigned status;
 };
 
+/* Of a request that is answered later, see waiting.h; guarded by api->lock. */
+struct request_waiting {
+    void (*resumed)(struct request *r); /* the polling thread's own; NULL: never suspended */
+    bool is_asleep;
+    struct request *next, *previous;
+};
+
 struct request {
     struct api *api;
     struct MHD_Connection *connection;
     char id[ID_SIZE]; /* x-request-id */
+    char caller[ID_SIZE]; /* id of the key that it came with; "": none */
     struct timespec started;
 
     char *target;       /* as it came, for the log */
@@ -39,6 +47,10 @@ struct request {
     size_t n_body, body_room;
     uint64_t n_discarded; /* bytes of a body that came after the answer was known */
     void *sink;           /* the route's body_sink's */
+    void *state;          /* a handler's that waits; freed with free_state */
+    void (*free_state)(void *state);
+    struct request_waiting waiting;
+    unsigned n_suspensions; /* so far: tells whether a handler has answered */
 
     bool begun, queued;
     struct answer answer;

@@ -18,8 +18,12 @@ struct body_sink {
     void (*free)(void *state); /* accepts NULL */
 };
 
+/* What a caller must be allowed to do; each includes those before it. */
+enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_SUBMIT, SCOPE_ADMIN };
+
 struct route {
     const char *method, *pattern; /* {id}: one segment, not empty; {id*}: all that are left */
+    enum scope scope;
     void (*handle)(struct request *r);
     const char *summary;
     const struct body_sink *sink; /* NULL: collected, up to max_body_mb */

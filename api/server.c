@@ -18,6 +18,7 @@
 
 #include "api/listen.h"
 #include "api/respond.h"
+#include "api/waiting.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
 
@@ -69,6 +70,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 {
     struct request *r = *state;
     bool go_on;
+    unsigned suspensions;
 
     (void)context;
     (void)url;
@@ -86,8 +88,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     }
     if (r->queued)
         return MHD_YES;
+    suspensions = r->n_suspensions;
     request_handle(r);
-    return send_answer(r);
+    return r->n_suspensions != suspensions ? MHD_YES : send_answer(r);
 }
 
 /* One line each; a successful look is too common for more than debug. */
@@ -146,9 +149,10 @@ static struct MHD_Daemon *start_daemon(struct api *api, int fd)
     long threads =
         POLLING_THREADS < config->max_connections ? POLLING_THREADS : config->max_connections;
 
-    return MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL,
-                            NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+    return MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                                MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+                            0, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+                            NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
                             (unsigned)threads, MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned)config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)config->request_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -210,6 +214,7 @@ void api_stop(struct api *api, long timeout_s)
     if (!api)
         return;
     fd = MHD_quiesce_daemon(api->daemon);
+    waiting_wake_all(api);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_s;
     pthread_mutex_lock(&api->lock);

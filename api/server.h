@@ -16,9 +16,11 @@ struct api {
     struct digests digests;
     struct MHD_Daemon *daemon;
 
-    pthread_mutex_t lock; /* guards n_requests */
-    pthread_cond_t idle;  /* told when n_requests falls to 0 */
-    size_t n_requests;    /* begun and not yet ended */
+    pthread_mutex_t lock;    /* guards the rest */
+    pthread_cond_t idle;     /* told when n_requests falls to 0 */
+    size_t n_requests;       /* begun and not yet ended */
+    struct request *waiting; /* suspended ones, see waiting.h */
+    bool stopping;
 };
 
 #endif

@@ -22,7 +22,7 @@ struct setting {
 extern const struct setting config_settings[];
 extern const size_t config_n_settings;
 
-#define CONFIG_MAX_SETTINGS 32
+#define CONFIG_MAX_SETTINGS 64
 
 /* Where each value came from: "default", "file:12", "environment", "command line". */
 struct config_sources {

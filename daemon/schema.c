@@ -81,6 +81,72 @@ static const char *const steps[] = {
     "  created_at INTEGER NOT NULL,"
     "  json TEXT NOT NULL,"
     "  PRIMARY KEY (job_id, series, step)) WITHOUT ROWID;",
+
+    /* 2: pausing, adapters that are trained on, keys, uploads in parts, idempotency, webhooks */
+    "ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN start_from TEXT;" /* the fine-tuned model it goes on from */
+    "ALTER TABLE jobs ADD COLUMN key_id TEXT;"     /* who submitted it; NULL: nobody had a key */
+    "ALTER TABLE files ADD COLUMN key_id TEXT;"
+    "CREATE INDEX jobs_by_key ON jobs (key_id, status) WHERE key_id IS NOT NULL;"
+    "CREATE INDEX files_by_key ON files (key_id) WHERE key_id IS NOT NULL;"
+
+    "CREATE TABLE keys ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL,"
+    "  scope TEXT NOT NULL CHECK (scope IN ('read', 'submit', 'admin')),"
+    "  sha256 TEXT NOT NULL UNIQUE," /* of the key, which is kept nowhere */
+    "  created_at INTEGER NOT NULL,"
+    "  expires_at INTEGER NOT NULL DEFAULT 0,"
+    "  revoked_at INTEGER NOT NULL DEFAULT 0,"
+    "  last_used_at INTEGER NOT NULL DEFAULT 0,"
+    "  max_queued_jobs INTEGER NOT NULL DEFAULT 0," /* 0: no quota of its own */
+    "  max_bytes INTEGER NOT NULL DEFAULT 0);"
+
+    "CREATE TABLE uploads ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  key_id TEXT,"
+    "  created_at INTEGER NOT NULL,"
+    "  expires_at INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL,"
+    "  filename TEXT NOT NULL,"
+    "  mime_type TEXT NOT NULL,"
+    "  purpose TEXT NOT NULL,"
+    "  file_expires_s INTEGER NOT NULL DEFAULT 0,"
+    "  status TEXT NOT NULL CHECK (status IN ('pending', 'completed', 'cancelled',"
+    "                                         'expired')),"
+    "  file_id TEXT);"
+    "CREATE TABLE upload_parts ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  upload_id TEXT NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,"
+    "  created_at INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL,"
+    "  sha256 TEXT NOT NULL);"
+    "CREATE INDEX upload_parts_by_upload ON upload_parts (upload_id);"
+
+    "CREATE TABLE idempotency ("
+    "  caller TEXT NOT NULL," /* a key's id, or '' */
+    "  key TEXT NOT NULL,"
+    "  request TEXT NOT NULL," /* SHA-256 of method, path and body */
+    "  created_at INTEGER NOT NULL,"
+    "  status INTEGER NOT NULL DEFAULT 0," /* 0: its first request is still being answered */
+    "  answer TEXT,"
+    "  PRIMARY KEY (caller, key)) WITHOUT ROWID;"
+
+    "CREATE TABLE webhooks ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  job_id TEXT NOT NULL,"
+    "  type TEXT NOT NULL," /* 'fine_tuning.job.succeeded', ... */
+    "  created_at INTEGER NOT NULL,"
+    "  body TEXT NOT NULL,"
+    "  attempts INTEGER NOT NULL DEFAULT 0,"
+    "  next_at INTEGER NOT NULL,"
+    "  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed')),"
+    "  last_error TEXT);"
+    "CREATE INDEX webhooks_due ON webhooks (next_at) WHERE state = 'pending';",
 };
 #define N_STEPS ((long)(sizeof steps / sizeof *steps))
 

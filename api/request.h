@@ -30,7 +30,7 @@ struct request_waiting {
 struct request {
     struct api *api;
     struct MHD_Connection *connection;
-    char id[ID_SIZE]; /* x-request-id */
+    char id[ID_SIZE];     /* x-request-id */
     char caller[ID_SIZE]; /* id of the key that it came with; "": none */
     struct timespec started;
 

@@ -21,6 +21,10 @@ void api_job_create(struct request *r);
 void api_job_list(struct request *r);
 void api_job_show(struct request *r);
 void api_job_cancel(struct request *r);
+void api_job_pause(struct request *r);
+void api_job_resume(struct request *r);
+void api_job_edit(struct request *r);
+void api_job_delete(struct request *r);
 void api_job_events(struct request *r);
 void api_job_checkpoints(struct request *r);
 void api_job_layers(struct request *r);
@@ -34,5 +38,7 @@ void api_readyz(struct request *r);
 
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);
+/* 200 with the job's object. */
+void api_respond_job(struct request *r, const struct job *job);
 
 #endif

@@ -7,13 +7,23 @@
 #include "api/json_out.h"
 #include "daemon/queue.h"
 
+/* The settings of the training, as they came and as they are if the model is a base. */
+struct job_settings {
+    char *text; /* JSON for prilora_spec_parse, the seed included */
+    struct prilora_spec *spec;
+};
+void job_settings_clear(struct job_settings *settings);
+
 /*
  * job_decode - the body of POST /v1/fine_tuning/jobs, checked completely but for what must be
- * looked up (model, files). Fills what queue_submit wants, but for the forecast, and *spec.
+ * looked up (model, files). Fills what queue_submit wants, but for the forecast, and *settings.
  * Whatever it returns, the caller clears both.
  */
-bool job_decode(const char *body, size_t size, struct job *out, struct prilora_spec **spec,
+bool job_decode(const char *body, size_t size, struct job *out, struct job_settings *settings,
                 struct fault *fault);
+
+/* The body of POST /v1/fine_tuning/jobs/{id}: priority, metadata or both. Free edit->metadata. */
+bool job_decode_edit(const char *body, size_t size, struct queue_edit *edit, struct fault *fault);
 
 struct job_view {
     int64_t now;

@@ -154,7 +154,7 @@ static const struct member {
     const char *name;
     bool (*read)(struct decoding *d, const char *name, const json_t *value); /* NULL: the spec's */
     bool required;
-} members[] = {
+} of_new[] = {
     {"model", read_model, true},
     {"training_file", read_training_file, true},
     {"validation_file", read_validation_file, false},
@@ -167,22 +167,29 @@ static const struct member {
     {"hyperparameters", NULL, false},
     {"task", NULL, false},
 };
-#define N_MEMBERS (sizeof members / sizeof *members)
+/* What may be changed later. */
+static const struct member of_edit[] = {
+    {"priority", read_priority, false},
+    {"metadata", read_metadata, false},
+};
 
-static const struct member *find_member(const char *name)
+#define N_OF(table) (sizeof(table) / sizeof *(table))
+
+static bool is_member(const struct member *members, size_t n, const char *name)
 {
-    for (size_t i = 0; i < N_MEMBERS; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (strcmp(members[i].name, name) == 0)
-            return &members[i];
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-static bool fail_unknown(struct fault *fault, const char *name)
+static bool fail_unknown(const struct member *members, size_t n, struct fault *fault,
+                         const char *name)
 {
-    const char *names[N_MEMBERS + 1] = {NULL}, *meant;
+    const char *names[N_OF(of_new) + 1] = {NULL}, *meant;
 
-    for (size_t i = 0; i < N_MEMBERS; i++)
+    for (size_t i = 0; i < n; i++)
         names[i] = members[i].name;
     meant = suggest(name, names);
     return fault_set(fault, 400, "unknown_parameter", name,
@@ -191,16 +198,16 @@ static bool fail_unknown(struct fault *fault, const char *name)
                      name, meant ? meant : "");
 }
 
-static bool read_members(struct decoding *d, json_t *body)
+static bool read_members(struct decoding *d, const struct member *members, size_t n, json_t *body)
 {
     const char *name;
     json_t *value;
 
     json_object_foreach (body, name, value) {
-        if (!find_member(name))
-            return fail_unknown(d->fault, name);
+        if (!is_member(members, n, name))
+            return fail_unknown(members, n, d->fault, name);
     }
-    for (size_t i = 0; i < N_MEMBERS; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct member *m = &members[i];
 
         value = json_object_get(body, m->name);
@@ -235,12 +242,11 @@ static char *dump_some(json_t *body, const char *const *names)
     return text;
 }
 
-static bool read_spec(struct decoding *d, json_t *body, struct prilora_spec **spec)
+static bool read_spec(struct decoding *d, json_t *body, struct job_settings *settings)
 {
     static const char *const of_spec[] = {"seed", "task", "method", "hyperparameters", NULL};
     static const char *const requested[] = {"hyperparameters", "method", NULL};
     struct prilora_error err = {0};
-    char *text;
     uint32_t random;
 
     if (!json_object_get(body, "seed")) {
@@ -250,43 +256,84 @@ static bool read_spec(struct decoding *d, json_t *body, struct prilora_spec **sp
         json_object_set_new(body, "seed", json_integer(d->job->seed));
     }
     d->job->requested = dump_some(body, requested);
-    text = dump_some(body, of_spec);
-    if (!text || !d->job->requested) {
-        free(text);
+    settings->text = dump_some(body, of_spec);
+    if (!settings->text || !d->job->requested)
         return fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
-    }
-    if (prilora_spec_parse(spec, text, strlen(text), &err) == PRILORA_OK)
-        d->job->spec = prilora_spec_dump(*spec);
-    free(text);
-    if (!*spec)
+    if (prilora_spec_parse(&settings->spec, settings->text, strlen(settings->text), &err) !=
+        PRILORA_OK)
         return fault_from_spec(d->fault, &err);
+    d->job->spec = prilora_spec_dump(settings->spec);
     return d->job->spec || fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
 }
 
-bool job_decode(const char *body, size_t size, struct job *out, struct prilora_spec **spec,
+void job_settings_clear(struct job_settings *settings)
+{
+    free(settings->text);
+    prilora_spec_free(settings->spec);
+    *settings = (struct job_settings){0};
+}
+
+/* ---- bodies ---- */
+
+/* NULL: *fault says why. */
+static json_t *load_object(const char *body, size_t size, struct fault *fault)
+{
+    json_error_t error;
+    json_t *object;
+
+    if (size == 0) {
+        fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
+        return NULL;
+    }
+    object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
+    if (!object) {
+        fault_set(fault, 400, "invalid_json", NULL, "the body is not JSON: line %d, column %d: %s",
+                  error.line, error.column,
+                  json_error_code(&error) == json_error_null_character
+                      ? "a string has a NUL character"
+                      : error.text);
+    } else if (!json_is_object(object)) {
+        json_decref(object);
+        object = NULL;
+        fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
+    }
+    return object;
+}
+
+bool job_decode(const char *body, size_t size, struct job *out, struct job_settings *settings,
                 struct fault *fault)
 {
     struct decoding d = {out, fault};
-    json_error_t error;
-    json_t *object;
+    json_t *object = load_object(body, size, fault);
     bool right;
 
     *out = (struct job){0};
-    *spec = NULL;
-    if (size == 0)
-        return fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
-    object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
+    *settings = (struct job_settings){0};
     if (!object)
-        return fault_set(fault, 400, "invalid_json", NULL,
-                         "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-                         json_error_code(&error) == json_error_null_character
-                             ? "a string has a NUL character"
-                             : error.text);
-    if (!json_is_object(object)) {
-        json_decref(object);
-        return fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
-    }
-    right = read_members(&d, object) && read_spec(&d, object, spec);
+        return false;
+    right = read_members(&d, of_new, N_OF(of_new), object) && read_spec(&d, object, settings);
     json_decref(object);
+    return right;
+}
+
+bool job_decode_edit(const char *body, size_t size, struct queue_edit *edit, struct fault *fault)
+{
+    struct job job = {0};
+    struct decoding d = {&job, fault};
+    json_t *object = load_object(body, size, fault);
+    bool right = object && read_members(&d, of_edit, N_OF(of_edit), object);
+
+    *edit = (struct queue_edit){0};
+    if (right && json_object_size(object) == 0)
+        right = fault_set(fault, 400, "missing_required_parameter", NULL,
+                          "nothing to change: priority or metadata must be given");
+    if (right) {
+        edit->has_priority = json_object_get(object, "priority") != NULL;
+        edit->priority = job.priority;
+        edit->metadata = job.metadata;
+        job.metadata = NULL;
+    }
+    json_decref(object);
+    job_clear(&job);
     return right;
 }

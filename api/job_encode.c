@@ -164,7 +164,7 @@ static void write_openai(struct json_out *out, const struct job *job, const stru
     json_out_text(out, "fine_tuned_model", job->fine_tuned_model);
     write_unless_zero(out, "finished_at", job->finished_at);
     write_three(out, method);
-    json_out_text(out, "model", job->model);
+    json_out_text(out, "model", job->start_from ? job->start_from : job->model);
     json_out_text(out, "organization_id", ORGANIZATION);
     json_out_open(out, "result_files", '[');
     json_out_close(out, ']');
@@ -189,10 +189,12 @@ void job_encode(struct json_out *out, const struct job *job, const struct job_vi
     json_out_open(out, NULL, '{');
     write_openai(out, job, view, method);
     /* ours */
+    json_out_text(out, "base_model", job->model);
     json_out_text(out, "suffix", job->suffix);
     json_out_integer(out, "priority", job->priority);
     write_unless_zero(out, "started_at", job->started_at);
     json_out_bool(out, "cancel_requested", job->cancel_requested);
+    json_out_bool(out, "pause_requested", job->pause_requested);
     json_out_raw(out, "task", json_raw_member(spec, "task"));
     write_progress(out, job, view->live ? view->live : &job->progress);
     json_out_raw(out, "forecast", json_raw_of(job->forecast));

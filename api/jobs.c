@@ -1,4 +1,4 @@
-/* jobs.c - /v1/fine_tuning/jobs: create, list, show, cancel. */
+/* jobs.c - /v1/fine_tuning/jobs: create, list, show; what is done to a job is in job_steer.c. */
 #include "api/handlers.h"
 
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include "api/job_codec.h"
 #include "api/list.h"
 #include "api/respond.h"
+#include "daemon/error.h"
 #include "daemon/files.h"
 #include "daemon/live.h"
 #include "daemon/worker.h"
@@ -30,7 +31,7 @@ static void write_job(struct json_out *out, struct api *api, const struct job *j
     adapter_files_clear(&files);
 }
 
-static void respond_job(struct request *r, const struct job *job)
+void api_respond_job(struct request *r, const struct job *job)
 {
     struct json_out out = {0};
 
@@ -57,7 +58,7 @@ void api_job_show(struct request *r)
 
     if (!query_check(r, NULL) || !api_find_job(r, &job))
         return;
-    respond_job(r, &job);
+    api_respond_job(r, &job);
     job_clear(&job);
 }
 
@@ -85,9 +86,32 @@ static void collect_filter(const struct request *r, char *keys[QUERY_MAX_PARAMET
     pairs[n] = NULL;
 }
 
+/* status=queued,running as bits; answers and returns false if one of them is no state. */
+static bool read_statuses(struct request *r, unsigned *out)
+{
+    const char *text = query_get(&r->query, "status");
+
+    *out = 0;
+    for (const char *p = text; p;) {
+        size_t n = strcspn(p, ",");
+        enum job_status status;
+
+        if (!job_status_parse(p, n, &status)) {
+            respond_error(r, 400, "invalid_value", "status",
+                          "status: \"%s\", but must be one or several, with commas between, of "
+                          "validating_files, queued, running, paused, succeeded, failed, cancelled",
+                          text);
+            return false;
+        }
+        *out |= 1u << status;
+        p = p[n] ? p + n + 1 : NULL;
+    }
+    return true;
+}
+
 void api_job_list(struct request *r)
 {
-    static const char *const others[] = {"metadata[", NULL};
+    static const char *const others[] = {"metadata[", "status", NULL};
     static const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
     char *keys[QUERY_MAX_PARAMETERS];
     const char *pairs[2 * QUERY_MAX_PARAMETERS + 1];
@@ -99,10 +123,12 @@ void api_job_list(struct request *r)
     bool has_more;
     struct json_out out = {0};
 
-    if (!page_read(r, &rules, &page))
+    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses))
         return;
     collect_filter(r, keys, pairs);
-    query = (struct queue_query){page.after, page.limit, pairs[0] ? pairs : NULL};
+    query.after = page.after;
+    query.limit = page.limit;
+    query.metadata = pairs[0] ? pairs : NULL;
     if (queue_list(r->api->store, &query, &jobs, &n, &has_more, &err) == PRILORA_OK) {
         json_out_open_list(&out);
         for (size_t i = 0; i < n; i++)
@@ -115,27 +141,6 @@ void api_job_list(struct request *r)
     }
     for (size_t i = 0; i < r->query.n; i++)
         free(keys[i]);
-}
-
-/* ---- cancelling ---- */
-
-void api_job_cancel(struct request *r)
-{
-    struct job job;
-    struct prilora_error err;
-    enum prilora_status rc;
-
-    if (!query_check(r, NULL) || !api_find_job(r, &job))
-        return;
-    job_clear(&job);
-    rc = queue_cancel(r->api->store, r->captures[0], &job, &err);
-    if (rc == PRILORA_EMISMATCH)
-        respond_error(r, 409, "job_is_over", NULL, "%s", err.message);
-    else if (rc != PRILORA_OK)
-        respond_internal(r, &err);
-    else
-        respond_job(r, &job);
-    job_clear(&job);
 }
 
 /* ---- creating ---- */
@@ -166,22 +171,6 @@ static bool check_file(struct request *r, const char *param, const char *id)
     return right;
 }
 
-static void respond_unknown_model(struct request *r, const char *model)
-{
-    struct job job;
-
-    if (queue_find_model(r->api->store, model, &job, NULL) == PRILORA_OK) {
-        respond_error(r, 400, "unsupported_model", "model",
-                      "%s is a finished adapter; training goes on from base models only: this "
-                      "one's is %s",
-                      model, job.model);
-        job_clear(&job);
-        return;
-    }
-    respond_error(r, 400, "model_not_found", "model",
-                  "model: no such base model: %s (GET /v1/models lists those there are)", model);
-}
-
 /* A base that cannot be opened: which of our errors are the client's to know. */
 static void respond_bad_model(struct request *r, const struct prilora_error *err)
 {
@@ -206,21 +195,63 @@ static char *forecast_text(const struct prilora_forecast *f)
     return text;
 }
 
+/* The settings of a job that goes on from an adapter: what the client left open is the adapter's.
+ */
+static enum prilora_status continue_spec(struct request *r, struct job *job,
+                                         struct job_settings *settings,
+                                         const struct prilora_base *base, struct prilora_error *err)
+{
+    struct job made;
+    char *folder = NULL;
+    enum prilora_status rc = queue_find_model(r->api->store, job->start_from, &made, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    folder = queue_folder(r->api->store, made.id, "adapter");
+    job_clear(&made);
+    prilora_spec_free(settings->spec);
+    settings->spec = NULL;
+    rc = folder ? prilora_spec_continue(&settings->spec, settings->text, strlen(settings->text),
+                                        base, folder, err)
+                : error_memory(err);
+    free(folder);
+    if (rc != PRILORA_OK)
+        return rc;
+    free(job->spec);
+    job->spec = prilora_spec_dump(settings->spec);
+    return job->spec ? PRILORA_OK : error_memory(err);
+}
+
+static void respond_bad_spec(struct request *r, const struct prilora_error *err)
+{
+    struct fault fault;
+
+    if (err->status == PRILORA_ENOMEM || err->status == PRILORA_EIO) {
+        respond_internal(r, err);
+        return;
+    }
+    fault_from_spec(&fault, err);
+    respond_fault(r, &fault);
+}
+
 /* What the job will need, into job->forecast; answers and returns false if that is too much. */
-static bool forecast(struct request *r, struct job *job, const struct prilora_spec *spec)
+static bool forecast(struct request *r, struct job *job, struct job_settings *settings)
 {
     struct prilora_base *base;
     struct prilora_forecast forecast;
     struct prilora_error err;
-    struct fault fault;
+    enum prilora_status rc = PRILORA_OK;
 
     if (models_acquire(r->api->models, job->model, &base, &err) != PRILORA_OK) {
         respond_bad_model(r, &err);
         return false;
     }
-    if (worker_forecast(&forecast, r->api->config, base, spec, NULL, NULL, &err) != PRILORA_OK) {
-        fault_from_spec(&fault, &err);
-        respond_fault(r, &fault);
+    if (job->start_from)
+        rc = continue_spec(r, job, settings, base, &err);
+    if (rc == PRILORA_OK)
+        rc = worker_forecast(&forecast, r->api->config, base, settings->spec, NULL, NULL, &err);
+    if (rc != PRILORA_OK) {
+        respond_bad_spec(r, &err);
     } else if (worker_check_memory(r->api->config, &forecast, &err) != PRILORA_OK) {
         respond_error(r, 422, "not_enough_memory", NULL, "%s", err.message);
     } else {
@@ -232,19 +263,38 @@ static bool forecast(struct request *r, struct job *job, const struct prilora_sp
     return job->forecast != NULL;
 }
 
-static bool check_model(struct request *r, const char *model)
+/*
+ * A base model; or a finished adapter, which the job then goes on from: its base becomes
+ * job->model. Answers and returns false if it is neither.
+ */
+static bool check_model(struct request *r, struct job *job)
 {
     struct model_entry entry;
+    struct job made;
     struct prilora_error err;
-    enum prilora_status rc = models_find(r->api->models, model, &entry, &err);
+    enum prilora_status rc = models_find(r->api->models, job->model, &entry, &err);
 
-    if (rc == PRILORA_ENOENT)
-        respond_unknown_model(r, model);
-    else if (rc != PRILORA_OK)
-        respond_internal(r, &err);
-    else
+    if (rc == PRILORA_OK) {
         model_entry_clear(&entry);
-    return rc == PRILORA_OK;
+        return true;
+    }
+    if (rc == PRILORA_ENOENT)
+        rc = queue_find_model(r->api->store, job->model, &made, &err);
+    if (rc == PRILORA_OK) {
+        job->start_from = job->model;
+        job->model = made.model;
+        made.model = NULL;
+        job_clear(&made);
+        return true;
+    }
+    if (rc == PRILORA_ENOENT)
+        respond_error(r, 400, "model_not_found", "model",
+                      "model: no such base model or finished adapter: %s (GET /v1/models lists "
+                      "those there are)",
+                      job->model);
+    else
+        respond_internal(r, &err);
+    return false;
 }
 
 static void submit(struct request *r, struct job *job)
@@ -256,10 +306,12 @@ static void submit(struct request *r, struct job *job)
     if (rc == PRILORA_OK)
         rc = queue_get(r->api->store, job->id, &stored, &err);
     if (rc == PRILORA_OK) {
-        respond_job(r, &stored);
+        api_respond_job(r, &stored);
         job_clear(&stored);
-    } else if (rc == PRILORA_ENOENT) { /* a file was deleted since it was looked at */
-        respond_error(r, 400, "file_not_found", err.where, "%s: %s", err.where, err.message);
+    } else if (rc == PRILORA_ENOENT) { /* it was deleted since it was looked at */
+        respond_error(r, 400,
+                      strcmp(err.where, "model") == 0 ? "model_not_found" : "file_not_found",
+                      err.where, "%s: %s", err.where, err.message);
     } else {
         respond_internal(r, &err);
     }
@@ -268,7 +320,7 @@ static void submit(struct request *r, struct job *job)
 void api_job_create(struct request *r)
 {
     struct job job;
-    struct prilora_spec *spec;
+    struct job_settings settings;
     struct fault fault;
 
     if (!query_check(r, NULL))
@@ -277,11 +329,11 @@ void api_job_create(struct request *r)
         respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
         return;
     }
-    if (!job_decode(r->body, r->n_body, &job, &spec, &fault))
+    if (!job_decode(r->body, r->n_body, &job, &settings, &fault))
         respond_fault(r, &fault);
-    else if (check_model(r, job.model) && check_file(r, "training_file", job.training_file) &&
-             check_file(r, "validation_file", job.validation_file) && forecast(r, &job, spec))
+    else if (check_model(r, &job) && check_file(r, "training_file", job.training_file) &&
+             check_file(r, "validation_file", job.validation_file) && forecast(r, &job, &settings))
         submit(r, &job);
-    prilora_spec_free(spec);
+    job_settings_clear(&settings);
     job_clear(&job);
 }

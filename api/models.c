@@ -126,6 +126,8 @@ void api_model_delete(struct request *r)
     rc = queue_delete_model(r->api->store, id, &err);
     if (rc == PRILORA_ENOENT)
         respond_error(r, 404, "model_not_found", "model", "no such model: %s", id);
+    else if (rc == PRILORA_EMISMATCH)
+        respond_error(r, 409, "model_in_use", "model", "%s", err.message);
     else if (rc != PRILORA_OK)
         respond_internal(r, &err);
     else

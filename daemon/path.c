@@ -137,6 +137,44 @@ out:
     return rc;
 }
 
+static enum prilora_status copy_all(int from, int to, const char *from_path, const char *to_path,
+                                    struct prilora_error *err)
+{
+    char piece[65536];
+    ssize_t n;
+
+    while ((n = read(from, piece, sizeof piece)) != 0) {
+        const char *left = piece;
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_errno(err, from_path, "read");
+        for (ssize_t written; n > 0; left += written, n -= written) {
+            written = write(to, left, (size_t)n);
+            if (written < 0 && errno != EINTR)
+                return error_errno(err, to_path, "write");
+            written = written < 0 ? 0 : written;
+        }
+    }
+    return fsync(to) == 0 ? PRILORA_OK : error_errno(err, to_path, "sync");
+}
+
+enum prilora_status path_copy(const char *from, const char *to, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), out;
+
+    if (in < 0)
+        return error_errno(err, from, "read");
+    out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    rc = out < 0 ? error_errno(err, to, "write") : copy_all(in, out, from, to, err);
+    if (out >= 0)
+        close(out);
+    close(in);
+    return rc;
+}
+
 uint64_t path_folder_bytes(const char *path)
 {
     uint64_t bytes = 0;

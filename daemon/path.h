@@ -16,6 +16,8 @@ enum prilora_status path_empty(const char *path, const char *keep, struct prilor
 enum prilora_status path_sync_folder(const char *path, struct prilora_error *err);
 /* The file appears with exactly these bytes, or not at all. */
 enum prilora_status path_replace(const char *path, const char *text, struct prilora_error *err);
+/* A new file with the bytes of another, synced. ENOENT: there is no such other file. */
+enum prilora_status path_copy(const char *from, const char *to, struct prilora_error *err);
 /* Bytes of the regular files directly in a folder. */
 uint64_t path_folder_bytes(const char *path);
 /* First line of a small file without its end; NULL if it cannot be read. Free it. */

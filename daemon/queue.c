@@ -1,5 +1,6 @@
 /*
- * queue.c - every change of a job; see queue.h.
+ * queue.c - how jobs come, are worked on and end; see queue.h. What clients ask of a job meanwhile
+ * is in queue_steer.c.
  *
  * A change is: BEGIN IMMEDIATE; one UPDATE whose WHERE names the states it may start from; the
  * event; COMMIT; and then subscribers and sleeping workers are told.
@@ -57,19 +58,14 @@ void queue_wait(struct store *store, long timeout_ms)
 
 /* ---- the frame of every change ---- */
 
-struct note {
-    const char *key, *level, *message;
-};
-
-static enum prilora_status add_note(struct store *store, const char *id, const struct note *note,
-                                    struct prilora_error *err)
+enum prilora_status queue_add_note(struct store *store, const char *id,
+                                   const struct queue_note *note, struct prilora_error *err)
 {
     return events_add(store, id, note->key, note->level, "message", note->message, NULL, err);
 }
 
-/* After an UPDATE of job `id`: an error that says why if it changed no row. */
-static enum prilora_status check_changed(struct store *store, const char *id, const char *verb,
-                                         struct prilora_error *err)
+enum prilora_status queue_check_changed(struct store *store, const char *id, const char *verb,
+                                        struct prilora_error *err)
 {
     enum prilora_status rc;
     struct job job;
@@ -79,20 +75,21 @@ static enum prilora_status check_changed(struct store *store, const char *id, co
     rc = queue_get(store, id, &job, err);
     if (rc == PRILORA_OK)
         rc = error_set(err, PRILORA_EMISMATCH, "cannot %s job %s: it is %s", verb, id,
-                       job_status_name(job.status));
+                       job.cancel_requested && job.status < JOB_SUCCEEDED
+                           ? "being cancelled"
+                           : job_status_name(job.status));
     job_clear(&job);
     return rc;
 }
 
-/* Ends a change that store_begin began: `rc` is how its UPDATE went, `note` (or NULL) its event. */
-static enum prilora_status end_change(struct store *store, enum prilora_status rc, const char *id,
-                                      const char *verb, const struct note *note,
-                                      struct prilora_error *err)
+enum prilora_status queue_end_change(struct store *store, enum prilora_status rc, const char *id,
+                                     const char *verb, const struct queue_note *note,
+                                     struct prilora_error *err)
 {
     if (rc == PRILORA_OK)
-        rc = check_changed(store, id, verb, err);
+        rc = queue_check_changed(store, id, verb, err);
     if (rc == PRILORA_OK && note)
-        rc = add_note(store, id, note, err);
+        rc = queue_add_note(store, id, note, err);
     rc = store_end(store, rc, err);
     if (rc == PRILORA_OK) {
         events_notify(id);
@@ -107,8 +104,7 @@ char *queue_folder(struct store *store, const char *id, const char *name)
                        name ? name : "");
 }
 
-/* What a job that is over no longer needs; its adapter stays if `keep`. Failure costs only room. */
-static void clean_folder(struct store *store, const char *id, bool keep)
+void queue_clean_folder(struct store *store, const char *id, bool keep)
 {
     struct prilora_error err;
     char *folder = queue_folder(store, id, NULL);
@@ -121,8 +117,12 @@ static void clean_folder(struct store *store, const char *id, bool keep)
 
 /* ---- submitting ---- */
 
-static enum prilora_status check_file(struct store *store, const char *id, const char *member,
-                                      struct prilora_error *err)
+/* What a new job needs, as a query for its id. */
+static const char file_sql[] = "SELECT 1 FROM files WHERE id = ?";
+static const char model_sql[] = "SELECT 1 FROM jobs WHERE fine_tuned_model = ?";
+
+static enum prilora_status check_there(struct store *store, const char *sql, const char *id,
+                                       const char *member, struct prilora_error *err)
 {
     enum prilora_status rc;
     bool row;
@@ -130,13 +130,14 @@ static enum prilora_status check_file(struct store *store, const char *id, const
 
     if (!id)
         return PRILORA_OK;
-    s = store_query(store, err, "SELECT 1 FROM files WHERE id = ?", "t", id);
+    s = store_query(store, err, sql, "t", id);
     if (!s)
         return err->status;
-    rc = store_step(store, s, &row, "look for a file", err);
+    rc = store_step(store, s, &row, "look for what a job needs", err);
     sqlite3_reset(s);
     if (rc == PRILORA_OK && !row)
-        rc = error_set_at(err, PRILORA_ENOENT, member, "no such file: %s", id);
+        rc = error_set_at(err, PRILORA_ENOENT, member, "no such %s: %s",
+                          sql == file_sql ? "file" : "fine-tuned model", id);
     return rc;
 }
 
@@ -145,11 +146,12 @@ static enum prilora_status insert(struct store *store, const struct job *job,
 {
     return store_run(store, err, "write a job",
                      "INSERT INTO jobs (id, status, created_at, priority, seed, model, "
-                     "training_file, validation_file, suffix, metadata, spec, requested, forecast) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "ttiiitttttttt", job->id, job_status_name(job->status), job->created_at,
-                     job->priority, job->seed, job->model, job->training_file, job->validation_file,
-                     job->suffix, job->metadata, job->spec, job->requested, job->forecast);
+                     "start_from, training_file, validation_file, suffix, metadata, spec, "
+                     "requested, forecast) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "ttiiittttttttt", job->id, job_status_name(job->status), job->created_at,
+                     job->priority, job->seed, job->model, job->start_from, job->training_file,
+                     job->validation_file, job->suffix, job->metadata, job->spec, job->requested,
+                     job->forecast);
 }
 
 static enum prilora_status add_first_notes(struct store *store, const struct job *job,
@@ -162,9 +164,9 @@ static enum prilora_status add_first_notes(struct store *store, const struct job
     snprintf(created, sizeof created, "Created fine-tuning job: %s", job->id);
     snprintf(files, sizeof files, "Validating training file: %s%s%s", job->training_file,
              valid ? " and validation file: " : "", valid ? valid : "");
-    rc = add_note(store, job->id, &(struct note){"created", "info", created}, err);
+    rc = queue_add_note(store, job->id, &(struct queue_note){"created", "info", created}, err);
     if (rc == PRILORA_OK)
-        rc = add_note(store, job->id, &(struct note){"validating", "info", files}, err);
+        rc = queue_add_note(store, job->id, &(struct queue_note){"validating", "info", files}, err);
     return rc;
 }
 
@@ -180,14 +182,16 @@ enum prilora_status queue_submit(struct store *store, struct job *job, struct pr
     rc = store_begin(store, err);
     if (rc != PRILORA_OK)
         return rc;
-    rc = check_file(store, job->training_file, "training_file", err);
+    rc = check_there(store, file_sql, job->training_file, "training_file", err);
     if (rc == PRILORA_OK)
-        rc = check_file(store, job->validation_file, "validation_file", err);
+        rc = check_there(store, file_sql, job->validation_file, "validation_file", err);
+    if (rc == PRILORA_OK)
+        rc = check_there(store, model_sql, job->start_from, "model", err);
     if (rc == PRILORA_OK)
         rc = insert(store, job, err);
     if (rc == PRILORA_OK)
         rc = add_first_notes(store, job, err);
-    return end_change(store, rc, job->id, "submit", NULL, err);
+    return queue_end_change(store, rc, job->id, "submit", NULL, err);
 }
 
 /* ---- for the workers ---- */
@@ -197,10 +201,11 @@ static const char claim_validating[] =
     "'validating_files' AND claimed = 0 ORDER BY priority DESC, row LIMIT 1) "
     "RETURNING " QUEUE_COLUMNS;
 
+/* Cancelled ones first: they only have an adapter to write. */
 static const char claim_queued[] =
     "UPDATE jobs SET status = 'running', attempts = attempts + 1, started_at = CASE started_at "
     "WHEN 0 THEN ?1 ELSE started_at END WHERE row = (SELECT row FROM jobs WHERE status = 'queued' "
-    "ORDER BY priority DESC, row LIMIT 1) RETURNING " QUEUE_COLUMNS;
+    "ORDER BY cancel_requested DESC, priority DESC, row LIMIT 1) RETURNING " QUEUE_COLUMNS;
 
 /* One row of an UPDATE ... RETURNING, which is run to its end. */
 static enum prilora_status claim_row(struct store *store, sqlite3_stmt *s, struct job *out,
@@ -221,7 +226,7 @@ static enum prilora_status claim_row(struct store *store, sqlite3_stmt *s, struc
 enum prilora_status queue_claim(struct store *store, enum job_status from, struct job *out,
                                 bool *found, struct prilora_error *err)
 {
-    static const struct note started = {"started", "info", "Fine-tuning job started"};
+    static const struct queue_note started = {"started", "info", "Fine-tuning job started"};
     enum prilora_status rc;
     struct prilora_error local;
     sqlite3_stmt *s;
@@ -236,7 +241,7 @@ enum prilora_status queue_claim(struct store *store, enum job_status from, struc
                            : store_query(store, err, claim_validating, "");
     rc = s ? claim_row(store, s, out, found, err) : err->status;
     if (rc == PRILORA_OK && *found && from == JOB_QUEUED)
-        rc = add_note(store, out->id, &started, err);
+        rc = queue_add_note(store, out->id, &started, err);
     rc = store_end(store, rc, err);
     if (rc != PRILORA_OK || !*found) {
         *found = false;
@@ -247,20 +252,45 @@ enum prilora_status queue_claim(struct store *store, enum job_status from, struc
     return rc;
 }
 
+/* After a change that leads to either of two states: the event tells which it was. */
+static enum prilora_status end_in_either(struct store *store, enum prilora_status rc,
+                                         const char *id, const char *verb,
+                                         const struct queue_note *queued,
+                                         const struct queue_note *paused, struct prilora_error *err)
+{
+    struct job job = {0};
+
+    if (rc == PRILORA_OK)
+        rc = queue_check_changed(store, id, verb, err);
+    if (rc == PRILORA_OK)
+        rc = queue_get(store, id, &job, err);
+    if (rc == PRILORA_OK)
+        rc = queue_add_note(store, id, job.status == JOB_PAUSED ? paused : queued, err);
+    job_clear(&job);
+    rc = store_end(store, rc, err);
+    if (rc == PRILORA_OK) {
+        events_notify(id);
+        queue_wake(store);
+    }
+    return rc;
+}
+
 enum prilora_status queue_validated(struct store *store, const char *id, const char *spec,
                                     const char *forecast, struct prilora_error *err)
 {
-    static const struct note note = {"validated", "info",
-                                     "Files validated, moving job to queued state"};
+    static const struct queue_note queued = {"validated", "info",
+                                             "Files validated, moving job to queued state"};
+    static const struct queue_note paused = {"validated", "info", "Files validated; job paused"};
     enum prilora_status rc = store_begin(store, err);
 
     if (rc != PRILORA_OK)
         return rc;
     rc = store_run(store, err, "queue a job",
-                   "UPDATE jobs SET status = 'queued', spec = ?2, forecast = ?3, claimed = 0, "
+                   "UPDATE jobs SET status = CASE pause_requested WHEN 1 THEN 'paused' ELSE "
+                   "'queued' END, pause_requested = 0, spec = ?2, forecast = ?3, claimed = 0, "
                    "deaths = 0 WHERE id = ?1 AND status = 'validating_files'",
                    "ttt", id, spec, forecast);
-    return end_change(store, rc, id, "queue", &note, err);
+    return end_in_either(store, rc, id, "queue", &queued, &paused, err);
 }
 
 enum prilora_status queue_progress(struct store *store, const char *id,
@@ -292,19 +322,23 @@ enum prilora_status queue_checkpointed(struct store *store, const char *id,
                      "UPDATE jobs SET deaths = 0 WHERE id = ? AND deaths > 0", "t", id);
 }
 
-enum prilora_status queue_requeue(struct store *store, const char *id, struct prilora_error *err)
+enum prilora_status queue_requeue(struct store *store, const char *id, const char *why,
+                                  struct prilora_error *err)
 {
-    static const struct note note = {NULL, "info",
-                                     "prilorad is stopping; the job goes on when it is back"};
+    static const struct queue_note paused = {
+        NULL, "info", "Job paused; when it is resumed it goes on from its checkpoint"};
+    const struct queue_note queued = {NULL, "info", why};
     enum prilora_status rc = store_begin(store, err);
 
     if (rc != PRILORA_OK)
         return rc;
     rc = store_run(store, err, "put a job back",
-                   "UPDATE jobs SET status = 'queued', attempts = attempts - 1, deaths = 0 "
+                   "UPDATE jobs SET status = CASE WHEN pause_requested = 1 AND cancel_requested = "
+                   "0 THEN 'paused' ELSE 'queued' END, pause_requested = 0, "
+                   "attempts = attempts - 1, deaths = 0, seconds_left = NULL "
                    "WHERE id = ? AND status = 'running'",
                    "t", id);
-    return end_change(store, rc, id, "put back", &note, err);
+    return end_in_either(store, rc, id, "put back", &queued, &paused, err);
 }
 
 /* ---- the end of a job ---- */
@@ -313,12 +347,12 @@ static enum prilora_status add_last_notes(struct store *store, const char *id,
                                           const struct job_end *end, struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
-    struct note last = {"end", "info", "The job has successfully completed"};
+    struct queue_note last = {"end", "info", "The job has successfully completed"};
     char model[300];
 
     if (end->fine_tuned_model) {
         snprintf(model, sizeof model, "New fine-tuned model created: %s", end->fine_tuned_model);
-        rc = add_note(store, id, &(struct note){"model", "info", model}, err);
+        rc = queue_add_note(store, id, &(struct queue_note){"model", "info", model}, err);
     }
     if (end->status == JOB_FAILED) {
         last.level = "error";
@@ -327,7 +361,7 @@ static enum prilora_status add_last_notes(struct store *store, const char *id,
         last.message = end->fine_tuned_model ? "The job was cancelled; its best adapter is kept"
                                              : "The job was cancelled";
     }
-    return rc == PRILORA_OK ? add_note(store, id, &last, err) : rc;
+    return rc == PRILORA_OK ? queue_add_note(store, id, &last, err) : rc;
 }
 
 /* A job ends from running; it may fail while its files are being validated, too. */
@@ -338,14 +372,15 @@ static enum prilora_status finish(struct store *store, const char *id, const str
         store_run(store, err, "finish a job",
                   "UPDATE jobs SET status = ?2, finished_at = ?3, error_code = ?4, "
                   "error_message = ?5, error_param = ?6, fine_tuned_model = ?7, result = ?8, "
-                  "trained_tokens = ?9, claimed = 0, seconds_left = NULL WHERE id = ?1 AND "
+                  "trained_tokens = ?9, claimed = 0, pause_requested = 0, seconds_left = NULL "
+                  "WHERE id = ?1 AND "
                   "(status = 'running' OR (status = 'validating_files' AND ?2 = 'failed'))",
                   "ttittttti", id, job_status_name(end->status), store_now(), end->error_code,
                   end->error_message, end->error_param, end->fine_tuned_model, end->result,
                   (int64_t)end->trained_tokens);
 
     if (rc == PRILORA_OK)
-        rc = check_changed(store, id, "finish", err);
+        rc = queue_check_changed(store, id, "finish", err);
     return rc == PRILORA_OK ? add_last_notes(store, id, end, err) : rc;
 }
 
@@ -363,74 +398,7 @@ enum prilora_status queue_finish(struct store *store, const char *id, const stru
     rc = store_end(store, finish(store, id, end, err), err);
     if (rc != PRILORA_OK)
         return rc;
-    clean_folder(store, id, end->fine_tuned_model != NULL);
+    queue_clean_folder(store, id, end->fine_tuned_model != NULL);
     events_notify(id);
     return PRILORA_OK;
-}
-
-/* ---- for clients ---- */
-
-enum prilora_status queue_cancel(struct store *store, const char *id, struct job *out,
-                                 struct prilora_error *err)
-{
-    static const struct note note = {"cancel", "info", "Cancellation requested"};
-    enum prilora_status rc;
-    struct prilora_error local;
-
-    err = err ? err : &local;
-    *out = (struct job){0};
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    rc = store_run(store, err, "cancel a job",
-                   "UPDATE jobs SET cancel_requested = 1, "
-                   "status = CASE status WHEN 'running' THEN status ELSE 'cancelled' END, "
-                   "finished_at = CASE status WHEN 'running' THEN 0 ELSE ?2 END "
-                   "WHERE id = ?1 AND status IN ('validating_files', 'queued', 'running', "
-                   "'paused')",
-                   "ti", id, store_now());
-    if (rc == PRILORA_OK)
-        rc = check_changed(store, id, "cancel", err);
-    if (rc == PRILORA_OK)
-        rc = queue_get(store, id, out, err);
-    if (rc == PRILORA_OK)
-        rc = add_note(store, id, &note, err);
-    if (rc == PRILORA_OK && out->status == JOB_CANCELLED)
-        rc = add_note(store, id, &(struct note){"end", "info", "The job was cancelled"}, err);
-    rc = store_end(store, rc, err);
-    if (rc != PRILORA_OK) {
-        job_clear(out);
-        return rc;
-    }
-    if (out->status == JOB_CANCELLED)
-        clean_folder(store, id, false);
-    else
-        live_stop(id); /* after the commit: a worker that is just beginning reads the row */
-    events_notify(id);
-    return PRILORA_OK;
-}
-
-enum prilora_status queue_delete_model(struct store *store, const char *model,
-                                       struct prilora_error *err)
-{
-    static const struct note note = {NULL, "info", "The fine-tuned model was deleted"};
-    enum prilora_status rc;
-    struct job job;
-
-    rc = queue_find_model(store, model, &job, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        goto out;
-    rc = store_run(store, err, "delete a fine-tuned model",
-                   "UPDATE jobs SET fine_tuned_model = NULL WHERE id = ? AND fine_tuned_model = ? "
-                   "AND status IN ('succeeded', 'failed', 'cancelled')",
-                   "tt", job.id, model);
-    rc = end_change(store, rc, job.id, "delete the model of", &note, err);
-    if (rc == PRILORA_OK)
-        clean_folder(store, job.id, false);
-out:
-    job_clear(&job);
-    return rc;
 }

@@ -1,11 +1,15 @@
 /*
- * queue.h - the jobs. All SQL on them is in queue.c (changes) and queue_read.c; every change of
- * state is one guarded update, and its event is written in the same transaction.
+ * queue.h - the jobs. All SQL on them is in queue.c and queue_steer.c (changes) and queue_read.c;
+ * every change of state is one guarded update, and its event is written in the same transaction.
  *
  *   validating_files ──▶ queued ──▶ running ──▶ succeeded
- *          │               │  ▲        │  ├───▶ failed
- *          └──▶ failed     │  └────────┘  └───▶ cancelled    (running ▶ queued: shutdown or crash)
- *                          └──▶ cancelled
+ *       │      │          │  ▲ ▲        │  ├───▶ failed
+ *       │      └─▶ failed │  │ └────────┘  └───▶ cancelled    (running ▶ queued: shutdown or crash)
+ *       │                 ▼  │          │
+ *       └─────────────▶ paused ◀────────┘          (paused ▶ queued: resumed)
+ *
+ * What has not trained yet is cancelled at once, from any of the first four. What has is cancelled
+ * by a worker, which writes its best adapter; queued or paused, it waits for one in state queued.
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -16,12 +20,14 @@ enum job_status {
     JOB_VALIDATING,
     JOB_QUEUED,
     JOB_RUNNING,
-    JOB_PAUSED, /* reserved: nothing enters it yet */
+    JOB_PAUSED,
     JOB_SUCCEEDED,
     JOB_FAILED,
     JOB_CANCELLED,
 };
 const char *job_status_name(enum job_status status); /* "validating_files", ... */
+/* The status of a name of `n` bytes; false: there is none. */
+bool job_status_parse(const char *name, size_t n, enum job_status *out);
 
 /* Where a running job stands; kept in the row now and then, live in live.h. */
 struct job_progress {
@@ -36,7 +42,8 @@ struct job {
     int64_t created_at, started_at, finished_at; /* 0: not yet */
     int64_t priority;                            /* higher first; then older first */
     int64_t seed;
-    char *model;                                    /* base model's id as asked for */
+    char *model;      /* the base model's id */
+    char *start_from; /* the fine-tuned model it goes on from, or NULL */
     char *training_file, *validation_file, *suffix; /* the last two may be NULL */
     char *metadata;                                 /* JSON object or NULL */
     char *spec;      /* JSON for prilora_spec_parse; after validation every setting spelled out */
@@ -48,12 +55,14 @@ struct job {
     uint64_t trained_tokens;
     int64_t attempts; /* times a worker has begun it */
     bool cancel_requested;
+    bool pause_requested; /* and not there yet: running or being validated */
     struct job_progress progress;
 };
 void job_clear(struct job *job);
 
-/* Writes the job (validating_files) and its first event. `job` gives model .. priority, seed,
- * training_file .. requested, forecast; id, status and times are filled in. */
+/* Writes the job (validating_files) and its first event. `job` gives priority, seed, model ..
+ * requested, forecast; id, status and times are filled in. ENOENT, `where` the member: a file or
+ * start_from is not there. */
 enum prilora_status queue_submit(struct store *store, struct job *job, struct prilora_error *err);
 enum prilora_status queue_get(struct store *store, const char *id, struct job *out,
                               struct prilora_error *err); /* ENOENT */
@@ -61,6 +70,7 @@ enum prilora_status queue_get(struct store *store, const char *id, struct job *o
 struct queue_query {
     const char *after;
     size_t limit;
+    unsigned statuses;           /* bit JOB_...: those; 0: any */
     const char *const *metadata; /* pairs key, value; NULL-terminated; NULL: any */
 };
 /* Newest first. ENOENT if `after` names no job. */
@@ -69,26 +79,55 @@ enum prilora_status queue_list(struct store *store, const struct queue_query *qu
                                struct prilora_error *err);
 void queue_free_list(struct job *jobs, size_t n);
 
+/* ---- for clients: *out is the job afterwards; ENOENT, or EMISMATCH from a wrong state ---- */
+
 /*
- * queue_cancel - not yet running: cancelled at once. Running: asks its worker, which stops within a
- * step and exports the best adapter so far. *out is the job afterwards. ENOENT; EMISMATCH: already
- * over.
+ * queue_cancel - not trained yet: cancelled at once. Running: asks its worker, which stops within a
+ * step and exports the best adapter so far. Queued again or paused with a checkpoint: a worker
+ * takes it up only to export; cancelled once more while it waits for one, it ends at once, without.
  */
 enum prilora_status queue_cancel(struct store *store, const char *id, struct job *out,
                                  struct prilora_error *err);
 
+/*
+ * queue_pause - queued: paused at once. Running: its worker writes a checkpoint within a step and
+ * takes the next job. Being validated: paused when it is. A job that ends before it gets there has
+ * ended. Asked again meanwhile: no harm.
+ */
+enum prilora_status queue_pause(struct store *store, const char *id, struct job *out,
+                                struct prilora_error *err);
+/* From paused to queued, or takes back a pause that was asked for. */
+enum prilora_status queue_resume(struct store *store, const char *id, struct job *out,
+                                 struct prilora_error *err);
+
+struct queue_edit {
+    bool has_priority; /* only of jobs that are not over */
+    int64_t priority;
+    char *metadata; /* JSON object; NULL: as it is */
+};
+enum prilora_status queue_edit(struct store *store, const char *id, const struct queue_edit *edit,
+                               struct job *out, struct prilora_error *err);
+
+/*
+ * queue_delete - a job that is over, with its events, series, adapter and folder. EMISMATCH also
+ * while a job that is being validated starts from its adapter (after that it has a copy).
+ */
+enum prilora_status queue_delete(struct store *store, const char *id, struct prilora_error *err);
+
 /* ---- for the workers ---- */
 
-/* The next job in state `from` (validating or queued), which one UPDATE ... RETURNING hands to this
- * caller: *found false if there is none. Queued ones become running. */
+/* The next job in state `from` (validating; or queued: cancelled ones first), which one UPDATE ...
+ * RETURNING hands to this caller: *found false if there is none. Queued ones become running. */
 enum prilora_status queue_claim(struct store *store, enum job_status from, struct job *out,
                                 bool *found, struct prilora_error *err);
 enum prilora_status queue_validated(struct store *store, const char *id, const char *spec,
                                     const char *forecast, struct prilora_error *err);
 enum prilora_status queue_progress(struct store *store, const char *id,
                                    const struct job_progress *progress, struct prilora_error *err);
-/* To queued again: shutdown (attempts as before it). */
-enum prilora_status queue_requeue(struct store *store, const char *id, struct prilora_error *err);
+/* A running job that was stopped (attempts as before it): to paused if that was asked and it is not
+ * being cancelled, else to queued again, `why` being the event. */
+enum prilora_status queue_requeue(struct store *store, const char *id, const char *why,
+                                  struct prilora_error *err);
 
 /* Settings that only the opened run knows ("auto" resolved): spelled out in the running job. */
 enum prilora_status queue_set_spec(struct store *store, const char *id, const char *spec,
@@ -106,9 +145,9 @@ struct job_end {
 enum prilora_status queue_finish(struct store *store, const char *id, const struct job_end *end,
                                  struct prilora_error *err);
 /*
- * queue_recover - at start: what was running goes back to queued, with an event; validating starts
- * over. A job under which the daemon died QUEUE_MAX_DEATHS times without a checkpoint in between
- * fails ("daemon_died"): it may be what kills it.
+ * queue_recover - at start: what was running goes back to queued (to paused, if that was asked),
+ * with an event; validating starts over. A job under which the daemon died QUEUE_MAX_DEATHS times
+ * without a checkpoint in between fails ("daemon_died"): it may be what kills it.
  */
 #define QUEUE_MAX_DEATHS 3
 enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
@@ -126,7 +165,8 @@ enum prilora_status queue_find_model(struct store *store, const char *model, str
 /* All jobs with a fine_tuned_model, newest first. */
 enum prilora_status queue_list_models(struct store *store, struct job **out, size_t *n,
                                       struct prilora_error *err);
-/* Forgets the adapter of a finished job (row's fine_tuned_model and the folder). */
+/* Forgets the adapter of a finished job (row's fine_tuned_model and the folder). EMISMATCH while a
+ * job that is being validated starts from it. */
 enum prilora_status queue_delete_model(struct store *store, const char *model,
                                        struct prilora_error *err);
 

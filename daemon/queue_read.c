@@ -27,12 +27,24 @@ const char *job_status_name(enum job_status status)
     return (size_t)status < N_STATUSES ? status_names[status] : "unknown";
 }
 
+bool job_status_parse(const char *name, size_t n, enum job_status *out)
+{
+    for (size_t i = 0; i < N_STATUSES; i++) {
+        if (strlen(status_names[i]) == n && memcmp(status_names[i], name, n) == 0) {
+            *out = (enum job_status)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum job_status parse_status(const char *name)
 {
-    for (size_t i = 0; name && i < N_STATUSES; i++)
-        if (strcmp(status_names[i], name) == 0)
-            return (enum job_status)i;
-    return JOB_FAILED; /* the table's CHECK lets no other name in */
+    enum job_status status = JOB_FAILED; /* the table's CHECK lets no other name in */
+
+    if (name)
+        job_status_parse(name, strlen(name), &status);
+    return status;
 }
 
 /* ---- rows: the numbers first, then the texts ---- */
@@ -51,17 +63,24 @@ static const size_t doubles[] = {
     offsetof(struct job, progress.tokens_per_second),
     offsetof(struct job, progress.seconds_left),
 };
-#define FIRST_DOUBLE 14
+#define FIRST_DOUBLE 15
 static const size_t texts[] = {
-    offsetof(struct job, model),           offsetof(struct job, training_file),
-    offsetof(struct job, validation_file), offsetof(struct job, suffix),
-    offsetof(struct job, metadata),        offsetof(struct job, spec),
-    offsetof(struct job, requested),       offsetof(struct job, forecast),
-    offsetof(struct job, result),          offsetof(struct job, fine_tuned_model),
-    offsetof(struct job, error_code),      offsetof(struct job, error_message),
+    offsetof(struct job, model),
+    offsetof(struct job, start_from),
+    offsetof(struct job, training_file),
+    offsetof(struct job, validation_file),
+    offsetof(struct job, suffix),
+    offsetof(struct job, metadata),
+    offsetof(struct job, spec),
+    offsetof(struct job, requested),
+    offsetof(struct job, forecast),
+    offsetof(struct job, result),
+    offsetof(struct job, fine_tuned_model),
+    offsetof(struct job, error_code),
+    offsetof(struct job, error_message),
     offsetof(struct job, error_param),
 };
-#define FIRST_TEXT  18
+#define FIRST_TEXT  19
 #define N_OF(array) ((int)(sizeof(array) / sizeof *(array)))
 
 static char **text_at(struct job *job, size_t offset)
@@ -87,10 +106,11 @@ static void read_counts(sqlite3_stmt *row, struct job *out)
 {
     out->trained_tokens = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT);
     out->cancel_requested = sqlite3_column_int(row, FIRST_COUNT + 1) != 0;
-    out->progress.step = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 2);
-    out->progress.total_steps = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 3);
-    out->progress.n_tokens = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 4);
-    out->progress.peak_memory_bytes = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 5);
+    out->pause_requested = sqlite3_column_int(row, FIRST_COUNT + 2) != 0;
+    out->progress.step = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 3);
+    out->progress.total_steps = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 4);
+    out->progress.n_tokens = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 5);
+    out->progress.peak_memory_bytes = (uint64_t)sqlite3_column_int64(row, FIRST_COUNT + 6);
 }
 
 enum prilora_status queue_read_row(sqlite3_stmt *row, void *job, struct prilora_error *err)
@@ -198,8 +218,23 @@ static enum prilora_status find_row(struct store *store, const char *id, int64_t
     return rc;
 }
 
+/* " AND status IN ('queued', 'running')": names of ours, never a client's. */
+static void write_statuses(FILE *text, unsigned statuses)
+{
+    const char *before = " AND status IN (";
+
+    for (size_t i = 0; i < N_STATUSES; i++) {
+        if (!(statuses >> i & 1))
+            continue;
+        fprintf(text, "%s'%s'", before, status_names[i]);
+        before = ", ";
+    }
+    if (statuses)
+        fputs(")", text);
+}
+
 /* One condition for each pair that the metadata must have; pairs are parameters, never text. */
-static char *list_sql(size_t n_pairs)
+static char *list_sql(unsigned statuses, size_t n_pairs)
 {
     static const char pair[] = " AND EXISTS (SELECT 1 FROM json_each(jobs.metadata) AS m "
                                "WHERE m.key = ? AND m.value = ?)";
@@ -210,6 +245,7 @@ static char *list_sql(size_t n_pairs)
     if (!text)
         return NULL;
     fputs("SELECT " QUEUE_COLUMNS " FROM jobs WHERE row < ?", text);
+    write_statuses(text, statuses);
     for (size_t i = 0; i < n_pairs; i++)
         fputs(pair, text);
     fputs(" ORDER BY row DESC", text);
@@ -235,7 +271,7 @@ static sqlite3_stmt *list_query(struct store *store, const struct queue_query *q
                   n / 2, MAX_METADATA_PAIRS);
         return NULL;
     }
-    sql = list_sql(n / 2);
+    sql = list_sql(query->statuses, n / 2);
     if (!sql) {
         error_memory(err);
         return NULL;

@@ -15,6 +15,7 @@
 struct victim {
     char id[ID_SIZE];
     bool running; /* else being validated */
+    bool pausing; /* running, and to be paused */
     int64_t deaths;
 };
 
@@ -26,24 +27,31 @@ static enum prilora_status read_victim(sqlite3_stmt *row, void *out, struct pril
     snprintf(victim->id, sizeof victim->id, "%s", (const char *)sqlite3_column_text(row, 0));
     victim->running = sqlite3_column_int(row, 1) != 0;
     victim->deaths = sqlite3_column_int64(row, 2) + 1;
+    victim->pausing = victim->running && sqlite3_column_int(row, 3) != 0;
     return PRILORA_OK;
 }
+
+/* What is told of a job that goes on: being validated, running, running and asked to pause. */
+static const char *const told[] = {
+    "prilorad ended unexpectedly; validation starts over",
+    "prilorad ended unexpectedly; the job goes on from its last checkpoint",
+    "prilorad ended unexpectedly; the job is paused, as was asked, at its last checkpoint",
+};
 
 static enum prilora_status put_back(struct store *store, const struct victim *victim,
                                     struct prilora_error *err)
 {
     enum prilora_status rc =
         store_run(store, err, "put a job back",
-                  "UPDATE jobs SET status = CASE status WHEN 'running' THEN 'queued' ELSE status "
-                  "END, claimed = 0, deaths = ?2 WHERE id = ?1",
-                  "ti", victim->id, victim->deaths);
+                  "UPDATE jobs SET status = CASE WHEN status <> 'running' THEN status "
+                  "WHEN ?3 THEN 'paused' ELSE 'queued' END, "
+                  "pause_requested = pause_requested AND status <> 'running', claimed = 0, "
+                  "deaths = ?2 WHERE id = ?1",
+                  "tii", victim->id, victim->deaths, (int64_t)victim->pausing);
 
     if (rc == PRILORA_OK)
         rc = events_add(store, victim->id, NULL, "warn", "message",
-                        victim->running ? "prilorad ended unexpectedly; the job goes on from its "
-                                          "last checkpoint"
-                                        : "prilorad ended unexpectedly; validation starts over",
-                        NULL, err);
+                        told[victim->running + victim->pausing], NULL, err);
     return rc;
 }
 
@@ -58,7 +66,8 @@ static enum prilora_status give_up(struct store *store, const struct victim *vic
              (long long)victim->deaths);
     rc = store_run(store, err, "fail a job",
                    "UPDATE jobs SET status = 'failed', error_code = 'daemon_died', "
-                   "error_message = ?2, finished_at = ?3, claimed = 0, deaths = ?4 WHERE id = ?1",
+                   "error_message = ?2, finished_at = ?3, claimed = 0, pause_requested = 0, "
+                   "deaths = ?4 WHERE id = ?1",
                    "ttii", victim->id, message, store_now(), victim->deaths);
     if (rc == PRILORA_OK)
         rc = events_add(store, victim->id, "end", "error", "message", message, NULL, err);
@@ -75,7 +84,8 @@ static enum prilora_status recover(struct store *store, size_t *n_requeued,
     const struct victim *victims;
     size_t n = 0;
     sqlite3_stmt *s = store_query(store, err,
-                                  "SELECT id, status = 'running', deaths FROM jobs WHERE status = "
+                                  "SELECT id, status = 'running', deaths, pause_requested AND NOT "
+                                  "cancel_requested FROM jobs WHERE status = "
                                   "'running' OR (status = 'validating_files' AND claimed = 1) "
                                   "ORDER BY row",
                                   "");
@@ -88,7 +98,7 @@ static enum prilora_status recover(struct store *store, size_t *n_requeued,
         bool hopeless = victims[i].deaths >= QUEUE_MAX_DEATHS;
 
         rc = hopeless ? give_up(store, &victims[i], err) : put_back(store, &victims[i], err);
-        *n_requeued += victims[i].running && !hopeless;
+        *n_requeued += victims[i].running && !victims[i].pausing && !hopeless;
     }
     free(list);
     return rc;

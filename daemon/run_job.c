@@ -76,16 +76,25 @@ static enum prilora_status load_inputs(struct running *r, struct prilora_error *
     return rc;
 }
 
+/* What clients want of the job by now; a cancellation is never taken back. */
+enum wish { WISH_GO_ON, WISH_PAUSE, WISH_CANCEL };
+
+static enum wish ask_row(struct running *r)
+{
+    enum wish wish = WISH_GO_ON;
+    struct job job;
+
+    if (queue_get(r->work->store, r->job->id, &job, NULL) == PRILORA_OK)
+        wish = job.cancel_requested ? WISH_CANCEL : job.pause_requested ? WISH_PAUSE : WISH_GO_ON;
+    job_clear(&job);
+    return wish;
+}
+
 /* A stop that came between the claim and live_begin found no flag to raise: look for it here. */
 static void catch_up_with_stops(struct running *r)
 {
-    struct job job;
-
-    if (atomic_load(&r->work->stopping))
+    if (atomic_load(&r->work->stopping) || ask_row(r) != WISH_GO_ON)
         live_stop(r->job->id);
-    if (queue_get(r->work->store, r->job->id, &job, NULL) == PRILORA_OK && job.cancel_requested)
-        live_stop(r->job->id);
-    job_clear(&job);
 }
 
 /* The settings that only the opened run knows, for who reads the job. */
@@ -103,13 +112,17 @@ static void keep_settings(struct running *r)
 static enum prilora_status open_run(struct running *r, struct prilora_error *err)
 {
     char *folder = queue_folder(r->work->store, r->job->id, NULL);
+    char *start = r->job->start_from ? queue_folder(r->work->store, r->job->id, "start") : NULL;
     struct prilora_run_options options = {
         .folder = folder,
         .n_threads = worker_threads(r->work->config),
         .on_event = report_event,
         .context = &r->report,
+        .start_from = start,
     };
-    enum prilora_status rc = folder ? live_begin(r->job->id, NULL, err) : error_memory(err);
+    enum prilora_status rc = folder && (start || !r->job->start_from)
+                                 ? live_begin(r->job->id, NULL, err)
+                                 : error_memory(err);
 
     r->live = rc == PRILORA_OK;
     if (!r->live)
@@ -125,6 +138,7 @@ static enum prilora_status open_run(struct running *r, struct prilora_error *err
     r->first_step = prilora_run_step(r->run);
     keep_settings(r);
 out:
+    free(start);
     free(folder);
     return rc;
 }
@@ -135,6 +149,10 @@ static void tell_beginning(struct running *r)
 
     log_info("worker", "%s: training from step %llu", r->job->id,
              (unsigned long long)r->first_step);
+    if (!r->first_step && r->job->start_from) {
+        snprintf(message, sizeof message, "Going on from the adapter %.90s", r->job->start_from);
+        work_note(r->work, r->job->id, "start", "info", message);
+    }
     if (!r->first_step)
         return;
     snprintf(key, sizeof key, "resumed:%lld:%llu", (long long)r->job->attempts,
@@ -145,16 +163,6 @@ static void tell_beginning(struct running *r)
 }
 
 /* ---- ending ---- */
-
-static bool is_cancelled(struct running *r)
-{
-    struct job job;
-    bool cancelled =
-        queue_get(r->work->store, r->job->id, &job, NULL) == PRILORA_OK && job.cancel_requested;
-
-    job_clear(&job);
-    return cancelled;
-}
 
 /* "ft:mini:support:AbC12345"; without a suffix nothing stands between the colons. */
 static char *model_name(const struct job *job)
@@ -217,15 +225,25 @@ static void close_run(struct running *r)
     report_close(&r->report);
 }
 
+/* The worker is needed no longer, or for another job: this one goes on later, or stays paused. */
 static void put_back(struct running *r)
 {
     struct prilora_error err;
+    const char *why = atomic_load(&r->work->stopping)
+                          ? "prilorad is stopping; the job goes on when it is back"
+                          : "The job is in the queue again";
 
     close_run(r);
-    if (queue_requeue(r->work->store, r->job->id, &err) != PRILORA_OK)
+    if (queue_requeue(r->work->store, r->job->id, why, &err) != PRILORA_OK)
         log_error("worker", "%s: %s", r->job->id, err.message); /* found again at the next start */
     else
-        log_info("worker", "%s: back in the queue", r->job->id);
+        log_info("worker", "%s: stopped, to go on later", r->job->id);
+}
+
+/* Whether what could not be written may wait until the job is taken up again. */
+static bool may_wait(struct running *r)
+{
+    return atomic_load(&r->work->stopping) || ask_row(r) == WISH_PAUSE;
 }
 
 /* A minute of full disk is no reason to lose hours of training: writing is tried again a while. */
@@ -244,7 +262,7 @@ static enum prilora_status export_adapter(struct running *r, const char *folder,
             return rc;
         work_note(r->work, r->job->id, "export", "warn", err->message);
         while (now() < again) {
-            if (atomic_load(&r->work->stopping))
+            if (may_wait(r))
                 return rc;
             queue_wait(r->work->store, 1000);
         }
@@ -261,8 +279,8 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     enum prilora_status rc =
         folder && name ? export_adapter(r, folder, &result, &err) : error_memory(&err);
 
-    if (rc == PRILORA_EIO && atomic_load(&r->work->stopping)) {
-        put_back(r); /* what is missing is done again when the daemon is back */
+    if (rc == PRILORA_EIO && may_wait(r)) {
+        put_back(r); /* what is missing is done again when the job is taken up again */
         goto out;
     }
     if (rc == PRILORA_OK && !(text = result_text(r, &result, folder)))
@@ -310,13 +328,15 @@ static void conclude(struct running *r, enum prilora_status rc, const struct pri
     bool stopped = rc == PRILORA_ESTOPPED ||
                    (rc == PRILORA_EIO && r->run && atomic_load(live_stop_flag(r->job->id)));
 
+    if (stopped && rc == PRILORA_EIO)
+        work_note(r->work, r->job->id, NULL, "warn", err->message);
     if (rc == PRILORA_OK) {
         learn_speed(r);
         finish_with_adapter(r, JOB_SUCCEEDED);
     } else if (!stopped) {
         close_run(r);
         work_fail(r->work, r->job->id, r->stage, err);
-    } else if (!is_cancelled(r)) {
+    } else if (ask_row(r) != WISH_CANCEL) {
         put_back(r);
     } else if (r->run && prilora_run_step(r->run) > 0) {
         finish_with_adapter(r, JOB_CANCELLED);

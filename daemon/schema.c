@@ -85,7 +85,9 @@ static const char *const steps[] = {
     /* 2: pausing, adapters that are trained on, keys, uploads in parts, idempotency, webhooks */
     "ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE jobs ADD COLUMN start_from TEXT;" /* the fine-tuned model it goes on from */
-    "ALTER TABLE jobs ADD COLUMN key_id TEXT;"     /* who submitted it; NULL: nobody had a key */
+    "DROP INDEX jobs_in_order;"
+    "CREATE INDEX jobs_in_order ON jobs (status, cancel_requested DESC, priority DESC, row);"
+    "ALTER TABLE jobs ADD COLUMN key_id TEXT;" /* who submitted it; NULL: nobody had a key */
     "ALTER TABLE files ADD COLUMN key_id TEXT;"
     "CREATE INDEX jobs_by_key ON jobs (key_id, status) WHERE key_id IS NOT NULL;"
     "CREATE INDEX files_by_key ON files (key_id) WHERE key_id IS NOT NULL;"

@@ -5,7 +5,8 @@
  *   prilorad.lock    locked while a daemon uses the folder, its process id inside
  *   files/<id>       uploaded files
  *   uploads/         files on their way in; emptied at start
- *   jobs/<id>/       train.tokens, valid.tokens, checkpoint, adapter/
+ *   jobs/<id>/       train.tokens, valid.tokens, start/ (a copy of the adapter that it goes on
+ *                    from), checkpoint, adapter/
  *
  * Threads: one connection per thread, opened on first use by store_db and closed when the thread
  * ends. Multi-statement changes run between store_begin (BEGIN IMMEDIATE) and store_end.

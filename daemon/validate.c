@@ -35,6 +35,7 @@ struct validation {
     struct prilora_base *base;
     struct prilora_spec *spec;
     struct prilora_dataset *train, *valid;
+    char *start; /* folder of the adapter that the job goes on from, or NULL */
     struct prilora_forecast forecast;
 };
 
@@ -84,6 +85,7 @@ static enum prilora_status read_file(struct validation *v, const char *file_id,
         .task = v->spec->task,
         .max_length = (size_t)v->spec->max_length,
         .train = v->train,
+        .adapter = v->start,
         .name = file.filename,
         .bad_row = keep_bad_row,
         .context = &rows,
@@ -158,18 +160,60 @@ static enum prilora_status save(struct validation *v, const struct prilora_datas
 
 static enum prilora_status save_data(struct validation *v, struct prilora_error *err)
 {
+    enum prilora_status rc = save(v, v->train, "train.tokens", err);
+
+    return rc == PRILORA_OK && v->valid ? save(v, v->valid, "valid.tokens", err) : rc;
+}
+
+/* ---- the adapter that it goes on from ---- */
+
+static enum prilora_status copy_files(const char *from, const char *to, struct prilora_error *err)
+{
+    static const char *const files[] = {"adapter_config.json", "adapter_model.safetensors",
+                                        "labels.json"};
+    enum prilora_status rc = path_make_folder(to, err);
+
+    for (size_t i = 0; i < sizeof files / sizeof *files && rc == PRILORA_OK; i++) {
+        char *source = text_format("%s/%s", from, files[i]);
+        char *copy = text_format("%s/%s", to, files[i]);
+
+        rc = source && copy ? path_copy(source, copy, err) : error_memory(err);
+        free(source);
+        free(copy);
+    }
+    return rc == PRILORA_OK ? path_sync_folder(to, err) : rc;
+}
+
+/* The job's own copy: from now on the other job may be deleted, and every start is the same. */
+static enum prilora_status copy_start(struct validation *v, struct prilora_error *err)
+{
+    struct job made;
+    char *from;
+    enum prilora_status rc = queue_find_model(v->work->store, v->job->start_from, &made, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    from = queue_folder(v->work->store, made.id, "adapter");
+    v->start = queue_folder(v->work->store, v->job->id, "start");
+    job_clear(&made);
+    rc = from && v->start ? copy_files(from, v->start, err) : error_memory(err);
+    free(from);
+    return rc;
+}
+
+/* An empty folder for the job, but for what it starts from. */
+static enum prilora_status prepare_folder(struct validation *v, struct prilora_error *err)
+{
     char *folder = queue_folder(v->work->store, v->job->id, NULL);
     enum prilora_status rc = folder ? path_make_folder(folder, err) : error_memory(err);
 
-    v->stage = WORK_FIT;
     if (rc == PRILORA_OK)
         rc = path_empty(folder, NULL, err); /* of a validation that was cut off */
-    if (rc == PRILORA_OK)
-        rc = save(v, v->train, "train.tokens", err);
-    if (rc == PRILORA_OK && v->valid)
-        rc = save(v, v->valid, "valid.tokens", err);
     free(folder);
-    return rc;
+    if (rc != PRILORA_OK || !v->job->start_from)
+        return rc;
+    v->stage = WORK_MODEL;
+    return copy_start(v, err);
 }
 
 /* ---- telling what came out ---- */
@@ -267,6 +311,9 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
         return rc;
     v->stage = WORK_SPEC;
     rc = prilora_spec_parse(&v->spec, v->job->spec, strlen(v->job->spec), err);
+    v->stage = rc == PRILORA_OK ? WORK_FIT : v->stage;
+    if (rc == PRILORA_OK)
+        rc = prepare_folder(v, err);
     if (rc == PRILORA_OK)
         rc = read_data(v, err);
     if (rc != PRILORA_OK)
@@ -289,12 +336,24 @@ static void queue_it(struct validation *v)
     rc = spec && forecast && folder
              ? queue_validated(v->work->store, v->job->id, spec, forecast, &err)
              : error_memory(&err);
-    if (rc == PRILORA_EMISMATCH) /* cancelled meanwhile */
+    if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT) /* cancelled meanwhile, or even deleted */
         rc = path_remove(folder, &err);
     else if (rc != PRILORA_OK)
         work_fail(v->work, v->job->id, WORK_FIT, &err);
     free(spec);
     free(forecast);
+    free(folder);
+}
+
+/* The folder goes with the job; one that was cancelled meanwhile had its folder made again here. */
+static void give_up(struct validation *v, const struct prilora_error *err)
+{
+    struct prilora_error ignored;
+    char *folder = queue_folder(v->work->store, v->job->id, NULL);
+
+    work_fail(v->work, v->job->id, v->stage, err);
+    if (folder && path_remove(folder, &ignored) != PRILORA_OK)
+        log_warn("worker", "%s", ignored.message);
     free(folder);
 }
 
@@ -307,7 +366,8 @@ void work_validate(struct work *work, const struct job *job)
     if (check_job(&v, &err) == PRILORA_OK)
         queue_it(&v);
     else
-        work_fail(work, job->id, v.stage, &err);
+        give_up(&v, &err);
+    free(v.start);
     prilora_dataset_free(v.valid);
     prilora_dataset_free(v.train);
     prilora_spec_free(v.spec);

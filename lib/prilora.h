@@ -204,6 +204,22 @@ PRILORA_API struct prilora_spec *prilora_spec_copy(const struct prilora_spec *sp
 PRILORA_API void prilora_spec_free(struct prilora_spec *spec);
 
 /*
+ * prilora_spec_continue - settings of a run that goes on from a finished adapter (start_from
+ * below): as prilora_spec_parse, but what `json` leaves open of ranks, lora_alpha, scaling,
+ * target_modules, the task's type and (if it has no "method") the method is taken from the adapter
+ * in `folder`.
+ *
+ * Errors: also those of reading the folder; EMISMATCH, at the setting and with both values, for a
+ * setting that contradicts the adapter, and for an adapter that no setting can describe (a PEFT
+ * adapter whose maps of one layer differ in rank, say).
+ */
+PRILORA_API enum prilora_status prilora_spec_continue(struct prilora_spec **out, const char *json,
+                                                      size_t length,
+                                                      const struct prilora_base *base,
+                                                      const char *folder,
+                                                      struct prilora_error *err);
+
+/*
  * prilora_spec_ranks - the rank of every layer (l = 0 nearest the input), n_layers of them.
  * Errors: EINVAL if a rank list has another length than n_layers.
  */
@@ -218,8 +234,11 @@ struct prilora_dataset_options {
     enum prilora_task task;              /* AUTO: told from the labels */
     size_t max_length;                   /* tokens per example; longer ones are truncated */
     const struct prilora_dataset *train; /* the labels must be this one's; NULL for the first */
-    const char *name;                    /* file name as its owner knows it: tells the format by
-                                            its ending (.jsonl .json .csv .tsv), is used in errors */
+    const char
+        *adapter;     /* folder of an adapter to go on from: the task and the labels are its (of
+                         labels.json; some may not occur), without train; NULL: told from the data */
+    const char *name; /* file name as its owner knows it: tells the format by
+                         its ending (.jsonl .json .csv .tsv), is used in errors */
     void (*bad_row)(void *context, size_t line, const char *reason); /* may be NULL */
     void *context;
 };
@@ -314,6 +333,7 @@ struct prilora_run_options {
     void (*on_event)(void *context, const struct prilora_event *event); /* may be NULL */
     void *context;
     const atomic_int *stop; /* may be NULL */
+    const char *start_from; /* an adapter's folder, ours or PEFT's own; NULL: start afresh */
 };
 
 /* What a run will need, known before it starts. */
@@ -343,6 +363,14 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
  * run goes on from it, bit for bit as if never interrupted; a checkpoint of another base, data or
  * specification is EMISMATCH. base, train and valid must outlive the run (it takes a reference to
  * base). `valid` may be NULL: nothing is evaluated, the last state is the best.
+ *
+ * With options->start_from the run begins with the values of that adapter: every A and B, head and
+ * pooler. Ranks, scales and adapted maps must be those of the specification, labels those of the
+ * training data (prilora_spec_continue and the data sets' `adapter` see to both): EMISMATCH names
+ * what differs. All else starts afresh: the optimiser's moments, the schedule, the input statistic
+ * and the mask of the pruning, so that the first pruning chooses by what this run has seen. The
+ * folder is read when the run is opened, also when it goes on from a checkpoint, which names it:
+ * one of another start is EMISMATCH.
  */
 PRILORA_API enum prilora_status
 prilora_run_open(struct prilora_run **out, struct prilora_base *base,

@@ -49,6 +49,7 @@ static void put_head(struct writer *w, const struct prilora_run *run)
     put_fingerprint(w, run->base->fingerprint);
     put_fingerprint(w, run->train->fingerprint);
     put_fingerprint(w, run->valid ? run->valid->fingerprint : NULL);
+    put_fingerprint(w, run->start[0] ? run->start : NULL);
     put_number(w, strlen(run->spec_text));
     put(w, run->spec_text, strlen(run->spec_text));
 }
@@ -139,13 +140,14 @@ static enum prilora_status check_identity(const struct prilora_run *run,
     static const char none[PL_FINGERPRINT_SIZE];
     const struct {
         const char *what, *fingerprint;
-    } parts[3] = {
+    } parts[4] = {
         {"base model", run->base->fingerprint},
         {"training data", run->train->fingerprint},
         {"validation data", run->valid ? run->valid->fingerprint : none},
+        {"adapter to start from", run->start[0] ? run->start : none},
     };
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (memcmp(c->fingerprints[i], parts[i].fingerprint, PL_FINGERPRINT_SIZE) != 0)
             return pl_fail(err, PRILORA_EMISMATCH,
                            "%s: made with another %s (fingerprint %.12s, now %.12s)",

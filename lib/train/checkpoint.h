@@ -2,7 +2,7 @@
  * checkpoint.h - the whole state of a run as one file.
  *
  *     magic, version, size of a number      what kind of file
- *     fingerprints                          of base, training and validation data
+ *     fingerprints                          of base, training and validation data, start
  *     specification                         its dump, resolved
  *     counts                                of the blocks' numbers, A's entries, statistics, maps
  *     state, statistic updates              numbers of eight bytes each
@@ -22,7 +22,7 @@
 
 /* What a file says, checked in itself but not yet against a run; pointers into the file's bytes. */
 struct pl_checkpoint {
-    const char *fingerprints[3]; /* 64 bytes each: base, train, valid (zeros: none) */
+    const char *fingerprints[4]; /* 64 bytes each (zeros: none): base, train, valid, start */
     const char *spec;
     size_t spec_size;
     uint64_t n_block, n_mask, n_stats, n_maps, n_updates;

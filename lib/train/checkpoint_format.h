@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 #define PL_CHECKPOINT_MAGIC    "PRILCKPT"
-#define PL_CHECKPOINT_VERSION  1
+#define PL_CHECKPOINT_VERSION  2
+#define PL_CHECKPOINT_OLDEST   1 /* that is still read: it names no start, for there was none */
 #define PL_FINGERPRINT_SIZE    64
 #define PL_CHECKPOINT_MAX_SPEC ((uint64_t)1 << 20)
 

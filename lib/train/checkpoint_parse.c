@@ -59,6 +59,7 @@ static enum prilora_status check_digest(struct cursor *c)
 
 static enum prilora_status take_head(struct cursor *c, struct pl_checkpoint *out)
 {
+    static const char none[PL_FINGERPRINT_SIZE];
     struct pl_checkpoint_head head;
     const unsigned char *from = NULL;
     uint64_t spec_size;
@@ -68,12 +69,14 @@ static enum prilora_status take_head(struct cursor *c, struct pl_checkpoint *out
         return rc;
     if (memcmp(head.magic, PL_CHECKPOINT_MAGIC, sizeof head.magic) != 0)
         return pl_fail(c->err, PRILORA_EFORMAT, "%s: not a checkpoint", c->path);
-    if (head.version != PL_CHECKPOINT_VERSION || head.number_size != sizeof(pl_real))
+    if (head.version < PL_CHECKPOINT_OLDEST || head.version > PL_CHECKPOINT_VERSION ||
+        head.number_size != sizeof(pl_real))
         return pl_fail(c->err, PRILORA_EUNSUPPORTED,
                        "%s: version %u with numbers of %u bytes, but this is version %d with %zu",
                        c->path, head.version, head.number_size, PL_CHECKPOINT_VERSION,
                        sizeof(pl_real));
-    for (int i = 0; i < 3; i++) {
+    out->fingerprints[3] = none;
+    for (int i = 0; i < (head.version == 1 ? 3 : 4); i++) {
         rc = take(c, &from, 1, PL_FINGERPRINT_SIZE, "fingerprints");
         if (rc != PRILORA_OK)
             return rc;

@@ -115,6 +115,18 @@ static enum prilora_status find_pair(const struct pl_import *in, const struct pl
     return PRILORA_OK;
 }
 
+enum prilora_status pl_import_map(const struct pl_import *in, const struct pl_map_site *site,
+                                  size_t *rank, double *scale, struct prilora_error *err)
+{
+    const struct pl_tensor *a, *b;
+    enum prilora_status rc = find_pair(in, site, &a, &b, rank, err);
+
+    *scale = 0;
+    if (rc == PRILORA_OK && *rank)
+        rc = pl_peft_config_scale(&in->config, site->path, *rank, scale, err);
+    return rc;
+}
+
 enum prilora_status pl_import_spec(struct prilora_spec **out, const struct pl_import *in,
                                    const struct pl_model *model, struct prilora_error *err)
 {

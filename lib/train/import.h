@@ -17,6 +17,10 @@ enum prilora_status pl_import_open(struct pl_import *out, const char *folder,
                                    struct prilora_error *err);
 void pl_import_close(struct pl_import *in);
 
+/* Rank and scale of the file's adapter of a map; rank 0: it has none. Errors: EFORMAT, ELIMIT. */
+enum prilora_status pl_import_map(const struct pl_import *in, const struct pl_map_site *site,
+                                  size_t *rank, double *scale, struct prilora_error *err);
+
 /*
  * pl_import_spec - settings under which a net has room for the adapter: every map of a layer gets
  * the largest rank that the file has in that layer. What a smaller or absent adapter leaves over is

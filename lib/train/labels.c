@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/labels_file.h"
+#include "train/spec.h"
 
 struct pl_label_item {
     enum pl_label_kind kind;
@@ -27,6 +29,14 @@ struct name {
 
 struct names {
     struct name *list; /* [PL_MAX_LABELS] */
+    size_t n;
+};
+
+/* Labels that are settled already: the training data's, or an adapter's. */
+struct known {
+    enum prilora_task task; /* AUTO: nothing is settled */
+    const char *whose;
+    char *const *names; /* [n] */
     size_t n;
 };
 
@@ -102,18 +112,16 @@ static enum prilora_task told_task(const struct pl_labels *labels)
 }
 
 static enum prilora_status choose_task(enum prilora_task *out, const struct pl_labels *labels,
-                                       const struct prilora_dataset_options *options,
+                                       const struct known *known, enum prilora_task wanted,
                                        struct prilora_error *err)
 {
-    *out = options->task;
-    if (options->train) {
-        if (options->task != PRILORA_TASK_AUTO && options->task != options->train->task)
-            return pl_fail(err, PRILORA_EINVAL, "the task is not that of the training data");
-        *out = options->train->task;
-    } else if (options->task == PRILORA_TASK_AUTO) {
-        *out = told_task(labels);
-    }
-    return PRILORA_OK;
+    *out = known->task != PRILORA_TASK_AUTO ? known->task
+           : wanted != PRILORA_TASK_AUTO    ? wanted
+                                            : told_task(labels);
+    if (wanted == PRILORA_TASK_AUTO || wanted == *out)
+        return PRILORA_OK;
+    return pl_fail(err, PRILORA_EINVAL, "the task is %s, but that of the %s is %s",
+                   pl_task_word(wanted), known->whose, pl_task_word(*out));
 }
 
 /* ---- the label set --------------------------------------------------------------------------- */
@@ -234,13 +242,12 @@ static void order_numbers(struct prilora_dataset *dataset, const struct names *n
     }
 }
 
-/* The training data's names, for data that must have the same. */
-static enum prilora_status copy_names(struct prilora_dataset *dataset,
-                                      const struct prilora_dataset *train,
+/* The names that are settled, for data that must have the same. */
+static enum prilora_status copy_names(struct prilora_dataset *dataset, const struct known *known,
                                       struct prilora_error *err)
 {
-    for (; dataset->n_labels < train->n_labels; dataset->n_labels++) {
-        dataset->labels[dataset->n_labels] = pl_strdup(train->labels[dataset->n_labels]);
+    for (; dataset->n_labels < known->n; dataset->n_labels++) {
+        dataset->labels[dataset->n_labels] = pl_strdup(known->names[dataset->n_labels]);
         if (!dataset->labels[dataset->n_labels])
             return pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
     }
@@ -249,14 +256,13 @@ static enum prilora_status copy_names(struct prilora_dataset *dataset,
 
 /* Fills dataset->labels (room for PL_MAX_LABELS) and the index from names to numbers. */
 static enum prilora_status make_label_set(struct prilora_dataset *dataset, struct names *names,
-                                          const struct pl_labels *labels,
-                                          const struct prilora_dataset *train,
+                                          const struct pl_labels *labels, const struct known *known,
                                           struct prilora_error *err)
 {
     enum prilora_status rc;
 
-    if (train) {
-        rc = copy_names(dataset, train, err);
+    if (known->n) {
+        rc = copy_names(dataset, known, err);
     } else {
         rc = collect_names(dataset, labels, names, err);
         if (rc == PRILORA_OK)
@@ -278,6 +284,7 @@ struct resolve {
     const struct pl_labels *labels;
     struct prilora_dataset *dataset;
     const struct names *names;
+    const struct known *known;
     struct pl_bad_rows *bad;
 };
 
@@ -295,9 +302,8 @@ static void tell_unknown(const struct resolve *r, size_t line, const struct name
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
                                  pl_rows_quote(known, text, strlen(text)));
     }
-    pl_bad_rows_add(r->bad, line,
-                    "the label %s does not occur in the training data, which has %s%s",
-                    pl_rows_quote(label, name->text, name->size), list,
+    pl_bad_rows_add(r->bad, line, "the label %s does not occur in the %s, which has %s%s",
+                    pl_rows_quote(label, name->text, name->size), r->known->whose, list,
                     i < r->dataset->n_labels ? ", ..." : "");
 }
 
@@ -399,38 +405,71 @@ static float *targets_new(size_t n, size_t width)
     return pl_mul(&total, n, width) ? pl_calloc(total, sizeof(float)) : NULL;
 }
 
+/* Fills what `known` settles; `file` keeps what is read for it. */
+static enum prilora_status find_known(struct known *known, struct pl_labels_file *file,
+                                      const struct prilora_dataset_options *options,
+                                      struct prilora_error *err)
+{
+    const struct prilora_dataset *train = options->train;
+    enum prilora_status rc;
+
+    *file = (struct pl_labels_file){0};
+    *known = (struct known){0};
+    if (train) {
+        *known = (struct known){train->task, "training data", train->labels, train->n_labels};
+        return PRILORA_OK;
+    }
+    if (!options->adapter)
+        return PRILORA_OK;
+    rc = pl_labels_file_read(file, options->adapter, err);
+    if (rc == PRILORA_OK)
+        *known = (struct known){file->task, "adapter", file->names, file->n};
+    return rc;
+}
+
+static enum prilora_status resolve(const struct pl_labels *labels, struct prilora_dataset *dataset,
+                                   const struct known *known, struct pl_bad_rows *bad,
+                                   struct names *names, struct prilora_error *err)
+{
+    struct resolve r = {labels, dataset, names, known, bad};
+    enum prilora_status rc;
+
+    if (dataset->task == PRILORA_TASK_REGRESSION) {
+        dataset->labels[0] = pl_strdup("score");
+        dataset->n_labels = dataset->labels[0] ? 1 : 0;
+        rc = dataset->n_labels ? PRILORA_OK
+                               : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+    } else {
+        rc = make_label_set(dataset, names, labels, known, err);
+    }
+    if (rc != PRILORA_OK)
+        return rc;
+    dataset->width = dataset->task == PRILORA_TASK_MULTI_LABEL ? dataset->n_labels : 1;
+    dataset->targets = targets_new(labels->n_rows, dataset->width);
+    if (!dataset->targets)
+        return pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
+    resolve_rows(&r);
+    return check_enough(&r, err);
+}
+
 enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
                                       struct prilora_dataset *dataset,
                                       const struct prilora_dataset_options *options,
                                       struct pl_bad_rows *bad, struct prilora_error *err)
 {
     struct names names = {pl_alloc(PL_MAX_LABELS, sizeof *names.list), 0};
-    struct resolve r = {labels, dataset, &names, bad};
-    enum prilora_status rc = choose_task(&dataset->task, labels, options, err);
+    struct pl_labels_file file;
+    struct known known;
+    enum prilora_status rc = find_known(&known, &file, options, err);
 
+    if (rc == PRILORA_OK)
+        rc = choose_task(&dataset->task, labels, &known, options->task, err);
     dataset->labels = pl_calloc(PL_MAX_LABELS, sizeof *dataset->labels);
     if (rc == PRILORA_OK && (!names.list || !dataset->labels))
         rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
-    if (rc != PRILORA_OK)
-        goto out;
-    if (dataset->task == PRILORA_TASK_REGRESSION) {
-        dataset->labels[0] = pl_strdup("score");
-        dataset->n_labels = dataset->labels[0] ? 1 : 0;
-        rc = dataset->n_labels ? rc : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
-    } else {
-        rc = make_label_set(dataset, &names, labels, options->train, err);
-    }
-    if (rc != PRILORA_OK)
-        goto out;
-    dataset->width = dataset->task == PRILORA_TASK_MULTI_LABEL ? dataset->n_labels : 1;
-    dataset->targets = targets_new(labels->n_rows, dataset->width);
-    if (!dataset->targets) {
-        rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
-        goto out;
-    }
-    resolve_rows(&r);
-    rc = check_enough(&r, err);
-out:
+    if (rc == PRILORA_OK)
+        rc = resolve(labels, dataset, &known, bad, &names, err);
+    pl_labels_file_free(&file);
     free(names.list);
     return rc;
 }

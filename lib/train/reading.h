@@ -11,6 +11,7 @@ struct pl_reading {
     struct prilora_spec *spec;
     struct prilora_error *err;
     unsigned method;             /* PL_IN_... */
+    bool has_method;             /* "method" was there */
     uint64_t given;              /* bit i: setting i was set to something other than "auto" */
     char where[PL_WHERE_SIZE];   /* of the object whose members are read */
     char pointer[PL_WHERE_SIZE]; /* of the member looked at now */

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "train/spec.h"
+#include "train/start.h"
 
 #define PUBLISH_SECONDS    0.5
 #define CHECKPOINT_SECONDS 300 /* at most between two, unless the specification counts steps */
@@ -173,8 +174,11 @@ enum prilora_status prilora_run_open(struct prilora_run **out, struct prilora_ba
                                ? (uint64_t)run->spec->max_steps
                                : (uint64_t)run->spec->n_epochs * run->feed.steps_per_epoch;
         pl_net_init(run->engine->net, run->params, run->spec->seed, &known_head);
-        rc = pl_checkpoint_load(run, err);
+        if (options->start_from)
+            rc = pl_start_fill(run, options->start_from, err);
     }
+    if (rc == PRILORA_OK)
+        rc = pl_checkpoint_load(run, err);
     if (rc == PRILORA_OK)
         rc = pl_board_new(run, err);
     if (rc != PRILORA_OK) {

@@ -57,6 +57,7 @@ struct prilora_run {
     char *spec_text;           /* its dump */
     const struct prilora_dataset *train, *valid;
     char *checkpoint; /* path or NULL */
+    char start[65];   /* SHA-256 of the parameters of the adapter that it started from; "": none */
     void (*on_event)(void *context, const struct prilora_event *event);
     void *context;
     const atomic_int *stop;

@@ -11,6 +11,11 @@
 #define MAX_SPEC ((size_t)1 << 20) /* bytes of JSON */
 #define MAX_SEED 9007199254740991  /* 2^53 - 1: what every JSON reader keeps exactly */
 
+bool pl_spec_is_given(const struct pl_spec_given *given, const char *setting)
+{
+    return given->settings >> pl_setting_index(setting) & 1;
+}
+
 static bool given(const struct pl_reading *r, const char *name)
 {
     return r->given >> pl_setting_index(name) & 1;
@@ -85,6 +90,7 @@ static enum prilora_status read_method(struct pl_reading *r, json_t *object)
         return pl_fail_at(r->err, PRILORA_EINVAL, "/method/type",
                           "type: %s, but must be \"prilora\", \"lora\" or \"supervised\"",
                           type ? pl_reading_show(type, seen) : "absent");
+    r->has_method = true;
     r->method = methods[m].bit;
     r->spec->method = methods[m].method;
     known[1] = methods[m].type;
@@ -215,8 +221,8 @@ static void set_defaults(struct prilora_spec *spec, unsigned method)
         spec->prune_ratio = 0;
 }
 
-enum prilora_status prilora_spec_parse(struct prilora_spec **out, const char *json, size_t length,
-                                       struct prilora_error *err)
+enum prilora_status pl_spec_parse(struct prilora_spec **out, struct pl_spec_given *given,
+                                  const char *json, size_t length, struct prilora_error *err)
 {
     struct prilora_spec *spec = pl_calloc(1, sizeof *spec);
     struct pl_reading r = {.spec = spec, .err = err, .method = PL_IN_PRILORA};
@@ -244,6 +250,7 @@ enum prilora_status prilora_spec_parse(struct prilora_spec **out, const char *js
     if (rc == PRILORA_OK && spec->method == PRILORA_METHOD_LORA)
         spec->prune_ratio = 0;
     if (rc == PRILORA_OK) {
+        *given = (struct pl_spec_given){r.given, r.has_method};
         *out = spec;
         spec = NULL;
     }
@@ -251,6 +258,14 @@ out:
     json_decref(root);
     prilora_spec_free(spec);
     return rc;
+}
+
+enum prilora_status prilora_spec_parse(struct prilora_spec **out, const char *json, size_t length,
+                                       struct prilora_error *err)
+{
+    struct pl_spec_given given;
+
+    return pl_spec_parse(out, &given, json, length, err);
 }
 
 struct prilora_spec *prilora_spec_copy(const struct prilora_spec *spec)

@@ -4,6 +4,16 @@
 
 #include "base/error.h"
 
+/* What a JSON text has set itself. */
+struct pl_spec_given {
+    uint64_t settings; /* bit i: setting i, to something other than "auto" */
+    bool method;
+};
+bool pl_spec_is_given(const struct pl_spec_given *given, const char *setting);
+/* prilora_spec_parse, which tells that too. */
+enum prilora_status pl_spec_parse(struct prilora_spec **out, struct pl_spec_given *given,
+                                  const char *json, size_t length, struct prilora_error *err);
+
 /* "auto" values replaced by what they become for this data and base. Errors: EINVAL for a metric
  * that the task has not, or a rank list of another length. */
 enum prilora_status pl_spec_resolve(struct prilora_spec *spec, enum prilora_task task,

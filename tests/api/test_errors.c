@@ -249,7 +249,8 @@ static const struct {
       "integrations: this server reports to no other service; leave it out", "/integrations"}},
     {"{\"model\": \"../examples/prilora-mini-en\", \"training_file\": \"@\"}",
      {BAD_REQUEST, "model", "model_not_found",
-      "model: no such base model: ../examples/prilora-mini-en (GET /v1/models lists those "
+      "model: no such base model or finished adapter: ../examples/prilora-mini-en (GET /v1/models "
+      "lists those "
       "there are)",
       NULL}},
     {"{\"model\": \"prilora-mini-en\", \"training_file\": \"file-none\"}",

@@ -32,11 +32,12 @@ static void show(struct job *job)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct job job;
-    struct prilora_spec *spec;
+    struct job_settings settings;
+    struct queue_edit edit;
     struct fault fault = {0};
 
-    if (job_decode((const char *)data, size, &job, &spec, &fault)) {
-        assert(job.model && job.training_file && job.spec && job.requested && spec);
+    if (job_decode((const char *)data, size, &job, &settings, &fault)) {
+        assert(job.model && job.training_file && job.spec && job.requested && settings.spec);
         assert(job.seed >= 0 && job.seed <= INT32_MAX);
         show(&job);
     } else {
@@ -45,7 +46,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(utf8_valid(fault.param, strlen(fault.param)));
         assert(utf8_valid(fault.pointer, strlen(fault.pointer)));
     }
-    prilora_spec_free(spec);
+    job_settings_clear(&settings);
     job_clear(&job);
+    if (job_decode_edit((const char *)data, size, &edit, &fault))
+        assert(edit.has_priority || edit.metadata);
+    free(edit.metadata);
     return 0;
 }

@@ -110,6 +110,12 @@ const char *test_add_job_in(struct store *store, enum job_status status)
     assert_int_equal(queue_validated(store, id, "{}", "{}", NULL), PRILORA_OK);
     if (status == JOB_QUEUED)
         return id;
+    if (status == JOB_PAUSED) {
+        assert_int_equal(queue_pause(store, id, &job, NULL), PRILORA_OK);
+        assert_int_equal(job.status, status);
+        job_clear(&job);
+        return id;
+    }
     claim(store, JOB_QUEUED, id);
     if (status == JOB_RUNNING)
         return id;

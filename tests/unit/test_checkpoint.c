@@ -24,7 +24,13 @@ static void stop_now(void *context, const struct prilora_event *event)
 static char *make_checkpoint(const char *name, const struct prilora_spec *spec, size_t *size)
 {
     atomic_int stop = PRILORA_GO;
-    struct prilora_run_options options = {test_scratch_path(name), 2, stop_now, &stop, &stop};
+    struct prilora_run_options options = {
+        .folder = test_scratch_path(name),
+        .n_threads = 2,
+        .on_event = stop_now,
+        .context = &stop,
+        .stop = &stop,
+    };
     struct prilora_run *run = test_training_run(spec, test_training.valid, &options);
     struct prilora_error err;
     char path[64];
@@ -171,8 +177,8 @@ static void a_sealed_lie_is_refused(void **state)
     uint64_t spec_size, kept;
 
     (void)state;
-    memcpy(&spec_size, bytes + 16 + 3 * 64, sizeof spec_size);
-    counts = 16 + 3 * 64 + 8 + (size_t)spec_size;
+    memcpy(&spec_size, bytes + 16 + 4 * 64, sizeof spec_size);
+    counts = 16 + 4 * 64 + 8 + (size_t)spec_size;
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         memcpy(&kept, bytes + counts + lies[i].at, sizeof kept);
         memcpy(bytes + counts + lies[i].at, &lies[i].value, sizeof kept);
@@ -186,7 +192,7 @@ static void a_sealed_lie_is_refused(void **state)
     seal(bytes, size - 64);
     test_scratch_write("lie/checkpoint", bytes, size);
     check_refused("lie", spec, test_training.train, test_training.valid, PRILORA_EUNSUPPORTED,
-                  "version 9 with numbers of 4 bytes, but this is version 1 with 4");
+                  "version 9 with numbers of 4 bytes, but this is version 2 with 4");
     free(bytes);
     prilora_spec_free(spec);
 }

@@ -54,6 +54,35 @@ static enum prilora_status do_cancel(struct store *store, const char *id)
     return rc;
 }
 
+static enum prilora_status do_pause(struct store *store, const char *id)
+{
+    struct job job;
+    enum prilora_status rc = queue_pause(store, id, &job, NULL);
+
+    job_clear(&job);
+    return rc;
+}
+
+static enum prilora_status do_resume(struct store *store, const char *id)
+{
+    struct job job;
+    enum prilora_status rc = queue_resume(store, id, &job, NULL);
+
+    job_clear(&job);
+    return rc;
+}
+
+static enum prilora_status do_prioritise(struct store *store, const char *id)
+{
+    static int64_t priority = 100; /* another one each time */
+    const struct queue_edit edit = {.has_priority = true, .priority = --priority};
+    struct job job;
+    enum prilora_status rc = queue_edit(store, id, &edit, &job, NULL);
+
+    job_clear(&job);
+    return rc;
+}
+
 static enum prilora_status do_validated(struct store *store, const char *id)
 {
     return queue_validated(store, id, "{\"seed\":1}", "{}", NULL);
@@ -61,7 +90,7 @@ static enum prilora_status do_validated(struct store *store, const char *id)
 
 static enum prilora_status do_requeue(struct store *store, const char *id)
 {
-    return queue_requeue(store, id, NULL);
+    return queue_requeue(store, id, "stopped", NULL);
 }
 
 static enum prilora_status do_succeed(struct store *store, const char *id)
@@ -84,11 +113,15 @@ static enum prilora_status do_end_cancelled(struct store *store, const char *id)
 static const struct {
     const char *name;
     enum prilora_status (*operation)(struct store *store, const char *id);
-    /* the state afterwards, by the state before; PAUSED is entered by nothing yet */
-    int after[JOB_CANCELLED + 1];
+    int after[JOB_CANCELLED + 1]; /* the state afterwards, by the state before */
 } rules[] = {
-    /*                       validating     queued         running        p   succ failed canc */
-    {"cancel", do_cancel, {JOB_CANCELLED, JOB_CANCELLED, JOB_RUNNING, NO, NO, NO, NO}},
+    /*                     validating      queued         running     paused       succ fail canc */
+    {"cancel", do_cancel, {JOB_CANCELLED, JOB_CANCELLED, JOB_RUNNING, JOB_CANCELLED, NO, NO, NO}},
+    {"pause", do_pause, {JOB_VALIDATING, JOB_PAUSED, JOB_RUNNING, NO, NO, NO, NO}},
+    {"resume", do_resume, {NO, NO, NO, JOB_QUEUED, NO, NO, NO}},
+    {"prioritise",
+     do_prioritise,
+     {JOB_VALIDATING, JOB_QUEUED, JOB_RUNNING, JOB_PAUSED, NO, NO, NO}},
     {"validated", do_validated, {JOB_QUEUED, NO, NO, NO, NO, NO, NO}},
     {"requeue", do_requeue, {NO, NO, JOB_QUEUED, NO, NO, NO, NO}},
     {"succeed", do_succeed, {NO, NO, JOB_SUCCEEDED, NO, NO, NO, NO}},
@@ -107,8 +140,6 @@ static void each_operation_works_from_its_states_only(void **state)
             enum prilora_status rc;
             int after = rules[r].after[from];
 
-            if (from == JOB_PAUSED)
-                continue;
             id = test_add_job_in(store, (enum job_status)from);
             before = count_events(store, id);
             rc = rules[r].operation(store, id);
@@ -132,7 +163,7 @@ static void operations_on_no_job_say_so(void **state)
 
     for (size_t r = 0; r < sizeof rules / sizeof *rules; r++)
         assert_int_equal(rules[r].operation(*state, "ftjob-none"), PRILORA_ENOENT);
-    assert_int_equal(queue_requeue(*state, "ftjob-none", &err), PRILORA_ENOENT);
+    assert_int_equal(queue_requeue(*state, "ftjob-none", "stopped", &err), PRILORA_ENOENT);
     assert_string_equal(err.message, "no such job: ftjob-none");
 }
 
@@ -142,7 +173,7 @@ static void a_refused_change_names_the_state(void **state)
     const char *id = test_add_job_in(*state, JOB_SUCCEEDED);
     char expected[128];
 
-    assert_int_equal(queue_requeue(*state, id, &err), PRILORA_EMISMATCH);
+    assert_int_equal(queue_requeue(*state, id, "stopped", &err), PRILORA_EMISMATCH);
     snprintf(expected, sizeof expected, "cannot put back job %s: it is succeeded", id);
     assert_string_equal(err.message, expected);
 }
@@ -384,6 +415,305 @@ static void the_end_is_written_whole(void **state)
                      PRILORA_EINVAL);
 }
 
+/* ---- pausing ---- */
+
+static void expect(struct store *store, const char *id, enum job_status status, bool pausing)
+{
+    struct job job;
+
+    assert_int_equal(queue_get(store, id, &job, NULL), PRILORA_OK);
+    if (job.status != status || job.pause_requested != pausing)
+        fail_msg("%s, pause requested %d", job_status_name(job.status), job.pause_requested);
+    job_clear(&job);
+}
+
+static void claim_it(struct store *store)
+{
+    struct job job;
+    bool found;
+
+    assert_int_equal(queue_claim(store, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_true(found);
+    job_clear(&job);
+}
+
+static void a_running_job_is_paused_when_its_worker_has_stopped(void **state)
+{
+    const char *id = test_add_job_in(*state, JOB_RUNNING);
+    size_t events = count_events(*state, id);
+    struct job job;
+    bool found;
+
+    assert_int_equal(do_pause(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_RUNNING, true);
+    assert_int_equal(do_pause(*state, id), PRILORA_OK); /* again: no harm, no second event */
+    assert_int_equal(count_events(*state, id), events + 1);
+    assert_int_equal(queue_requeue(*state, id, "not this", NULL), PRILORA_OK);
+    expect(*state, id, JOB_PAUSED, false);
+    assert_true(has_event(*state, id, "Job paused"));
+    assert_false(has_event(*state, id, "not this"));
+    assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_false(found);
+    assert_int_equal(do_resume(*state, id), PRILORA_OK);
+    claim_it(*state);
+    expect(*state, id, JOB_RUNNING, false);
+}
+
+static void a_pause_can_be_taken_back(void **state)
+{
+    const char *id = test_add_job_in(*state, JOB_RUNNING);
+
+    assert_int_equal(do_pause(*state, id), PRILORA_OK);
+    assert_int_equal(do_resume(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_RUNNING, false);
+    assert_int_equal(do_resume(*state, id), PRILORA_EMISMATCH);
+    assert_int_equal(do_requeue(*state, id), PRILORA_OK); /* its worker had stopped already */
+    expect(*state, id, JOB_QUEUED, false);
+}
+
+static void a_job_is_paused_after_its_validation(void **state)
+{
+    const char *id = test_add_job_in(*state, JOB_VALIDATING);
+
+    assert_int_equal(do_pause(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_VALIDATING, true);
+    assert_int_equal(do_validated(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_PAUSED, false);
+    assert_true(has_event(*state, id, "Files validated; job paused"));
+}
+
+static void a_job_that_ends_before_it_pauses_has_ended(void **state)
+{
+    const char *id = test_add_job_in(*state, JOB_RUNNING);
+
+    assert_int_equal(do_pause(*state, id), PRILORA_OK);
+    assert_int_equal(do_succeed(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_SUCCEEDED, false);
+    assert_int_equal(do_resume(*state, id), PRILORA_EMISMATCH);
+}
+
+/* Whatever the order in which the worker sees the two. */
+static void cancelling_wins_over_pausing(void **state)
+{
+    const char *id = test_add_job_in(*state, JOB_RUNNING);
+    struct prilora_error err;
+    struct job job;
+    char expected[128];
+
+    assert_int_equal(do_pause(*state, id), PRILORA_OK);
+    assert_int_equal(do_cancel(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_RUNNING, false);
+    assert_int_equal(queue_pause(*state, id, &job, &err), PRILORA_EMISMATCH);
+    snprintf(expected, sizeof expected, "cannot pause job %s: it is being cancelled", id);
+    assert_string_equal(err.message, expected);
+    assert_int_equal(do_requeue(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_QUEUED, false);
+    claim_it(*state);
+    assert_int_equal(do_end_cancelled(*state, id), PRILORA_OK);
+}
+
+static void make(struct store *store, const char *id, const char *name)
+{
+    char *folder = queue_folder(store, id, NULL), *path = queue_folder(store, id, name);
+
+    assert_int_equal(path_make_folder(folder, NULL), PRILORA_OK);
+    assert_int_equal(strcmp(name, "adapter") == 0 ? path_make_folder(path, NULL)
+                                                  : path_replace(path, "x", NULL),
+                     PRILORA_OK);
+    free(folder);
+    free(path);
+}
+
+static bool exists(struct store *store, const char *id, const char *name)
+{
+    struct stat st;
+    char *path = queue_folder(store, id, name);
+    bool there = stat(path, &st) == 0;
+
+    free(path);
+    return there;
+}
+
+/* A paused job that has trained to step 5. */
+static const char *add_trained(struct store *store)
+{
+    const char *id = test_add_job_in(store, JOB_RUNNING);
+    const struct job_progress progress = {.step = 5, .total_steps = 10};
+
+    assert_int_equal(queue_progress(store, id, &progress, NULL), PRILORA_OK);
+    make(store, id, "checkpoint");
+    assert_int_equal(do_pause(store, id), PRILORA_OK);
+    assert_int_equal(do_requeue(store, id), PRILORA_OK);
+    expect(store, id, JOB_PAUSED, false);
+    return id;
+}
+
+static void what_a_paused_job_has_trained_is_kept_when_it_is_cancelled(void **state)
+{
+    const char *id = add_trained(*state), *other = test_add_job_in(*state, JOB_QUEUED);
+    const struct job_end end = {.status = JOB_CANCELLED, .fine_tuned_model = "ft:mini::y"};
+    struct queue_edit first = {.has_priority = true, .priority = 100};
+    struct job job;
+    bool found;
+
+    assert_int_equal(queue_edit(*state, other, &first, &job, NULL), PRILORA_OK);
+    job_clear(&job);
+    assert_int_equal(queue_cancel(*state, id, &job, NULL), PRILORA_OK);
+    assert_int_equal(job.status, JOB_QUEUED);
+    assert_true(job.cancel_requested);
+    assert_int_equal(job.finished_at, 0);
+    job_clear(&job);
+    assert_true(exists(*state, id, "checkpoint"));
+    assert_int_equal(do_pause(*state, id), PRILORA_EMISMATCH);
+    /* before all others, whatever their priority: it only exports */
+    assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_true(found);
+    assert_string_equal(job.id, id);
+    job_clear(&job);
+    assert_int_equal(queue_finish(*state, id, &end, NULL), PRILORA_OK);
+    expect(*state, id, JOB_CANCELLED, false);
+}
+
+static void cancelling_twice_gives_up_what_was_trained(void **state)
+{
+    const char *id = add_trained(*state);
+
+    assert_int_equal(do_cancel(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_QUEUED, false);
+    assert_int_equal(do_cancel(*state, id), PRILORA_OK);
+    expect(*state, id, JOB_CANCELLED, false);
+    assert_false(exists(*state, id, NULL));
+}
+
+/* ---- editing ---- */
+
+static void a_new_priority_changes_the_order_at_once(void **state)
+{
+    char ids[3][ID_SIZE];
+    struct queue_edit edit = {.has_priority = true, .priority = 7};
+    struct job job;
+    bool found;
+    const int order[] = {2, 0, 1};
+
+    for (int i = 0; i < 3; i++)
+        snprintf(ids[i], ID_SIZE, "%s", test_add_job_in(*state, JOB_QUEUED));
+    assert_int_equal(queue_edit(*state, ids[2], &edit, &job, NULL), PRILORA_OK);
+    assert_int_equal(job.priority, 7);
+    job_clear(&job);
+    assert_true(has_event(*state, ids[2], "Priority changed from 0 to 7"));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+        assert_true(found);
+        assert_string_equal(job.id, ids[order[i]]);
+        job_clear(&job);
+    }
+}
+
+static void metadata_can_be_changed_at_any_time(void **state)
+{
+    const char *id = test_add_job_in(*state, JOB_SUCCEEDED);
+    char metadata[] = "{\"team\":\"a\"}";
+    struct queue_edit edit = {.metadata = metadata};
+    size_t events = count_events(*state, id);
+    struct job job;
+
+    assert_int_equal(queue_edit(*state, id, &edit, &job, NULL), PRILORA_OK);
+    assert_string_equal(job.metadata, metadata);
+    job_clear(&job);
+    assert_int_equal(count_events(*state, id), events + 1);
+    assert_int_equal(queue_edit(*state, id, &edit, &job, NULL), PRILORA_OK);
+    job_clear(&job);
+    assert_int_equal(count_events(*state, id), events + 1); /* nothing changed */
+    edit.has_priority = true;                               /* both or neither */
+    edit.metadata[9] = 'b';
+    assert_int_equal(queue_edit(*state, id, &edit, &job, NULL), PRILORA_EMISMATCH);
+    assert_int_equal(queue_get(*state, id, &job, NULL), PRILORA_OK);
+    assert_string_equal(job.metadata, "{\"team\":\"a\"}");
+    job_clear(&job);
+}
+
+/* ---- deleting ---- */
+
+static void only_jobs_that_are_over_can_be_deleted(void **state)
+{
+    static const enum job_status others[] = {JOB_VALIDATING, JOB_QUEUED, JOB_RUNNING, JOB_PAUSED};
+    static const enum job_status over[] = {JOB_SUCCEEDED, JOB_FAILED, JOB_CANCELLED};
+    struct prilora_error err;
+    char expected[160];
+
+    for (size_t i = 0; i < 4; i++) {
+        const char *id = test_add_job_in(*state, others[i]);
+
+        assert_int_equal(queue_delete(*state, id, &err), PRILORA_EMISMATCH);
+        snprintf(expected, sizeof expected,
+                 "cannot delete job %s: it is %s; cancel it and wait for its end first", id,
+                 job_status_name(others[i]));
+        assert_string_equal(err.message, expected);
+        assert_int_equal(test_job_status(*state, id), others[i]);
+        do_cancel(*state, id);
+        do_end_cancelled(*state, id);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const char *id = test_add_job_in(*state, over[i]);
+        struct series_row *rows;
+        size_t n;
+        bool more;
+
+        assert_int_equal(series_put(*state, SERIES_METRICS, id, 1, "{}", NULL), PRILORA_OK);
+        make(*state, id, "adapter");
+        assert_int_equal(queue_delete(*state, id, &err), PRILORA_OK);
+        assert_int_equal(count_events(*state, id), 0);
+        assert_int_equal(series_list(*state, SERIES_METRICS, id, -1, true, 9, &rows, &n, &more,
+                                     NULL),
+                         PRILORA_OK);
+        assert_int_equal(n, 0);
+        series_free_list(rows, n);
+        assert_false(exists(*state, id, NULL));
+        assert_int_equal(queue_delete(*state, id, &err), PRILORA_ENOENT);
+    }
+}
+
+static void submit_from(struct store *store, const char *model, char id[ID_SIZE],
+                        enum prilora_status expected)
+{
+    char text[] = "{}", *file = strdup(test_add_file(store, "a", "x")), *from = strdup(model);
+    struct job job = {.model = text, .spec = text, .training_file = file, .start_from = from};
+    struct prilora_error err = {0};
+
+    assert_int_equal(queue_submit(store, &job, &err), expected);
+    assert_string_equal(err.where, expected == PRILORA_OK ? "" : "model");
+    snprintf(id, ID_SIZE, "%s", job.id);
+    free(file);
+    free(from);
+}
+
+static void a_model_stays_until_those_that_start_from_it_have_copied_it(void **state)
+{
+    struct store *store = *state;
+    const char *id = test_add_job_in(store, JOB_RUNNING);
+    const struct job_end end = {.status = JOB_SUCCEEDED, .fine_tuned_model = "ft:a"};
+    char child[ID_SIZE], other[ID_SIZE];
+    struct prilora_error err;
+    struct job job;
+
+    submit_from(store, "ft:a", child, PRILORA_ENOENT); /* not finished yet */
+    assert_int_equal(queue_finish(store, id, &end, NULL), PRILORA_OK);
+    submit_from(store, "ft:a", child, PRILORA_OK);
+    assert_int_equal(queue_get(store, child, &job, NULL), PRILORA_OK);
+    assert_string_equal(job.start_from, "ft:a");
+    job_clear(&job);
+    assert_int_equal(queue_delete(store, id, &err), PRILORA_EMISMATCH);
+    assert_non_null(strstr(err.message, child));
+    assert_int_equal(queue_delete_model(store, "ft:a", &err), PRILORA_EMISMATCH);
+    assert_non_null(strstr(err.message, child));
+    assert_int_equal(queue_find_model(store, "ft:a", &job, NULL), PRILORA_OK);
+    job_clear(&job);
+    assert_int_equal(do_validated(store, child), PRILORA_OK);
+    assert_int_equal(queue_delete(store, id, &err), PRILORA_OK);
+    submit_from(store, "ft:a", other, PRILORA_ENOENT); /* deleted meanwhile */
+    assert_int_equal(test_job_status(store, child), JOB_QUEUED);
+}
+
 /* ---- crashes ---- */
 
 static void recover(struct store *store, size_t expected)
@@ -433,16 +763,6 @@ static void a_validation_that_was_cut_off_starts_over(void **state)
     job_clear(&job);
 }
 
-static void claim_it(struct store *store)
-{
-    struct job job;
-    bool found;
-
-    assert_int_equal(queue_claim(store, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
-    assert_true(found);
-    job_clear(&job);
-}
-
 static void a_job_that_kills_the_daemon_is_given_up(void **state)
 {
     const char *id = test_add_job_in(*state, JOB_RUNNING);
@@ -461,6 +781,33 @@ static void a_job_that_kills_the_daemon_is_given_up(void **state)
     job_clear(&job);
 }
 
+static void a_pause_that_was_asked_for_outlives_a_crash(void **state)
+{
+    const char *running = test_add_job_in(*state, JOB_RUNNING), *paused, *validating, *cancelled;
+    struct job job;
+    bool found;
+
+    assert_int_equal(do_pause(*state, running), PRILORA_OK);
+    paused = test_add_job_in(*state, JOB_PAUSED);
+    cancelled = test_add_job_in(*state, JOB_RUNNING);
+    assert_int_equal(do_pause(*state, cancelled), PRILORA_OK);
+    assert_int_equal(do_cancel(*state, cancelled), PRILORA_OK);
+    validating = test_add_job_in(*state, JOB_VALIDATING);
+    assert_int_equal(do_pause(*state, validating), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_true(found);
+    job_clear(&job);
+    recover(*state, 1);
+    expect(*state, running, JOB_PAUSED, false);
+    assert_true(has_event(*state, running, "the job is paused, as was asked"));
+    expect(*state, paused, JOB_PAUSED, false);
+    expect(*state, cancelled, JOB_QUEUED, false);
+    expect(*state, validating, JOB_VALIDATING, true);
+    queue_sweep(*state, NULL);
+    recover(*state, 0);
+    expect(*state, running, JOB_PAUSED, false);
+}
+
 static void a_checkpoint_or_a_clean_stop_forgives_deaths(void **state)
 {
     const char *id = test_add_job_in(*state, JOB_RUNNING);
@@ -473,33 +820,11 @@ static void a_checkpoint_or_a_clean_stop_forgives_deaths(void **state)
         if (i % 2) {
             assert_int_equal(queue_checkpointed(*state, id, NULL), PRILORA_OK);
         } else {
-            assert_int_equal(queue_requeue(*state, id, NULL), PRILORA_OK);
+            assert_int_equal(queue_requeue(*state, id, "stopped", NULL), PRILORA_OK);
             claim_it(*state);
         }
     }
     assert_int_equal(test_job_status(*state, id), JOB_RUNNING);
-}
-
-static void make(struct store *store, const char *id, const char *name)
-{
-    char *folder = queue_folder(store, id, NULL), *path = queue_folder(store, id, name);
-
-    assert_int_equal(path_make_folder(folder, NULL), PRILORA_OK);
-    assert_int_equal(strcmp(name, "adapter") == 0 ? path_make_folder(path, NULL)
-                                                  : path_replace(path, "x", NULL),
-                     PRILORA_OK);
-    free(folder);
-    free(path);
-}
-
-static bool exists(struct store *store, const char *id, const char *name)
-{
-    struct stat st;
-    char *path = queue_folder(store, id, name);
-    bool there = stat(path, &st) == 0;
-
-    free(path);
-    return there;
 }
 
 static void a_finished_job_keeps_its_adapter_alone(void **state)
@@ -553,6 +878,35 @@ static void pages_are_newest_first_and_complete(void **state)
     assert_int_equal(queue_list(store, &(struct queue_query){.after = "x", .limit = 1}, &jobs, &n,
                                 &more, NULL),
                      PRILORA_ENOENT);
+}
+
+static void jobs_are_found_by_state(void **state)
+{
+    static const enum job_status all[] = {JOB_SUCCEEDED, JOB_PAUSED, JOB_FAILED, JOB_QUEUED};
+    char ids[4][ID_SIZE];
+    struct queue_query query = {.limit = 1};
+    struct job *jobs;
+    size_t n;
+    bool more;
+
+    for (size_t i = 0; i < 4; i++)
+        snprintf(ids[i], ID_SIZE, "%s", test_add_job_in(*state, all[i]));
+    query.statuses = 1u << JOB_PAUSED | 1u << JOB_SUCCEEDED;
+    assert_int_equal(queue_list(*state, &query, &jobs, &n, &more, NULL), PRILORA_OK);
+    assert_int_equal(n, 1);
+    assert_true(more);
+    assert_string_equal(jobs[0].id, ids[1]);
+    queue_free_list(jobs, n);
+    query.after = ids[1];
+    assert_int_equal(queue_list(*state, &query, &jobs, &n, &more, NULL), PRILORA_OK);
+    assert_int_equal(n, 1);
+    assert_false(more);
+    assert_string_equal(jobs[0].id, ids[0]);
+    queue_free_list(jobs, n);
+    query.statuses = 1u << JOB_RUNNING;
+    assert_int_equal(queue_list(*state, &query, &jobs, &n, &more, NULL), PRILORA_OK);
+    assert_int_equal(n, 0);
+    queue_free_list(jobs, n);
 }
 
 static void submit_with(struct store *store, const char *metadata, char id[ID_SIZE])
@@ -630,12 +984,25 @@ int main(void)
         ON_STORE(progress_is_kept_and_peak_memory_only_grows),
         ON_STORE(a_cancelled_running_job_goes_on_until_its_worker_ends_it),
         ON_STORE(the_end_is_written_whole),
+        ON_STORE(a_running_job_is_paused_when_its_worker_has_stopped),
+        ON_STORE(a_pause_can_be_taken_back),
+        ON_STORE(a_job_is_paused_after_its_validation),
+        ON_STORE(a_job_that_ends_before_it_pauses_has_ended),
+        ON_STORE(cancelling_wins_over_pausing),
+        ON_STORE(what_a_paused_job_has_trained_is_kept_when_it_is_cancelled),
+        ON_STORE(cancelling_twice_gives_up_what_was_trained),
+        ON_STORE(a_new_priority_changes_the_order_at_once),
+        ON_STORE(metadata_can_be_changed_at_any_time),
+        ON_STORE(only_jobs_that_are_over_can_be_deleted),
+        ON_STORE(a_model_stays_until_those_that_start_from_it_have_copied_it),
         ON_STORE(what_ran_at_a_crash_is_queued_again),
         ON_STORE(a_validation_that_was_cut_off_starts_over),
         ON_STORE(a_job_that_kills_the_daemon_is_given_up),
+        ON_STORE(a_pause_that_was_asked_for_outlives_a_crash),
         ON_STORE(a_checkpoint_or_a_clean_stop_forgives_deaths),
         ON_STORE(a_finished_job_keeps_its_adapter_alone),
         ON_STORE(pages_are_newest_first_and_complete),
+        ON_STORE(jobs_are_found_by_state),
         ON_STORE(jobs_are_found_by_metadata),
         ON_STORE(counts_are_by_state),
     };

@@ -61,7 +61,11 @@ static void note(void *context, const struct prilora_event *event)
 static struct prilora_run_options options_for(struct diary *diary, const char *folder,
                                               size_t n_threads)
 {
-    return (struct prilora_run_options){folder, n_threads, note, diary, &diary->stop};
+    return (struct prilora_run_options){.folder = folder,
+                                        .n_threads = n_threads,
+                                        .on_event = note,
+                                        .context = diary,
+                                        .stop = &diary->stop};
 }
 
 static size_t count(const struct diary *diary, enum prilora_event_type type)
@@ -239,7 +243,8 @@ static void every_checkpoint_leads_to_the_same_bytes(void **state)
                                                    "\"prune_regrow\": false");
     struct diary whole = {0};
     struct copies copies = {.n = 0};
-    struct prilora_run_options options = {copies.folder, 1, copy_checkpoint, &copies, NULL};
+    struct prilora_run_options options = {
+        .folder = copies.folder, .n_threads = 1, .on_event = copy_checkpoint, .context = &copies};
     size_t size, other_size;
     char *bytes = straight(spec, 1, &whole, &size);
     struct prilora_run *run;
@@ -556,7 +561,7 @@ static void watch(void *context, const struct prilora_event *event)
 static void training_allocates_nothing_after_its_first_step(void **state)
 {
     struct prilora_spec *spec = test_training_spec("");
-    struct prilora_run_options options = {NULL, 2, watch, NULL, NULL};
+    struct prilora_run_options options = {.n_threads = 2, .on_event = watch};
     struct prilora_run *run;
     struct prilora_error err;
 

@@ -20,7 +20,7 @@ static void write_job(struct json_out *out, struct api *api, const struct job *j
 {
     struct job_progress progress;
     struct adapter_files files;
-    struct job_view view = {.now = store_now()};
+    struct job_view view = {0};
 
     if (job->status == JOB_RUNNING && live_get_progress(job->id, &progress) && progress.step > 0)
         view.live = &progress;

@@ -35,6 +35,10 @@ struct events_query {
 enum prilora_status events_list(struct store *store, const struct events_query *query,
                                 struct event **out, size_t *n, bool *has_more,
                                 struct prilora_error *err);
+/* The same, oldest first, from what follows the event with this sequence number (0: the first). */
+enum prilora_status events_list_after(struct store *store, const char *job_id, int64_t sequence,
+                                      size_t limit, struct event **out, size_t *n, bool *has_more,
+                                      struct prilora_error *err);
 void events_free_list(struct event *events, size_t n);
 
 /* Rows of a job's series: one JSON object each, by step. Written again under the same step, the row

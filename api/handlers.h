@@ -35,4 +35,8 @@ void api_readyz(struct request *r);
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);
 
+/* The job as GET shows it: with its live progress and its adapter's files. */
+struct json_out;
+void api_write_job(struct json_out *out, struct api *api, const struct job *job);
+
 #endif

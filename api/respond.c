@@ -46,10 +46,8 @@ static void respond_made(struct request *r, unsigned status, char *text, size_t 
 
     if (text && is_look) {
         etag_make(etag, text, n);
-        if (etag_listed(request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH), etag)) {
-            status = 304;
-            n = 0;
-        }
+        if (etag_listed(request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH), etag))
+            status = 304; /* libmicrohttpd sends the text's length then, but not the text */
     }
     if (text)
         response = MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE);

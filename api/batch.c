@@ -1,9 +1,8 @@
 /*
  * batch.c - see batch.h.
  *
- * Read in this order: the job, then its events, then the series. A job that is over has written all
- * that it ever will, so what is read after its end is complete; and an evaluation that was told has
- * its numbers in the row of its step.
+ * The job is read first: one that is over has written all that it ever will, so what is read after
+ * it is complete.
  */
 #include "api/batch.h"
 
@@ -108,79 +107,38 @@ static void add_progress(struct reading *reading, const struct job *job)
     memcpy(reading->batch->to.progress, etag, sizeof etag);
 }
 
-static void add_row(struct reading *reading, const char *name, const struct series_row *row)
-{
-    struct json_out text = {0};
-
-    series_encode(&text, row);
-    add(reading, name, &text);
-}
-
 static enum prilora_status add_series(struct reading *reading, enum series series, const char *name,
-                                      size_t limit, int64_t *step, struct prilora_error *err)
+                                      size_t limit, int64_t *revision, struct prilora_error *err)
 {
     struct series_row *rows;
     size_t n;
     bool has_more;
-    enum prilora_status rc = series_list(reading->api->store, series, reading->job_id, *step, true,
-                                         limit, &rows, &n, &has_more, err);
+    enum prilora_status rc = series_list_changed(reading->api->store, series, reading->job_id,
+                                                 *revision, limit, &rows, &n, &has_more, err);
 
     if (rc != PRILORA_OK)
         return rc;
     for (size_t i = 0; i < n; i++) {
-        *step = (int64_t)rows[i].step;
-        add_row(reading, name, &rows[i]);
+        struct json_out text = {0};
+
+        *revision = rows[i].revision;
+        series_encode(&text, &rows[i]);
+        add(reading, name, &text);
     }
     series_free_list(rows, n);
     reading->batch->has_more |= has_more;
     return PRILORA_OK;
 }
 
-/* The step of an evaluation, -1 if the event is none. */
-static int64_t evaluated_step(const struct event *event)
+static void add_events(struct reading *reading, const struct event *events, size_t n)
 {
-    struct json_raw step = json_raw_member(json_raw_of(event->data), "step");
-
-    if (strcmp(event->type, "metrics") != 0 || !json_raw_is_number(step))
-        return -1;
-    return strtoll(step.at, NULL, 10);
-}
-
-/* The row of a step that was shown before its evaluation had joined it. */
-static enum prilora_status add_again(struct reading *reading, int64_t step,
-                                     struct prilora_error *err)
-{
-    struct series_row *rows;
-    size_t n;
-    bool has_more;
-    enum prilora_status rc =
-        series_list(reading->api->store, SERIES_METRICS, reading->job_id, step - 1, true, 1, &rows,
-                    &n, &has_more, err);
-
-    if (rc != PRILORA_OK)
-        return rc;
-    if (n > 0 && rows[0].step == (uint64_t)step)
-        add_row(reading, "metrics", &rows[0]);
-    series_free_list(rows, n);
-    return PRILORA_OK;
-}
-
-static enum prilora_status add_events(struct reading *reading, const struct event *events, size_t n,
-                                      struct prilora_error *err)
-{
-    enum prilora_status rc = PRILORA_OK;
-
-    for (size_t i = 0; i < n && rc == PRILORA_OK; i++) {
-        int64_t step = evaluated_step(&events[i]);
+    for (size_t i = 0; i < n; i++) {
         struct json_out text = {0};
 
-        if (step >= 0 && step <= reading->batch->from.position.metrics)
-            rc = add_again(reading, step, err);
         reading->batch->to.position.event = events[i].sequence;
         event_encode(&text, &events[i]);
         add(reading, "message", &text);
     }
-    return rc;
 }
 
 static void add_end(struct reading *reading, const char *status)
@@ -204,9 +162,8 @@ static enum prilora_status add_all(struct reading *reading, const struct job *jo
     struct position *to = &batch->to.position;
     struct event *events;
     size_t n;
-    enum prilora_status rc =
-        events_list_after(reading->api->store, reading->job_id, to->event, MAX_EVENTS, &events, &n,
-                          &batch->has_more, err);
+    enum prilora_status rc = events_list_after(reading->api->store, reading->job_id, to->event,
+                                               MAX_EVENTS, &events, &n, &batch->has_more, err);
 
     if (rc != PRILORA_OK)
         return rc;
@@ -214,12 +171,12 @@ static enum prilora_status add_all(struct reading *reading, const struct job *jo
     rc = add_series(reading, SERIES_METRICS, "metrics", MAX_METRICS, &to->metrics, err);
     if (rc == PRILORA_OK)
         rc = add_series(reading, SERIES_LAYERS, "layers", MAX_LAYERS, &to->layers, err);
-    if (rc == PRILORA_OK)
-        rc = add_events(reading, events, n, err);
-    if (rc == PRILORA_OK)
+    if (rc == PRILORA_OK) {
+        add_events(reading, events, n);
         add_progress(reading, job);
-    if (rc == PRILORA_OK && job_is_over(job) && !batch->has_more)
-        add_end(reading, job_status_name(job->status));
+        if (job_is_over(job) && !batch->has_more)
+            add_end(reading, job_status_name(job->status));
+    }
     events_free_list(events, n);
     return rc;
 }

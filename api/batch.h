@@ -8,15 +8,16 @@
  *     id: 2f-1c8-1b8-0-5d0c8a3e
  *     data: {"step":456,"created_at":1767225600,"train_loss":0.52, ...}
  *
- * job       the job as GET shows it: first of all, and when anything but its progress has changed
- * metrics   a row of GET .../metrics; a step may come again with its evaluation: the later row holds
- * layers    a row of GET .../layers?history=1: every adapted map as a pruning left it
- * message   an event of GET .../events; browsers hand it to onmessage
- * progress  {"status", "estimated_finish", "progress"}: those members of the job, when they changed
- * end       {"id", "status"}, the last: the job is over, or "deleted"
+ *     job       the job as GET shows it: first of all, and when it is another one but for progress
+ *     metrics   a row of GET .../metrics, and again when it changes: when its evaluation joins it
+ *     layers    a row of GET .../layers?history=1: every adapted map as a pruning left it; last of
+ *               all, perhaps under the same step again, as it was exported
+ *     message   an event of GET .../events; browsers hand it to onmessage
+ *     progress  {"status", "estimated_finish", "progress"}: those members of the job, when changed
+ *     end       {"id", "status"}, the last: the job is over, or "deleted"
  *
- * Messages of one kind come in order, none twice (but see metrics) and none left out; of different
- * kinds only by and by, for a reader who comes late is given pages of each.
+ * Messages of one kind come in the order in which they were written, none twice and none left out;
+ * of different kinds only by and by, for a reader who comes late is given pages of each.
  */
 #ifndef BATCH_H
 #define BATCH_H

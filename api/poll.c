@@ -51,8 +51,7 @@ bool poll_begin(struct request *r)
 
 static void hold(struct request *r, struct poll *poll, void (*handle)(struct request *r))
 {
-    if (r->answer.status >= 400 || api_is_stopping(r->api) ||
-        watch_now() >= poll->watcher.deadline)
+    if (r->answer.status >= 400 || api_is_stopping(r->api) || watch_now() >= poll->watcher.deadline)
         return;
     MHD_destroy_response(r->answer.response);
     r->answer = (struct answer){0};

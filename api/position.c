@@ -8,8 +8,6 @@
 
 #define N_FIELDS 4
 
-const struct position position_start = {0, -1, -1, false};
-
 /* FNV-1a, 32 bits. */
 static uint32_t check_digits(const char *job_id, const char *numbers, size_t n)
 {
@@ -25,8 +23,8 @@ static uint32_t check_digits(const char *job_id, const char *numbers, size_t n)
 void position_format(char out[POSITION_SIZE], const char *job_id, const struct position *position)
 {
     int n = snprintf(out, POSITION_SIZE, "%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%x-",
-                     (uint64_t)position->event, (uint64_t)position->metrics + 1,
-                     (uint64_t)position->layers + 1, (unsigned)position->ended);
+                     (uint64_t)position->event, (uint64_t)position->metrics,
+                     (uint64_t)position->layers, (unsigned)position->ended);
 
     snprintf(out + n, POSITION_SIZE - (size_t)n, "%08" PRIx32,
              check_digits(job_id, out, (size_t)n));
@@ -49,7 +47,7 @@ bool position_parse(struct position *out, const char *job_id, const char *text)
             return false;
         at += n + 1;
     }
-    *out = (struct position){(int64_t)numbers[0], (int64_t)numbers[1] - 1, (int64_t)numbers[2] - 1,
+    *out = (struct position){(int64_t)numbers[0], (int64_t)numbers[1], (int64_t)numbers[2],
                              numbers[3] == 1};
     position_format(again, job_id, out);
     return strcmp(again, text) == 0;

@@ -29,12 +29,12 @@
 #include "api/watch.h"
 #include "daemon/log.h"
 
-#define MEDIA_TYPE   "text/event-stream"
-#define BLOCK        ((size_t)4096) /* for HTTP/1.0; chunks are as large as there is room */
-#define RETRY        "retry: 2000\n\n"
-#define HEARTBEAT    ":\n\n"
-#define LAST_ID      "last_event_id"
-#define HEADER_ID    "Last-Event-ID"
+#define MEDIA_TYPE "text/event-stream"
+#define BLOCK      ((size_t)4096) /* for HTTP/1.0; chunks are as large as there is room */
+#define RETRY      "retry: 2000\n\n"
+#define HEARTBEAT  ":\n\n"
+#define LAST_ID    "last_event_id"
+#define HEADER_ID  "Last-Event-ID"
 
 struct stream {
     struct watcher watcher;
@@ -76,8 +76,8 @@ bool stream_is_wanted(struct request *r, bool *wanted)
                    : accepts(request_header(r, MHD_HTTP_HEADER_ACCEPT), MEDIA_TYPE);
     if (!text || *wanted || strcmp(text, "false") == 0)
         return true;
-    respond_error(r, 400, "invalid_value", "stream",
-                  "stream: \"%s\", but must be true or false", text);
+    respond_error(r, 400, "invalid_value", "stream", "stream: \"%s\", but must be true or false",
+                  text);
     return false;
 }
 
@@ -87,7 +87,7 @@ static bool read_position(struct request *r, const char *job_id, struct position
     const char *header = request_header(r, HEADER_ID);
     const char *id = header && *header ? header : query_get(&r->query, LAST_ID);
 
-    *out = position_start;
+    *out = (struct position){0};
     if (!id || !*id || position_parse(out, job_id, id))
         return true;
     respond_error(r, 400, "invalid_value", id == header ? HEADER_ID : LAST_ID,

@@ -36,7 +36,7 @@ struct watch {
     pthread_mutex_t lock; /* guards the rest, the channels and what is in them */
     pthread_cond_t sooner;
     struct channel *channels;
-    size_t n, max; /* watchers */
+    size_t n, max;  /* watchers */
     double planned; /* when the ticker wakes by itself; INFINITY: not at all */
     bool stopping;
     pthread_t ticker;
@@ -208,8 +208,8 @@ void watch_cut(struct watch *watch)
     pthread_mutex_lock(&watch->lock);
     for (struct channel *channel = watch->channels; channel; channel = channel->next) {
         for (struct watcher *w = channel->watchers; w; w = w->next) {
-            const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-                w->request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+            const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(w->request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 
             if (info)
                 shutdown(info->connect_fd, SHUT_RDWR);

@@ -45,7 +45,8 @@ struct watcher {
 enum prilora_status watch_start(struct watch **out, size_t max, struct prilora_error *err);
 /* After the last request has ended. Accepts NULL. */
 void watch_stop(struct watch *watch);
-/* Cuts the connections of all who still watch: at the server's stop, of clients that do not read. */
+/* Cuts the connections of all who still watch: at the server's stop, of clients that do not read.
+ */
 void watch_cut(struct watch *watch);
 
 double watch_now(void); /* seconds, monotonic */

@@ -54,6 +54,7 @@ enum prilora_status series_merge(struct store *store, enum series series, const 
 
 struct series_row {
     uint64_t step;
+    int64_t revision; /* grows over all changes of rows in the job's series */
     int64_t created_at;
     char *json;
 };
@@ -63,6 +64,10 @@ enum prilora_status series_list(struct store *store, enum series series, const c
                                 int64_t after, bool ascending, size_t limit,
                                 struct series_row **out, size_t *n, bool *has_more,
                                 struct prilora_error *err);
+/* The same by revision, in order: what was written, or written again, since `revision` (0: all). */
+enum prilora_status series_list_changed(struct store *store, enum series series, const char *job_id,
+                                        int64_t revision, size_t limit, struct series_row **out,
+                                        size_t *n, bool *has_more, struct prilora_error *err);
 void series_free_list(struct series_row *rows, size_t n);
 
 /*

@@ -57,8 +57,8 @@ static struct test_reply *ask(const struct fixture *f, const char *method, const
     char path[200];
 
     snprintf(path, sizeof path, JOBS "/%s/events", id);
-    return test_send(f->server, &(struct test_request){
-                                    .method = method, .path = path, .headers = {header}});
+    return test_send(f->server,
+                     &(struct test_request){.method = method, .path = path, .headers = {header}});
 }
 
 static int open_group(void **state)
@@ -93,8 +93,7 @@ static int close_group(void **state)
 /* The events, in order, are the list's. */
 static void expect_events(const struct fixture *f, const struct test_stream *stream, const char *id)
 {
-    const json_t *list =
-        test_get(f->server, JOBS "/%s/events?order=asc&limit=1000", id)->json;
+    const json_t *list = test_get(f->server, JOBS "/%s/events?order=asc&limit=1000", id)->json;
     json_t *data = json_object_get(list, "data");
     size_t at = 0;
 
@@ -173,9 +172,9 @@ static void a_job_is_told_from_its_beginning_to_its_end(void **state)
     stream = watch(f, id, NULL);
     assert_true(test_streams_read(&stream, 1, LONG_MS));
     expect_whole(f, stream, id);
-    assert_int_equal(json_array_size(json_object_get(
-                         test_get(f->server, JOBS "/%s/metrics", id)->json, "data")),
-                     4 * STEPS_PER_EPOCH);
+    assert_int_equal(
+        json_array_size(json_object_get(test_get(f->server, JOBS "/%s/metrics", id)->json, "data")),
+        4 * STEPS_PER_EPOCH);
     for (size_t i = 0; i < stream->n_messages; i++)
         if (strcmp(stream->messages[i].event, "job") == 0)
             snprintf(last_status, sizeof last_status, "%s",
@@ -230,8 +229,7 @@ static void every_id_is_a_place_to_go_on_from(void **state)
                             whole->messages[whole->n_messages - 1].id);
         test_stream_free(rest);
     }
-    snprintf(text, sizeof text, "Last-Event-ID: %s\r\n",
-             whole->messages[whole->n_messages - 1].id);
+    snprintf(text, sizeof text, "Last-Event-ID: %s\r\n", whole->messages[whole->n_messages - 1].id);
     rest = watch(f, f->finished, text);
     assert_true(test_streams_read(&rest, 1, LONG_MS));
     assert_int_equal(rest->status, 204); /* browsers come back no more */
@@ -275,8 +273,13 @@ static void who_comes_back_while_it_runs_misses_nothing(void **state)
 static void a_wrong_id_is_named(void **state)
 {
     static const char *const wrong[] = {
-        "x", "1", "0-0-0-0-00000000", "ftevent-000000000000000000000000", "-1-0-0-0-5cdfb6e5",
-        "ffffffffffffffff-0-0-0-00000000", "0-0-0-0-0-0-0-0-0-0",
+        "x",
+        "1",
+        "0-0-0-0-00000000",
+        "ftevent-000000000000000000000000",
+        "-1-0-0-0-5cdfb6e5",
+        "ffffffffffffffff-0-0-0-00000000",
+        "0-0-0-0-0-0-0-0-0-0",
     };
     struct fixture *f = *state;
     char other[64], header[200];
@@ -348,8 +351,8 @@ static void silence_is_filled_with_comments(void **state)
     snprintf(path, sizeof path, JOBS "/%s/cancel", queued);
     test_post(f->server, path, NULL);
     assert_true(test_streams_read(streams, 1, LONG_MS));
-    assert_string_equal(
-        test_text(streams[0]->messages[streams[0]->n_messages - 1].data, "status"), "cancelled");
+    assert_string_equal(test_text(streams[0]->messages[streams[0]->n_messages - 1].data, "status"),
+                        "cancelled");
     test_stream_free(streams[0]);
     snprintf(path, sizeof path, JOBS "/%s/cancel", busy);
     test_post(f->server, path, NULL);
@@ -460,7 +463,8 @@ static void fill_series(const struct test_server *server, const char *id)
 
     assert_int_equal(sqlite3_open(test_server_path(server, "state/prilorad.db"), &db), SQLITE_OK);
     snprintf(sql, sizeof sql,
-             "INSERT INTO series (job_id, series, step, revision, created_at, json) WITH RECURSIVE n(i) AS "
+             "INSERT INTO series (job_id, series, step, revision, created_at, json) WITH RECURSIVE "
+             "n(i) AS "
              "(SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) "
              "SELECT '%s', 0, i, i, 1, '{\"step\":' || i || ',\"text\":\"%01500d\"}' FROM n",
              id, 0);

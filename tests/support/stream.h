@@ -14,11 +14,11 @@ struct test_message {
 };
 
 struct test_stream {
-    int fd; /* -1: closed */
+    int fd;           /* -1: closed */
     char *raw, *text; /* what came and is no whole chunk yet; no whole message yet */
     size_t n_raw, n_text;
-    long status;       /* 0: no head yet */
-    bool ended;        /* by the last chunk */
+    long status; /* 0: no head yet */
+    bool ended;  /* by the last chunk */
     long n_comments, retry_ms;
     struct test_message *messages;
     size_t n_messages;

@@ -31,7 +31,8 @@ static void an_id_comes_back_as_the_position_that_it_names(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         position_format(id, "ftjob-a", &rows[i]);
-        assert_int_equal(strspn(id, "0123456789abcdef-"), strlen(id)); /* needs no escape in a URL */
+        assert_int_equal(strspn(id, "0123456789abcdef-"),
+                         strlen(id)); /* needs no escape in a URL */
         assert_true(position_parse(&seen, "ftjob-a", id));
         assert_int_equal(seen.event, rows[i].event);
         assert_int_equal(seen.metrics, rows[i].metrics);
@@ -155,8 +156,7 @@ static void layers_that_were_written_again_are_shown_again(void **state)
          batch = read_next(store, id, &cursor))
         batch_release(batch);
     batch_release(batch);
-    assert_int_equal(series_put(store, SERIES_LAYERS, id, 8, "{\"layers\":[2]}", NULL),
-                     PRILORA_OK);
+    assert_int_equal(series_put(store, SERIES_LAYERS, id, 8, "{\"layers\":[2]}", NULL), PRILORA_OK);
     batch = read_next(store, id, &cursor);
     assert_int_equal(count(batch, "event: "), 1);
     assert_int_equal(count(batch, "\"step\":8"), 1);

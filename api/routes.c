@@ -27,7 +27,7 @@ const struct route routes[] = {
     {"GET", JOB, SCOPE_READ, api_job_show, "one job, with its progress", NULL},
     {"POST", JOB "/cancel", SCOPE_SUBMIT, api_job_cancel, "stop a job, keeping its best adapter",
      NULL},
-    {"GET", JOB "/events", SCOPE_READ, api_job_events, "what happened to a job", NULL},
+    {"GET", JOB "/events", SCOPE_READ, api_job_events, "what happened to a job; live, too", NULL},
     {"GET", JOB "/checkpoints", SCOPE_READ, api_job_checkpoints,
      "a job's checkpoints, newest first", NULL},
     {"GET", JOB "/layers", SCOPE_READ, api_job_layers, "every adapted map: rank, sparsity, norms",

@@ -78,16 +78,16 @@ static struct test_reply *ask(const struct fixture *f, const char *method, const
     char header[300];
 
     snprintf(header, sizeof header, "If-None-Match: %s", etag);
-    return test_send(f->server, &(struct test_request){
-                                    .method = method, .path = path, .headers = {header}});
+    return test_send(f->server,
+                     &(struct test_request){.method = method, .path = path, .headers = {header}});
 }
 
 /* ---- entity tags ---- */
 
 static void what_has_not_changed_is_not_sent_again(void **state)
 {
-    static const char *const kinds[] = {"", "/events", "/checkpoints", "/metrics", "/layers",
-                                        "/layers?history=1"};
+    static const char *const kinds[] = {"",         "/events", "/checkpoints",
+                                        "/metrics", "/layers", "/layers?history=1"};
     static const char *const others[] = {"/v1/files", "/v1/models", JOBS,
                                          "/v1/models/prilora-mini-en"};
     struct fixture *f = *state;
@@ -233,8 +233,8 @@ static void tailing_loses_no_event_and_shows_none_twice(void **state)
 
     snprintf(id, sizeof id, "%s", create(f, 4));
     while (!over) {
-        const struct test_reply *reply = test_get(
-            f->server, JOBS "/%s/events?order=asc&limit=3&wait=60%s", id, after);
+        const struct test_reply *reply =
+            test_get(f->server, JOBS "/%s/events?order=asc&limit=3&wait=60%s", id, after);
 
         assert_int_equal(reply->status, 200);
         data = json_object_get(reply->json, "data");
@@ -246,8 +246,8 @@ static void tailing_loses_no_event_and_shows_none_twice(void **state)
         }
         snprintf(after, sizeof after, "&after=%s", last);
     }
-    all = json_object_get(
-        test_get(f->server, JOBS "/%s/events?order=asc&limit=1000", id)->json, "data");
+    all = json_object_get(test_get(f->server, JOBS "/%s/events?order=asc&limit=1000", id)->json,
+                          "data");
     assert_true(json_array_size(all) > 9);
     assert_true(json_equal(seen, all));
     json_decref(seen);

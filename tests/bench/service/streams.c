@@ -36,7 +36,8 @@ struct streams {
 
 static int open_one(const struct streams *s, const char *last_id)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->child->port)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)s->child->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char head[400];
     int n = snprintf(head, sizeof head,

@@ -30,8 +30,8 @@ struct streams {
     const struct child *child;
     const char *job;
     struct pollfd open[N_STREAMS];
-    double seconds, http_s; /* of all threads, and of those that serve, while they were open */
-    size_t bytes;
+    double watched_s, http_s, all_s; /* while they were open: of the clock; of processors, by the
+                                        threads that serve them, and by all */
 };
 
 static int open_one(const struct streams *s, const char *last_id)
@@ -99,7 +99,6 @@ static void read_all(struct streams *s, double seconds)
 
             if (n <= 0)
                 child_die("a stream ended");
-            s->bytes += s->open[i].revents ? (size_t)n : 0;
         }
     }
 }
@@ -121,6 +120,7 @@ static double seconds_of_step(struct streams *s, bool watched)
 {
     char status[32];
     double all = child_thread_seconds(s->child, ""), serving = serving_seconds(s->child);
+    double start = child_now();
     json_int_t first = step_of(s->child, s->job, status), last;
 
     if (watched)
@@ -130,7 +130,8 @@ static double seconds_of_step(struct streams *s, bool watched)
     last = step_of(s->child, s->job, status);
     all = child_thread_seconds(s->child, "") - all;
     if (watched) {
-        s->seconds += all;
+        s->watched_s += child_now() - start;
+        s->all_s += all;
         s->http_s += serving_seconds(s->child) - serving;
     }
     return all / (double)(last - first);
@@ -167,8 +168,11 @@ void measure_streams(void)
                 quiet_measure(&quiet, &child, more_percent, &streams), FIGURE_AT_MOST, 1);
     figures_add("other programs' share of the cores meanwhile, at most", "%", 100 * quiet.others,
                 FIGURE_TOLD, 0);
-    figures_add("of the daemon's processor time, that of the threads which serve them", "%",
-                100 * streams.http_s / streams.seconds, FIGURE_TOLD, 0);
+    figures_add("processor time of the threads that serve them, of all cores", "%",
+                100 * streams.http_s / (streams.watched_s * (double)sysconf(_SC_NPROCESSORS_ONLN)),
+                FIGURE_TOLD, 0);
+    figures_add("the same, of what the daemon had of the cores", "%",
+                100 * streams.http_s / streams.all_s, FIGURE_TOLD, 0);
     child_stop(&child);
     free(id);
     folder_close();

@@ -1,4 +1,4 @@
-/* events.c - a job's events and checkpoints. Live streams will have their place beside. */
+/* events.c - a job's events, as a list (stream.c has them live), and its checkpoints. */
 #include "api/handlers.h"
 
 #include <inttypes.h>
@@ -8,8 +8,10 @@
 
 #include "api/json.h"
 #include "api/list.h"
+#include "api/poll.h"
 #include "api/respond.h"
-#include "daemon/events.h"
+#include "api/rows.h"
+#include "api/stream.h"
 
 #define EVENTS_PER_PAGE      20
 #define CHECKPOINTS_PER_PAGE 10
@@ -17,39 +19,47 @@
 
 #define CHECKPOINT_PREFIX "ftckpt_"
 
-static json_t *encode_event(const struct event *event)
+static void list_events(struct request *r)
 {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:o}", "id", event->id, "object",
-                     "fine_tuning.job.event", "created_at", (json_int_t)event->created_at, "level",
-                     event->level, "message", event->message, "type", event->type, "data",
-                     json_parsed(event->data));
-}
-
-void api_job_events(struct request *r)
-{
-    static const struct page_rules rules = {EVENTS_PER_PAGE, MAX_PER_PAGE, true, NULL};
+    static const char *const others[] = {"stream", POLL_WAIT, NULL};
+    static const struct page_rules rules = {EVENTS_PER_PAGE, MAX_PER_PAGE, true, others};
     struct page page;
     struct events_query query;
     struct event *events;
     struct prilora_error err;
     struct job job;
+    struct json_out out = {0};
     size_t n;
     bool has_more;
-    json_t *data;
 
-    if (!page_read(r, &rules, &page) || !api_find_job(r, &job))
+    if (!page_read(r, &rules, &page) || !poll_begin(r) || !api_find_job(r, &job))
         return;
     query = (struct events_query){job.id, page.after, page.ascending, page.limit};
     if (events_list(r->api->store, &query, &events, &n, &has_more, &err) == PRILORA_OK) {
-        data = json_array();
+        json_out_open_list(&out);
         for (size_t i = 0; i < n; i++)
-            json_array_append_new(data, encode_event(&events[i]));
+            event_encode(&out, &events[i]);
         events_free_list(events, n);
-        respond_json(r, 200, list_make(data, has_more, false));
+        json_out_close_list(&out, has_more);
+        respond_written(r, 200, &out);
+        respond_header(r, MHD_HTTP_HEADER_VARY, "Accept");
+        poll_end_list(r, n, list_events);
     } else {
         list_respond_failure(r, &page, &err);
     }
     job_clear(&job);
+}
+
+void api_job_events(struct request *r)
+{
+    bool streams;
+
+    if (!stream_is_wanted(r, &streams))
+        return;
+    if (streams)
+        stream_respond(r);
+    else
+        list_events(r);
 }
 
 /* ---- checkpoints: "ftckpt_", the job's own letters, "-", the step ---- */

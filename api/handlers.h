@@ -41,4 +41,8 @@ bool api_find_job(struct request *r, struct job *out);
 /* 200 with the job's object. */
 void api_respond_job(struct request *r, const struct job *job);
 
+/* The job as GET shows it: with its live progress and its adapter's files. */
+struct json_out;
+void api_write_job(struct json_out *out, struct api *api, const struct job *job);
+
 #endif

@@ -26,11 +26,13 @@ bool job_decode(const char *body, size_t size, struct job *out, struct job_setti
 bool job_decode_edit(const char *body, size_t size, struct queue_edit *edit, struct fault *fault);
 
 struct job_view {
-    int64_t now;
     const struct job_progress *live;     /* NULL: the row's */
     const struct adapter_files *adapter; /* NULL: there is none */
 };
 void job_encode(struct json_out *out, const struct job *job, const struct job_view *view);
+/* {"status", "estimated_finish", "progress"}: those members of the job alone. */
+void job_encode_progress(struct json_out *out, const struct job *job,
+                         const struct job_progress *progress);
 
 bool job_is_over(const struct job *job);
 

@@ -121,12 +121,13 @@ static void write_progress(struct json_out *out, const struct job *job,
     json_out_close(out, '}');
 }
 
-static int64_t estimated_finish(const struct job *job, const struct job_progress *p, int64_t now)
+/* From when the progress was told, not from now: the job's text changes only when the job does. */
+static int64_t estimated_finish(const struct job *job, const struct job_progress *p)
 {
-    bool known =
-        job->status == JOB_RUNNING && p->step > 0 && p->seconds_left >= 0 && p->seconds_left < 1e9;
+    bool known = job->status == JOB_RUNNING && p->updated_at && p->step > 0 &&
+                 p->seconds_left >= 0 && p->seconds_left < 1e9;
 
-    return known ? now + (int64_t)p->seconds_left : 0;
+    return known ? p->updated_at + (int64_t)p->seconds_left : 0;
 }
 
 static void write_adapter(struct json_out *out, const struct job *job,
@@ -176,7 +177,7 @@ static void write_openai(struct json_out *out, const struct job *job, const stru
         json_out_null(out, "trained_tokens");
     json_out_text(out, "training_file", job->training_file);
     json_out_text(out, "validation_file", job->validation_file);
-    write_unless_zero(out, "estimated_finish", estimated_finish(job, p, view->now));
+    write_unless_zero(out, "estimated_finish", estimated_finish(job, p));
     json_out_null(out, "integrations");
     json_out_raw(out, "metadata", json_raw_of(job->metadata));
     write_method(out, job, method);
@@ -200,5 +201,15 @@ void job_encode(struct json_out *out, const struct job *job, const struct job_vi
     json_out_raw(out, "forecast", json_raw_of(job->forecast));
     json_out_raw(out, "result", json_raw_of(job->result));
     write_adapter(out, job, view->adapter);
+    json_out_close(out, '}');
+}
+
+void job_encode_progress(struct json_out *out, const struct job *job,
+                         const struct job_progress *progress)
+{
+    json_out_open(out, NULL, '{');
+    json_out_text(out, "status", job_status_name(job->status));
+    write_unless_zero(out, "estimated_finish", estimated_finish(job, progress));
+    write_progress(out, job, progress);
     json_out_close(out, '}');
 }

@@ -6,6 +6,7 @@
 
 #include "api/job_codec.h"
 #include "api/list.h"
+#include "api/poll.h"
 #include "api/respond.h"
 #include "daemon/error.h"
 #include "daemon/files.h"
@@ -17,11 +18,11 @@
 
 /* ---- showing ---- */
 
-static void write_job(struct json_out *out, struct api *api, const struct job *job)
+void api_write_job(struct json_out *out, struct api *api, const struct job *job)
 {
     struct job_progress progress;
     struct adapter_files files;
-    struct job_view view = {.now = store_now()};
+    struct job_view view = {0};
 
     if (job->status == JOB_RUNNING && live_get_progress(job->id, &progress) && progress.step > 0)
         view.live = &progress;
@@ -35,7 +36,7 @@ void api_respond_job(struct request *r, const struct job *job)
 {
     struct json_out out = {0};
 
-    write_job(&out, r->api, job);
+    api_write_job(&out, r->api, job);
     respond_written(r, 200, &out);
 }
 
@@ -54,11 +55,13 @@ bool api_find_job(struct request *r, struct job *out)
 
 void api_job_show(struct request *r)
 {
+    static const char *const names[] = {POLL_WAIT, NULL};
     struct job job;
 
-    if (!query_check(r, NULL) || !api_find_job(r, &job))
+    if (!query_check(r, names) || !poll_begin(r) || !api_find_job(r, &job))
         return;
     api_respond_job(r, &job);
+    poll_end_object(r, &job, api_job_show);
     job_clear(&job);
 }
 
@@ -132,7 +135,7 @@ void api_job_list(struct request *r)
     if (queue_list(r->api->store, &query, &jobs, &n, &has_more, &err) == PRILORA_OK) {
         json_out_open_list(&out);
         for (size_t i = 0; i < n; i++)
-            write_job(&out, r->api, &jobs[i]);
+            api_write_job(&out, r->api, &jobs[i]);
         queue_free_list(jobs, n);
         json_out_close_list(&out, has_more);
         respond_written(r, 200, &out);

@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/log.h"
 
-#define BACKLOG 511
+#define BACKLOG     511
+#define OTHER_FILES 256 /* the database of each thread, base models, checkpoints, uploads */
 
 enum prilora_status listen_parse(const char *address, char *host, size_t host_room, char port[6],
                                  struct prilora_error *err)
@@ -116,4 +119,19 @@ enum prilora_status listen_open(const char *address, int *fd, int *port, struct 
         close(*fd);
     *fd = -1;
     return rc;
+}
+
+void listen_reserve(long n_connections)
+{
+    rlim_t wanted = (rlim_t)n_connections + OTHER_FILES;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_warn("http",
+                 "server.max_connections is %ld, but only %llu files may be open (RLIMIT_NOFILE): "
+                 "connections beyond will be refused",
+                 n_connections, (unsigned long long)limit.rlim_cur);
 }

@@ -14,4 +14,8 @@ enum prilora_status listen_parse(const char *address, char *host, size_t host_ro
 /* A socket that listens there, close-on-exec, in *fd, and the port really bound. */
 enum prilora_status listen_open(const char *address, int *fd, int *port, struct prilora_error *err);
 
+/* Lets the process open files for so many connections, and those it needs besides: raises the
+ * soft limit as far as the hard one allows. Told in the log if that is too little. */
+void listen_reserve(long n_connections);
+
 #endif

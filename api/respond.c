@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/etag.h"
+#include "api/range.h"
 #include "api/utf8.h"
 #include "daemon/log.h"
 
@@ -31,40 +33,57 @@ void respond_take(struct request *r, unsigned status, struct MHD_Response *respo
     r->answer = (struct answer){response, status};
 }
 
+/*
+ * respond_made - an answer of text that was made for it; takes `text`, NULL becomes a 503. What was
+ * asked for by GET has an entity tag, so that who asks again and again is sent only what is new.
+ */
+static void respond_made(struct request *r, unsigned status, char *text, size_t n, const char *type)
+{
+    bool is_look =
+        status == 200 && (strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0);
+    struct MHD_Response *response = NULL;
+    char etag[ETAG_SIZE];
+
+    if (text && is_look) {
+        etag_make(etag, text, n);
+        if (etag_listed(request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH), etag))
+            status = 304; /* libmicrohttpd sends the text's length then, but not the text */
+    }
+    if (text)
+        response = MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(text);
+    respond_take(r, status, response);
+    if (response && status != 304)
+        respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (response && is_look) {
+        respond_header(r, MHD_HTTP_HEADER_ETAG, etag);
+        respond_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    }
+}
+
 /* Takes `body`. */
 static void respond_text(struct request *r, unsigned status, json_t *body, const char *type)
 {
-    struct MHD_Response *response = NULL;
     char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(JSON_DIGITS)) : NULL;
     size_t n = text ? strlen(text) : 0;
     char *longer = text ? realloc(text, n + 2) : NULL;
 
-    if (longer) {
-        text = longer;
-        memcpy(text + n, "\n", 2);
-        response = MHD_create_response_from_buffer(n + 1, text, MHD_RESPMEM_MUST_FREE);
-    }
-    if (!response)
-        free(text);
     json_decref(body);
-    respond_take(r, status, response);
-    if (response)
-        respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (longer)
+        memcpy(longer + n, "\n", 2);
+    else
+        free(text);
+    respond_made(r, status, longer, n + 1, type);
 }
 
 void respond_written(struct request *r, unsigned status, struct json_out *out)
 {
-    struct MHD_Response *response = NULL;
-
     json_out_end(out);
-    if (!out->failed)
-        response = MHD_create_response_from_buffer(out->n, out->text, MHD_RESPMEM_MUST_FREE);
-    if (response)
-        *out = (struct json_out){0}; /* the response has it now */
-    json_out_clear(out);
-    respond_take(r, status, response);
-    if (response)
-        respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    if (out->failed)
+        json_out_clear(out);
+    respond_made(r, status, out->text, out->n, "application/json");
+    *out = (struct json_out){0}; /* the response has it now */
 }
 
 void respond_json(struct request *r, unsigned status, json_t *body)

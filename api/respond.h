@@ -1,6 +1,9 @@
 /*
  * respond.h - making a request's answer. Exactly one of these is called for each request; server.c
  * sends what they leave in r->answer.
+ *
+ * Objects and lists that were asked for by GET have an ETag, and If-None-Match is honoured: their
+ * text may change only when they mean something else.
  */
 #ifndef RESPOND_H
 #define RESPOND_H

@@ -34,7 +34,7 @@ const struct route routes[] = {
      NULL},
     {"POST", JOB "/resume", SCOPE_SUBMIT, api_job_resume, "put a paused job back into the queue",
      NULL},
-    {"GET", JOB "/events", SCOPE_READ, api_job_events, "what happened to a job", NULL},
+    {"GET", JOB "/events", SCOPE_READ, api_job_events, "what happened to a job; live, too", NULL},
     {"GET", JOB "/checkpoints", SCOPE_READ, api_job_checkpoints,
      "a job's checkpoints, newest first", NULL},
     {"GET", JOB "/layers", SCOPE_READ, api_job_layers, "every adapted map: rank, sparsity, norms",

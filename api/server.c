@@ -19,10 +19,12 @@
 #include "api/listen.h"
 #include "api/respond.h"
 #include "api/waiting.h"
+#include "api/watch.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
 
 #define POLLING_THREADS   6
+#define WATCHERS_END_S    2                   /* at the stop, that live streams have to end in */
 #define CONNECTION_MEMORY ((size_t)96 * 1024) /* headers, and the pieces in which bodies come */
 
 static void count(struct api *api, int change)
@@ -162,8 +164,15 @@ static struct MHD_Daemon *start_daemon(struct api *api, int fd)
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_END);
 }
 
+/* Ordinary requests always find a connection. */
+static size_t max_watchers(const struct config *config)
+{
+    return ((size_t)config->max_connections * 3 + 3) / 4;
+}
+
 static void api_free(struct api *api)
 {
+    watch_stop(api->watch);
     digests_destroy(&api->digests);
     pthread_cond_destroy(&api->idle);
     pthread_mutex_destroy(&api->lock);
@@ -190,7 +199,10 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&api->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    rc = listen_open(config->listen, &fd, port, err);
+    listen_reserve(config->max_connections);
+    rc = watch_start(&api->watch, max_watchers(config), err);
+    if (rc == PRILORA_OK)
+        rc = listen_open(config->listen, &fd, port, err);
     if (rc == PRILORA_OK) {
         api->daemon = start_daemon(api, fd);
         if (!api->daemon) {
@@ -206,15 +218,11 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     return PRILORA_OK;
 }
 
-void api_stop(struct api *api, long timeout_s)
+/* Until no request is left, or the time is over. */
+static void wait_for_requests(struct api *api, long timeout_s)
 {
     struct timespec until;
-    MHD_socket fd;
 
-    if (!api)
-        return;
-    fd = MHD_quiesce_daemon(api->daemon);
-    waiting_wake_all(api);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_s;
     pthread_mutex_lock(&api->lock);
@@ -223,6 +231,19 @@ void api_stop(struct api *api, long timeout_s)
             break;
     }
     pthread_mutex_unlock(&api->lock);
+}
+
+void api_stop(struct api *api, long timeout_s)
+{
+    MHD_socket fd;
+
+    if (!api)
+        return;
+    fd = MHD_quiesce_daemon(api->daemon);
+    waiting_wake_all(api);
+    wait_for_requests(api, WATCHERS_END_S);
+    watch_cut(api->watch); /* who has not taken the end of his stream by now does not read */
+    wait_for_requests(api, timeout_s);
     MHD_stop_daemon(api->daemon);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);

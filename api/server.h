@@ -8,12 +8,14 @@
 #include "api/digests.h"
 
 struct MHD_Daemon;
+struct watch;
 
 struct api {
     const struct config *config;
     struct store *store;
     struct models *models;
     struct digests digests;
+    struct watch *watch; /* live streams and long polls */
     struct MHD_Daemon *daemon;
 
     pthread_mutex_t lock;    /* guards the rest */

@@ -9,8 +9,9 @@
 
 #include "api/json.h"
 #include "api/list.h"
+#include "api/poll.h"
 #include "api/respond.h"
-#include "daemon/events.h"
+#include "api/rows.h"
 #include "daemon/live.h"
 #include "daemon/report.h"
 
@@ -32,18 +33,8 @@ static bool read_page(struct request *r, const struct page_rules *rules, int64_t
     return !page.after || query_number(r, "after", 0, INT64_MAX, after);
 }
 
-/* Each row is an object of its own; created_at and the step go in front. */
-static void write_row(struct json_out *out, const struct series_row *row)
-{
-    json_out_open(out, NULL, '{');
-    json_out_integer(out, "step", (int64_t)row->step);
-    json_out_integer(out, "created_at", row->created_at);
-    json_out_members(out, json_raw_of(row->json), "step");
-    json_out_close(out, '}');
-}
-
 static void respond_series(struct request *r, const struct job *job, enum series series,
-                           int64_t after, size_t limit)
+                           int64_t after, size_t limit, void (*handle)(struct request *r))
 {
     struct series_row *rows;
     struct prilora_error err;
@@ -58,22 +49,24 @@ static void respond_series(struct request *r, const struct job *job, enum series
     }
     json_out_open_list(&out);
     for (size_t i = 0; i < n; i++)
-        write_row(&out, &rows[i]);
+        series_encode(&out, &rows[i]);
     series_free_list(rows, n);
     json_out_close_list(&out, has_more);
     respond_written(r, 200, &out);
+    poll_end_list(r, n, handle);
 }
 
 void api_job_metrics(struct request *r)
 {
-    static const struct page_rules rules = {METRICS_PER_PAGE, MAX_METRICS_PER_PAGE, false, NULL};
+    static const char *const others[] = {POLL_WAIT, NULL};
+    static const struct page_rules rules = {METRICS_PER_PAGE, MAX_METRICS_PER_PAGE, false, others};
     struct job job;
     int64_t after;
     size_t limit;
 
-    if (!read_page(r, &rules, &after, &limit) || !api_find_job(r, &job))
+    if (!read_page(r, &rules, &after, &limit) || !poll_begin(r) || !api_find_job(r, &job))
         return;
-    respond_series(r, &job, SERIES_METRICS, after, limit);
+    respond_series(r, &job, SERIES_METRICS, after, limit, api_job_metrics);
     job_clear(&job);
 }
 
@@ -127,7 +120,7 @@ static void respond_last_layers(struct request *r, const struct job *job)
 
 void api_job_layers(struct request *r)
 {
-    static const char *const now_names[] = {"history", NULL};
+    static const char *const now_names[] = {"history", POLL_WAIT, NULL};
     static const struct page_rules history_rules = {HISTORY_PER_PAGE, MAX_HISTORY_PER_PAGE, false,
                                                     now_names};
     int64_t history = 0, after;
@@ -138,11 +131,14 @@ void api_job_layers(struct request *r)
         return;
     if (history ? !read_page(r, &history_rules, &after, &limit) : !query_check(r, now_names))
         return;
-    if (!api_find_job(r, &job))
+    if (!poll_begin(r) || !api_find_job(r, &job))
         return;
-    if (history)
-        respond_series(r, &job, SERIES_LAYERS, after, limit);
-    else if (!respond_live_layers(r, &job))
-        respond_last_layers(r, &job);
+    if (history) {
+        respond_series(r, &job, SERIES_LAYERS, after, limit, api_job_layers);
+    } else {
+        if (!respond_live_layers(r, &job))
+            respond_last_layers(r, &job);
+        poll_end_object(r, &job, api_job_layers);
+    }
     job_clear(&job);
 }

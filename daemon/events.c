@@ -97,31 +97,22 @@ static enum prilora_status find_row(struct store *store, const struct events_que
 
 #define COLUMNS "id, row, created_at, level, type, message, data"
 
-enum prilora_status events_list(struct store *store, const struct events_query *query,
-                                struct event **out, size_t *n, bool *has_more,
-                                struct prilora_error *err)
+/* Rows beyond `row`, on the side that the order says. */
+static enum prilora_status list_beyond(struct store *store, const struct events_query *query,
+                                       int64_t row, struct event **out, size_t *n, bool *has_more,
+                                       struct prilora_error *err)
 {
-    enum prilora_status rc = PRILORA_OK;
-    int64_t after = query->ascending ? 0 : INT64_MAX;
+    enum prilora_status rc;
     const struct store_rows rows = {sizeof **out, query->limit, read_row, "list events"};
-    struct prilora_error local;
-    sqlite3_stmt *s;
     void *events;
-
-    err = err ? err : &local;
-    *out = NULL;
-    *n = 0;
-    *has_more = false;
-    if (query->after)
-        rc = find_row(store, query, &after, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    s = store_query(store, err,
+    sqlite3_stmt *s =
+        store_query(store, err,
                     query->ascending
                         ? "SELECT " COLUMNS " FROM events WHERE job_id = ? AND row > ? ORDER BY row"
                         : "SELECT " COLUMNS
                           " FROM events WHERE job_id = ? AND row < ? ORDER BY row DESC",
-                    "ti", query->job_id, after);
+                    "ti", query->job_id, row);
+
     if (!s)
         return err->status;
     rc = store_collect(store, s, &rows, &events, n, has_more, err);
@@ -132,4 +123,34 @@ enum prilora_status events_list(struct store *store, const struct events_query *
         *n = 0;
     }
     return rc;
+}
+
+enum prilora_status events_list(struct store *store, const struct events_query *query,
+                                struct event **out, size_t *n, bool *has_more,
+                                struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    int64_t after = query->ascending ? 0 : INT64_MAX;
+    struct prilora_error local;
+
+    err = err ? err : &local;
+    *out = NULL;
+    *n = 0;
+    *has_more = false;
+    if (query->after)
+        rc = find_row(store, query, &after, err);
+    return rc == PRILORA_OK ? list_beyond(store, query, after, out, n, has_more, err) : rc;
+}
+
+enum prilora_status events_list_after(struct store *store, const char *job_id, int64_t sequence,
+                                      size_t limit, struct event **out, size_t *n, bool *has_more,
+                                      struct prilora_error *err)
+{
+    const struct events_query query = {job_id, NULL, true, limit};
+    struct prilora_error local;
+
+    *out = NULL;
+    *n = 0;
+    *has_more = false;
+    return list_beyond(store, &query, sequence, out, n, has_more, err ? err : &local);
 }

@@ -35,6 +35,10 @@ struct events_query {
 enum prilora_status events_list(struct store *store, const struct events_query *query,
                                 struct event **out, size_t *n, bool *has_more,
                                 struct prilora_error *err);
+/* The same, oldest first, from what follows the event with this sequence number (0: the first). */
+enum prilora_status events_list_after(struct store *store, const char *job_id, int64_t sequence,
+                                      size_t limit, struct event **out, size_t *n, bool *has_more,
+                                      struct prilora_error *err);
 void events_free_list(struct event *events, size_t n);
 
 /* Rows of a job's series: one JSON object each, by step. Written again under the same step, the row
@@ -50,6 +54,7 @@ enum prilora_status series_merge(struct store *store, enum series series, const 
 
 struct series_row {
     uint64_t step;
+    int64_t revision; /* grows over all changes of rows in the job's series */
     int64_t created_at;
     char *json;
 };
@@ -59,6 +64,10 @@ enum prilora_status series_list(struct store *store, enum series series, const c
                                 int64_t after, bool ascending, size_t limit,
                                 struct series_row **out, size_t *n, bool *has_more,
                                 struct prilora_error *err);
+/* The same by revision, in order: what was written, or written again, since `revision` (0: all). */
+enum prilora_status series_list_changed(struct store *store, enum series series, const char *job_id,
+                                        int64_t revision, size_t limit, struct series_row **out,
+                                        size_t *n, bool *has_more, struct prilora_error *err);
 void series_free_list(struct series_row *rows, size_t n);
 
 /*

@@ -34,6 +34,7 @@ struct job_progress {
     uint64_t step, total_steps, n_tokens;
     double epoch, loss, tokens_per_second, seconds_left;
     uint64_t peak_memory_bytes; /* of the process while the job ran */
+    int64_t updated_at;         /* when a running job said so; not kept in the row */
 };
 
 struct job {

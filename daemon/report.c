@@ -273,6 +273,7 @@ static void on_step(struct report *report, const struct prilora_event *e)
         .tokens_per_second = e->tokens_per_second,
         .seconds_left = e->seconds_left,
         .peak_memory_bytes = report->progress.peak_memory_bytes,
+        .updated_at = store_now(),
     };
     report->train_loss = e->loss;
     live_progress(report->job_id, &report->progress);

@@ -92,6 +92,11 @@ static const char *const steps[] = {
     "CREATE INDEX jobs_by_key ON jobs (key_id, status) WHERE key_id IS NOT NULL;"
     "CREATE INDEX files_by_key ON files (key_id) WHERE key_id IS NOT NULL;"
 
+    /* what a live stream pages by: grows with every change of a job's row in a series */
+    "ALTER TABLE series ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE series SET revision = step + 1;"
+    "CREATE INDEX series_by_revision ON series (job_id, series, revision);"
+
     "CREATE TABLE keys ("
     "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  id TEXT NOT NULL UNIQUE,"

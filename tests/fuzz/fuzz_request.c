@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void show(struct job *job)
 {
-    const struct job_view view = {.now = 1};
+    const struct job_view view = {0};
     struct prilora_spec *again = NULL;
     struct json_out out = {0};
     json_t *shown;

@@ -1,7 +1,7 @@
 /*
  * service.c - `make bench`: what is around the training step, against its targets.
  *
- *   bench-service [--json FILE] [--markdown FILE] [data|open|start|history|training]...
+ *   bench-service [--json FILE] [--markdown FILE] [data|open|start|history|training|streams]...
  *
  * The results are printed, and also go to the files. Without names, all of:
  *
@@ -10,6 +10,7 @@
  * start     the daemon with an empty queue: ready, resident memory
  * history   the same after 100,000 jobs; status requests to a daemon on one core
  * training  status requests while every core trains, and what a dashboard costs the training
+ * streams   what 500 live streams cost it
  *
  * The daemon is the released one, in a temporary folder. GLUE's files and DeBERTa's own vocabulary
  * are taken from ../shared where they are; else the bundled example stands for them.
@@ -25,14 +26,14 @@ static const struct {
     void (*measure)(void);
 } cases[] = {
     {"data", measure_data},       {"open", measure_open},         {"start", measure_start},
-    {"history", measure_history}, {"training", measure_training},
+    {"history", measure_history}, {"training", measure_training}, {"streams", measure_streams},
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
 static int usage(void)
 {
     fprintf(stderr, "usage: bench-service [--json FILE] [--markdown FILE] "
-                    "[data|open|start|history|training]...\n");
+                    "[data|open|start|history|training|streams]...\n");
     return 2;
 }
 

@@ -34,7 +34,7 @@ static char *equal_rows(size_t n, size_t *size)
     return rows;
 }
 
-static char *start_training(const struct child *child)
+char *start_training(const struct child *child)
 {
     char settings[200], status[32], *rows, *id;
     size_t size;

@@ -11,61 +11,16 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "api/suggest.h"
+#include "api/member.h"
 #include "api/utf8.h"
 
-#define MAX_SEED        2147483647
-#define MAX_PRIORITY    100
-#define MAX_SUFFIX      64
-#define MAX_ID          256
-#define MAX_PAIRS       16
-#define MAX_KEY         64
-#define MAX_VALUE       512
-#define MAX_SHOWN       60
-#define SHOWN_PRECISION 6
-
-/* The value seen, for a message: short, whatever it is. */
-static const char *show(const json_t *value, char out[MAX_SHOWN + 4])
-{
-    char *text =
-        json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(SHOWN_PRECISION));
-    size_t n = text ? strlen(text) : 0;
-
-    memcpy(out, text ? text : "", n < MAX_SHOWN ? n : MAX_SHOWN);
-    memcpy(out + (n < MAX_SHOWN ? n : MAX_SHOWN), n > MAX_SHOWN ? "..." : "",
-           n > MAX_SHOWN ? 4 : 1);
-    free(text);
-    return out;
-}
-
-static bool fail_member(struct fault *fault, const char *name, const json_t *value,
-                        const char *must)
-{
-    char seen[MAX_SHOWN + 4];
-
-    fault_set(fault, 400, value ? "invalid_value" : "missing_required_parameter", name,
-              value ? "%s: %s, but must be %s" : "%s is missing%.0s: it must be %s", name,
-              value ? show(value, seen) : "", must);
-    snprintf(fault->pointer, sizeof fault->pointer, "/%s", name);
-    return false;
-}
-
-/* A copied string of `min` to `max` characters, none of them a control character. */
-static bool read_text(const json_t *value, const char *name, size_t max, const char *must,
-                      char **out, struct fault *fault)
-{
-    const char *text = json_string_value(value);
-    size_t n = text ? utf8_length(text) : 0;
-
-    if (n < 1 || n > max)
-        return fail_member(fault, name, value, must);
-    for (const char *c = text; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 127)
-            return fail_member(fault, name, value, must);
-    }
-    *out = strdup(text);
-    return *out || fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
-}
+#define MAX_SEED     2147483647
+#define MAX_PRIORITY 100
+#define MAX_SUFFIX   64
+#define MAX_ID       256
+#define MAX_PAIRS    16
+#define MAX_KEY      64
+#define MAX_VALUE    512
 
 /* ---- one reader each; `value` is neither absent nor null, but for what is required ---- */
 
@@ -76,46 +31,37 @@ struct decoding {
 
 static bool read_model(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_ID, "the id of a model", &d->job->model, d->fault);
+    return member_text(value, name, MAX_ID, "the id of a model", &d->job->model, d->fault);
 }
 
 static bool read_training_file(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->training_file,
-                     d->fault);
+    return member_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->training_file,
+                       d->fault);
 }
 
 static bool read_validation_file(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->validation_file,
-                     d->fault);
+    return member_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->validation_file,
+                       d->fault);
 }
 
 static bool read_suffix(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_SUFFIX, "a string of 1 to 64 characters", &d->job->suffix,
-                     d->fault);
-}
-
-static bool read_integer(struct decoding *d, const char *name, const json_t *value, int64_t min,
-                         int64_t max, const char *must, int64_t *out)
-{
-    *out = json_integer_value(value);
-    if (json_is_integer(value) && *out >= min && *out <= max)
-        return true;
-    return fail_member(d->fault, name, value, must);
+    return member_text(value, name, MAX_SUFFIX, "a string of 1 to 64 characters", &d->job->suffix,
+                       d->fault);
 }
 
 static bool read_seed(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_integer(d, name, value, 0, MAX_SEED, "an integer from 0 to 2147483647",
-                        &d->job->seed);
+    return member_integer(value, name, 0, MAX_SEED, "an integer from 0 to 2147483647",
+                          &d->job->seed, d->fault);
 }
 
 static bool read_priority(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_integer(d, name, value, -MAX_PRIORITY, MAX_PRIORITY, "an integer from -100 to 100",
-                        &d->job->priority);
+    return member_integer(value, name, -MAX_PRIORITY, MAX_PRIORITY, "an integer from -100 to 100",
+                          &d->job->priority, d->fault);
 }
 
 static bool read_metadata(struct decoding *d, const char *name, const json_t *value)
@@ -131,7 +77,7 @@ static bool read_metadata(struct decoding *d, const char *name, const json_t *va
                 utf8_length(json_string_value(text)) <= MAX_VALUE;
     }
     if (!right)
-        return fail_member(d->fault, name, value,
+        return member_fail(d->fault, name, value,
                            "an object of at most 16 strings: keys of 1 to 64 characters, values "
                            "of at most 512");
     d->job->metadata = json_dumps(value, JSON_COMPACT);
@@ -169,37 +115,15 @@ static const struct member {
 };
 #define N_MEMBERS (sizeof members / sizeof *members)
 
-static const struct member *find_member(const char *name)
+static bool read_members(struct decoding *d, json_t *body)
 {
-    for (size_t i = 0; i < N_MEMBERS; i++) {
-        if (strcmp(members[i].name, name) == 0)
-            return &members[i];
-    }
-    return NULL;
-}
-
-static bool fail_unknown(struct fault *fault, const char *name)
-{
-    const char *names[N_MEMBERS + 1] = {NULL}, *meant;
+    const char *names[N_MEMBERS + 1] = {NULL};
+    json_t *value;
 
     for (size_t i = 0; i < N_MEMBERS; i++)
         names[i] = members[i].name;
-    meant = suggest(name, names);
-    return fault_set(fault, 400, "unknown_parameter", name,
-                     meant ? "unknown member \"%.100s\"; did you mean \"%s\"?"
-                           : "unknown member \"%.100s\"%.0s",
-                     name, meant ? meant : "");
-}
-
-static bool read_members(struct decoding *d, json_t *body)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach (body, name, value) {
-        if (!find_member(name))
-            return fail_unknown(d->fault, name);
-    }
+    if (!member_check_names(body, names, d->fault))
+        return false;
     for (size_t i = 0; i < N_MEMBERS; i++) {
         const struct member *m = &members[i];
 
@@ -267,25 +191,14 @@ bool job_decode(const char *body, size_t size, struct job *out, struct prilora_s
                 struct fault *fault)
 {
     struct decoding d = {out, fault};
-    json_error_t error;
     json_t *object;
     bool right;
 
     *out = (struct job){0};
     *spec = NULL;
-    if (size == 0)
-        return fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
-    object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
+    object = member_body(body, size, fault);
     if (!object)
-        return fault_set(fault, 400, "invalid_json", NULL,
-                         "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-                         json_error_code(&error) == json_error_null_character
-                             ? "a string has a NUL character"
-                             : error.text);
-    if (!json_is_object(object)) {
-        json_decref(object);
-        return fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
-    }
+        return false;
     right = read_members(&d, object) && read_spec(&d, object, spec);
     json_decref(object);
     return right;

@@ -22,8 +22,8 @@ json_t *member_body(const char *body, size_t size, struct fault *fault)
     }
     object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
     if (!object) {
-        fault_set(fault, 400, "invalid_json", NULL,
-                  "the body is not JSON: line %d, column %d: %s", error.line, error.column,
+        fault_set(fault, 400, "invalid_json", NULL, "the body is not JSON: line %d, column %d: %s",
+                  error.line, error.column,
                   json_error_code(&error) == json_error_null_character
                       ? "a string has a NUL character"
                       : error.text);

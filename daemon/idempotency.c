@@ -12,11 +12,11 @@ enum prilora_status idempotency_find(struct store *store, const struct idempoten
     enum prilora_status rc;
     bool row;
     const char *request;
-    sqlite3_stmt *s = store_query(store, err,
-                                  "SELECT request, answer FROM idempotency WHERE caller = ? AND "
-                                  "key = ? AND created_at > ?",
-                                  "tti", claim->caller, claim->key,
-                                  store_now() - IDEMPOTENCY_KEPT_S);
+    sqlite3_stmt *s =
+        store_query(store, err,
+                    "SELECT request, answer FROM idempotency WHERE caller = ? AND "
+                    "key = ? AND created_at > ?",
+                    "tti", claim->caller, claim->key, store_now() - IDEMPOTENCY_KEPT_S);
 
     *answer = NULL;
     if (!s)

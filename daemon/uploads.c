@@ -59,8 +59,7 @@ void uploads_free_list(struct upload *uploads, size_t n)
 
 static bool is_id(const char *id)
 {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
 
     return *id && strlen(id) < ID_SIZE && id[strspn(id, letters)] == '\0';
 }
@@ -269,8 +268,9 @@ static enum prilora_status check_room(struct store *store, const struct upload *
     bool row;
     int64_t n, sum;
     sqlite3_stmt *s = store_query(
-        store, err, "SELECT count(*), coalesce(sum(bytes), 0) FROM upload_parts WHERE upload_id = ?",
-        "t", upload->id);
+        store, err,
+        "SELECT count(*), coalesce(sum(bytes), 0) FROM upload_parts WHERE upload_id = ?", "t",
+        upload->id);
 
     if (!s)
         return err->status;

@@ -1,4 +1,5 @@
-/* webhook_sign.c - what is sent, its signature (standardwebhooks.com), and when it is sent again. */
+/* webhook_sign.c - what is sent, its signature (standardwebhooks.com), and when it is sent again.
+ */
 #include "daemon/webhooks.h"
 
 #include <inttypes.h>
@@ -24,8 +25,7 @@ enum prilora_status webhook_read_secret(struct webhook_secret *out, const char *
     right = right && BASE64_DECODE_LENGTH(n - skipped) <= sizeof out->bytes;
     if (right) {
         out->n = sizeof out->bytes;
-        right = base64_decode_update(&decoding, &out->n, out->bytes, n - skipped,
-                                     text + skipped) &&
+        right = base64_decode_update(&decoding, &out->n, out->bytes, n - skipped, text + skipped) &&
                 base64_decode_final(&decoding) && out->n >= LEAST_KEY;
     }
     return right ? PRILORA_OK
@@ -55,8 +55,8 @@ void webhook_sign(char out[WEBHOOK_SIGNATURE_SIZE], const struct webhook_secret 
 char *webhook_body(const struct webhook *webhook)
 {
     json_t *event = json_pack("{s:s, s:s, s:s, s:I, s:{s:s}}", "id", webhook->id, "object", "event",
-                              "type", webhook->type, "created_at",
-                              (json_int_t)webhook->created_at, "data", "id", webhook->job_id);
+                              "type", webhook->type, "created_at", (json_int_t)webhook->created_at,
+                              "data", "id", webhook->job_id);
     char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
 
     json_decref(event);

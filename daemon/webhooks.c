@@ -152,10 +152,10 @@ enum prilora_status webhooks_retry(struct store *store, const char *id, struct w
 
     *out = (struct webhook){0};
     if (rc == PRILORA_OK)
-        rc = read_one(
-            store,
-            store_query(store, err, "SELECT " COLUMNS " FROM webhooks WHERE id = ?", "t", id), out,
-            &found, err);
+        rc = read_one(store,
+                      store_query(store, err, "SELECT " COLUMNS " FROM webhooks WHERE id = ?", "t",
+                                  id),
+                      out, &found, err);
     return rc == PRILORA_OK && !found ? no_such_webhook(id, err) : rc;
 }
 

@@ -1,4 +1,5 @@
-/* Webhooks: a row for each end of a job, signatures as others compute them, the times of attempts. */
+/* Webhooks: a row for each end of a job, signatures as others compute them, the times of attempts.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,7 +59,9 @@ static void the_body_is_an_event_of_openais_shape(void **state)
 static void weak_or_broken_secrets_are_refused(void **state)
 {
     static const char *const wrong[] = {
-        "", "whsec_", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "",
+        "whsec_",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         "whsec_c2hvcnQ=",                               /* 5 bytes */
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",        /* cut */
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La!!!!LaSwxx", /* no base64 */
@@ -203,9 +206,9 @@ static void an_attempt_changes_what_is_due(void **state)
     assert_int_equal(webhooks_next(*state, &webhook, &found, &err), PRILORA_OK);
     assert_true(found);
     assert_memory_equal(webhook.id, "evt_", 4);
-    assert_int_equal(
-        webhooks_attempted(*state, webhook.id, "they were out", store_now() + 1000, &err),
-        PRILORA_OK);
+    assert_int_equal(webhooks_attempted(*state, webhook.id, "they were out", store_now() + 1000,
+                                        &err),
+                     PRILORA_OK);
     assert_int_equal(webhooks_next(*state, &again, &found, &err), PRILORA_OK);
     assert_false(found); /* not before its time */
     assert_int_equal(webhooks_retry(*state, webhook.id, &again, &err), PRILORA_OK);

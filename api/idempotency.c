@@ -91,7 +91,7 @@ static bool is_key(const char *key)
     size_t n = strlen(key);
 
     for (size_t i = 0; i < n; i++) {
-        if (key[i] <= ' ' || key[i] > '~')
+        if (key[i] < ' ' || key[i] > '~')
             return false;
     }
     return n >= 1 && n <= IDEMPOTENCY_MAX_KEY;
@@ -148,8 +148,7 @@ static bool read_key(struct request *r, bool *has)
         return true;
     if (!is_key(key)) {
         respond_error(r, 400, "invalid_value", HEADER,
-                      HEADER " must be 1 to %d printable ASCII characters without spaces",
-                      IDEMPOTENCY_MAX_KEY);
+                      HEADER " must be 1 to %d printable ASCII characters", IDEMPOTENCY_MAX_KEY);
         return false;
     }
     snprintf(claim->key, sizeof claim->key, "%s", key);

@@ -89,7 +89,8 @@ static bool read_integrations(struct decoding *d, const char *name, const json_t
     if (json_is_array(value) && json_array_size(value) == 0)
         return true;
     fault_set(d->fault, 400, "unsupported_value", name,
-              "integrations: this server reports to no other service; leave it out");
+              "integrations: a job cannot name a service that it reports to; leave it out (the "
+              "server's administrator can: webhooks.url)");
     snprintf(d->fault->pointer, sizeof d->fault->pointer, "/integrations");
     return false;
 }

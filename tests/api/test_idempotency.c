@@ -1,11 +1,18 @@
 /* test_idempotency.c - one key, one thing made, whatever happens to client or daemon in between. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -117,7 +124,7 @@ static void a_key_is_printable_ascii(void **state)
     reply = post(*state, JOBS, longest, body, NULL);
     assert_int_equal(reply->status, 400);
     assert_string_equal(test_text(reply->json, "error.param"), "Idempotency-Key");
-    assert_int_equal(post(*state, JOBS, "a b", body, NULL)->status, 400);
+    assert_int_equal(post(*state, JOBS, "a\tb", body, NULL)->status, 400);
     assert_int_equal(post(*state, JOBS, "\xc3\xbc", body, NULL)->status, 400);
     assert_int_equal(count_jobs(*state, "key"), 0);
     longest[255] = '\0';
@@ -184,6 +191,96 @@ static void uploads_parts_and_their_end_are_made_once(void **state)
     assert_int_equal(post(*state, path, "complete-2", body, NULL)->status, 409);
 }
 
+/* ---- at the same time ---- */
+
+#define N_CLIENTS 4
+
+struct client {
+    pthread_t thread;
+    int port;
+    const char *request;
+    char answer[2000];
+    atomic_bool answered;
+};
+
+/* libcurl's handle of the support is one for all: these speak HTTP by themselves. */
+static void *speak(void *argument)
+{
+    struct client *c = argument;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)c->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    size_t used = 0;
+    ssize_t n = 1;
+
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, c->request, strlen(c->request), MSG_NOSIGNAL) > 0)
+        while (used + 1 < sizeof c->answer && n > 0) {
+            n = recv(fd, c->answer + used, sizeof c->answer - 1 - used, 0);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    close(fd);
+    atomic_store(&c->answered, true);
+    return NULL;
+}
+
+static size_t count_answered(struct client *clients)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_CLIENTS; i++)
+        n += atomic_load(&clients[i].answered);
+    return n;
+}
+
+/* The database is locked from outside, so that the first request cannot be answered yet. */
+static void while_the_first_is_being_answered_others_wait(void **state)
+{
+    struct test_server *server = *state;
+    const struct timespec tick = {0, 10000000};
+    struct client clients[N_CLIENTS];
+    char body[300], request[800];
+    size_t n_made = 0, n_refused = 0;
+    sqlite3 *db;
+
+    job_body(body, "race");
+    snprintf(request, sizeof request,
+             "POST " JOBS " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: "
+             "application/json\r\nIdempotency-Key: race\r\nContent-Length: %zu\r\n\r\n%s",
+             strlen(body), body);
+    assert_int_equal(sqlite3_open(test_server_path(server, "state/prilorad.db"), &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 10000);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    for (size_t i = 0; i < N_CLIENTS; i++) {
+        memset(&clients[i], 0, sizeof clients[i]);
+        clients[i].port = server->port;
+        clients[i].request = request;
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, speak, &clients[i]), 0);
+        if (i == 0) /* it blocks its polling thread, and others take the rest */
+            nanosleep(&(struct timespec){0, 500000000}, NULL);
+    }
+    for (int i = 0; i < 1500 && count_answered(clients) == 0; i++)
+        nanosleep(&tick, NULL);
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    for (size_t i = 0; i < N_CLIENTS; i++) {
+        pthread_join(clients[i].thread, NULL);
+        if (strstr(clients[i].answer, "200 OK")) {
+            n_made += !strstr(clients[i].answer, "Idempotent-Replayed: true");
+            continue;
+        }
+        n_refused++;
+        assert_non_null(strstr(clients[i].answer, "409 Conflict"));
+        assert_non_null(strstr(clients[i].answer, "idempotency_in_progress"));
+        assert_non_null(strstr(clients[i].answer, "Retry-After: 1\r\n"));
+        assert_null(strstr(clients[i].answer, "x-should-retry"));
+    }
+    assert_int_equal(n_made, 1);
+    assert_true(n_refused > 0);
+    assert_int_equal(count_jobs(server, "race"), 1);
+}
+
 /* A request that is sent, and the daemon killed some instant later; then it is sent again. */
 static void a_kill_at_any_instant_makes_no_second_job(void **state)
 {
@@ -219,6 +316,7 @@ int main(void)
         cmocka_unit_test(a_key_is_printable_ascii),
         cmocka_unit_test(the_same_file_is_kept_once),
         cmocka_unit_test(uploads_parts_and_their_end_are_made_once),
+        cmocka_unit_test(while_the_first_is_being_answered_others_wait),
         cmocka_unit_test(a_kill_at_any_instant_makes_no_second_job),
     };
 

@@ -59,11 +59,9 @@ static struct test_reply *send_part(const struct test_server *server, const char
     char path[120];
 
     snprintf(path, sizeof path, "/v1/uploads/%s/parts", upload);
-    return test_send(server, &(struct test_request){.method = "POST",
-                                                    .path = path,
-                                                    .body = form,
-                                                    .size = size,
-                                                    .type = type});
+    return test_send(server,
+                     &(struct test_request){
+                         .method = "POST", .path = path, .body = form, .size = size, .type = type});
 }
 
 static void add(const struct test_server *server, const char *upload, const char *form, char id[64])
@@ -262,10 +260,11 @@ static void half_a_part_leaves_nothing_behind(void **state)
     const struct timespec tick = {0, 10000000};
 
     announce(*state, 11, id);
-    snprintf(request, sizeof request,
-             "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: "
-             CUT "\r\nContent-Length: 100000\r\n\r\n" DATA("hello"),
-             id);
+    snprintf(
+        request, sizeof request,
+        "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: " CUT
+        "\r\nContent-Length: 100000\r\n\r\n" DATA("hello"),
+        id);
     test_send_and_leave(*state, request, strlen(request));
     for (int i = 0; i < 1000 && count_files(*state, "state/uploads") > 0; i++)
         nanosleep(&tick, NULL);
@@ -410,8 +409,8 @@ static void parts_may_be_sent_and_ended_by_many_at_once(void **state)
 
         n_conflict += conflict;
         if (conflict)
-            assert_non_null(strstr(clients[i].answer, passes ? "Retry-After: 2"
-                                                             : "x-should-retry: false"));
+            assert_non_null(
+                strstr(clients[i].answer, passes ? "Retry-After: 2" : "x-should-retry: false"));
         if (passes)
             assert_null(strstr(clients[i].answer, "x-should-retry"));
     }

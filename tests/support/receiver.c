@@ -52,7 +52,7 @@ static unsigned next_status(struct test_receiver *receiver)
 
     pthread_mutex_lock(&receiver->lock);
     status = receiver->statuses[receiver->n <= receiver->n_statuses ? receiver->n - 1
-                                                                   : receiver->n_statuses - 1];
+                                                                    : receiver->n_statuses - 1];
     pthread_mutex_unlock(&receiver->lock);
     return status;
 }
@@ -105,18 +105,17 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 struct test_receiver *test_receiver_new(const unsigned *statuses, size_t n, size_t size)
 {
     struct test_receiver *receiver = calloc(1, sizeof *receiver);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
     assert_non_null(receiver);
     memcpy(receiver->statuses, statuses, n * sizeof *statuses);
     receiver->n_statuses = n;
     receiver->answer_size = size;
     pthread_mutex_init(&receiver->lock, NULL);
-    receiver->daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL,
-                                        on_request, receiver, MHD_OPTION_SOCK_ADDR, &address,
-                                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                                        MHD_OPTION_END);
+    receiver->daemon =
+        MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
+                         receiver, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED,
+                         on_completed, NULL, MHD_OPTION_END);
     assert_non_null(receiver->daemon);
     return receiver;
 }

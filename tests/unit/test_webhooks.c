@@ -225,6 +225,46 @@ static void an_attempt_changes_what_is_due(void **state)
     webhook_clear(&webhook);
 }
 
+/* ---- the sender's secret ---- */
+
+static enum prilora_status start(struct store *store, const char *secret_file,
+                                 struct prilora_error *err)
+{
+    char url[] = "http://127.0.0.1:9/", *file = strdup(secret_file);
+    const struct config config = {.webhooks_url = url, .webhooks_secret_file = file};
+    struct webhooks *webhooks;
+    enum prilora_status rc = webhooks_start(&webhooks, &config, store, err);
+
+    webhooks_stop(webhooks);
+    free(file);
+    return rc;
+}
+
+static void nothing_is_sent_without_a_secret(void **state)
+{
+    static const char secret[] = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+    const char *path = test_scratch_write("hook-secret", secret, strlen(secret));
+    struct prilora_error err;
+    char folder[300];
+
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_int_equal(start(*state, path, &err), PRILORA_OK);
+    assert_int_equal(start(*state, "", &err), PRILORA_EINVAL);
+    assert_non_null(strstr(err.message, "webhooks.secret_file is not"));
+    assert_int_equal(start(*state, "/nowhere/secret", &err), PRILORA_EIO);
+    assert_non_null(strstr(err.message, "/nowhere/secret cannot be read"));
+    assert_int_equal(start(*state, "hook-secret", &err), PRILORA_ENOENT);
+    assert_non_null(strstr(err.message, "CREDENTIALS_DIRECTORY"));
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    setenv("CREDENTIALS_DIRECTORY", folder, 1); /* as systemd does */
+    assert_int_equal(start(*state, "hook-secret", &err), PRILORA_OK);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    path = test_scratch_write("weak-secret", "password\n", 9);
+    assert_int_equal(start(*state, path, &err), PRILORA_EINVAL);
+    assert_non_null(strstr(err.message, "whsec_"));
+    assert_null(strstr(err.message, "password")); /* a secret is never shown */
+}
+
 #define with_store(f) cmocka_unit_test_setup_teardown(f, test_store_open, test_store_close)
 
 int main(void)
@@ -237,6 +277,7 @@ int main(void)
         with_store(every_way_a_job_ends_makes_one_webhook),
         with_store(a_job_that_is_given_up_makes_one_too),
         with_store(without_an_address_there_are_none),
+        with_store(nothing_is_sent_without_a_secret),
         with_store(an_attempt_changes_what_is_due),
     };
 

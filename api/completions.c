@@ -153,14 +153,19 @@ enum prilora_status completions_start(struct completions **out, struct store *st
     return PRILORA_OK;
 }
 
-void completions_stop(struct completions *all)
+void completions_interrupt(struct completions *all)
 {
-    if (!all)
-        return;
     pthread_mutex_lock(&all->lock);
     atomic_store(&all->stopping, true);
     pthread_cond_broadcast(&all->more);
     pthread_mutex_unlock(&all->lock);
+}
+
+void completions_stop(struct completions *all)
+{
+    if (!all)
+        return;
+    completions_interrupt(all);
     for (size_t i = 0; i < all->n_threads; i++)
         pthread_join(all->threads[i], NULL);
     while (all->first) {

@@ -13,7 +13,8 @@ struct completions;
 
 enum prilora_status completions_start(struct completions **out, struct store *store,
                                       struct prilora_error *err);
-/* No request waits any more. What is not done is left undone: the upload stays pending. */
+/* What is not done is left undone: the upload stays pending. Then, when no request is left: */
+void completions_interrupt(struct completions *completions);
 void completions_stop(struct completions *completions);
 
 /*

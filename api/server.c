@@ -233,6 +233,7 @@ void api_stop(struct api *api, long timeout_s)
     if (!api)
         return;
     fd = MHD_quiesce_daemon(api->daemon);
+    completions_interrupt(api->completions);
     waiting_wake_all(api);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_s;

@@ -32,8 +32,8 @@ static void what_passes_says_when_and_what_does_not_says_never(void **state)
         unsigned status;
         const char *retry_after, *should_retry;
     } rows[] = {
-        {400, "", ""},      {401, "", ""},      {403, "", ""}, {404, "", ""},
-        {409, "", "false"}, {413, "", ""},      {422, "", ""}, {429, "5", ""},
+        {400, "", ""},      {401, "", ""},      {403, "", ""},  {404, "", ""},
+        {409, "", "false"}, {413, "", ""},      {422, "", ""},  {429, "5", ""},
         {500, "", ""},      {507, "", "false"}, {503, "2", ""},
     };
     struct request r = {.path = path, .target = target};

@@ -38,7 +38,7 @@ DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
-DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd
+DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl
 
 # ---- flags ------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ tests: $(TESTS) $(BUILD)/prilorad
 
 $(filter-out $(FUZZERS),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka -lcurl
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
 ifeq ($(VARIANT),fuzz)
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(PARTS_OBJECTS) $(STATIC_LIB)

@@ -7,10 +7,11 @@
 #include "prilora.h"
 
 struct fault {
-    unsigned status;   /* HTTP's */
-    const char *code;  /* a word for machines; static text */
-    char param[192];   /* "method.prilora.hyperparameters.rank_start", "limit"; "": none */
-    char pointer[192]; /* the same as a JSON pointer into the body; "": none */
+    unsigned status;        /* HTTP's */
+    const char *code;       /* a word for machines; static text */
+    unsigned retry_after_s; /* above 0: it passes, and may be tried again then */
+    char param[192];        /* "method.prilora.hyperparameters.rank_start", "limit"; "": none */
+    char pointer[192];      /* the same as a JSON pointer into the body; "": none */
     char message[768];
 };
 

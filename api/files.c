@@ -9,29 +9,34 @@
 #include <unistd.h>
 
 #include "api/content.h"
-#include "api/form.h"
-#include "api/json.h"
+#include "api/creation.h"
+#include "api/expiry.h"
+#include "api/file_json.h"
+#include "api/form_body.h"
+#include "api/idempotency.h"
 #include "api/list.h"
 #include "api/respond.h"
 #include "daemon/files.h"
 
-#define FORM_TYPE    "multipart/form-data"
-#define POST_BUFFER  ((size_t)64 * 1024)
-#define MIN_LIFE_S   3600
-#define MAX_LIFE_S   2592000
 #define MAX_PER_PAGE 10000
 
-static json_t *encode(const struct file *file)
+void api_write_file(struct json_out *out, const char *name, const struct file *file)
 {
-    json_t *object =
-        json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:n, s:s}", "id", file->id, "object", "file",
-                  "bytes", (json_int_t)file->bytes, "created_at", (json_int_t)file->created_at,
-                  "filename", file->filename, "purpose", file->purpose, "status", file->status,
-                  "status_details", "sha256", file->sha256);
-
-    if (object)
-        json_object_set_new(object, "expires_at", json_time(file->expires_at));
-    return object;
+    json_out_open(out, name, '{');
+    json_out_text(out, "id", file->id);
+    json_out_text(out, "object", "file");
+    json_out_integer(out, "bytes", file->bytes);
+    json_out_integer(out, "created_at", file->created_at);
+    json_out_text(out, "filename", file->filename);
+    json_out_text(out, "purpose", file->purpose);
+    json_out_text(out, "status", file->status);
+    json_out_null(out, "status_details");
+    json_out_text(out, "sha256", file->sha256);
+    if (file->expires_at)
+        json_out_integer(out, "expires_at", file->expires_at);
+    else
+        json_out_null(out, "expires_at");
+    json_out_close(out, '}');
 }
 
 static void respond_not_found(struct request *r, const char *id)
@@ -54,78 +59,16 @@ static bool find(struct request *r, struct file *out)
 
 /* ---- uploading ---- */
 
-struct upload {
-    struct form *form;
-    struct MHD_PostProcessor *parser;
-};
-
-static enum MHD_Result on_piece(void *context, enum MHD_ValueKind kind, const char *key,
-                                const char *filename, const char *content_type,
-                                const char *encoding, const char *data, uint64_t offset,
-                                size_t size)
+static void begin(struct request *r, void **state)
 {
-    struct upload *upload = context;
-    const struct form_piece piece = {key, filename, encoding, data, offset, size};
+    const struct form_rules rules = {"file", true, true,
+                                     (uint64_t)r->api->config->max_upload_mb << 20,
+                                     "max_upload_mb"};
 
-    (void)kind;
-    (void)content_type;
-    return form_take(upload->form, &piece) ? MHD_YES : MHD_NO;
+    form_body_begin(r, state, &rules, "file and purpose");
 }
 
-static void sink_begin(struct request *r, void **state)
-{
-    struct upload *upload;
-    uint64_t limit = (uint64_t)r->api->config->max_upload_mb << 20;
-
-    if (!request_is_type(r, FORM_TYPE)) {
-        respond_error(r, 415, "unsupported_media_type", NULL,
-                      "the body must be " FORM_TYPE " with the parts file and purpose");
-        return;
-    }
-    upload = calloc(1, sizeof *upload);
-    *state = upload;
-    if (upload)
-        upload->form = form_new(r->api->store, limit);
-    if (!upload || !upload->form) {
-        respond_error(r, 503, "out_of_memory", NULL, "out of memory");
-        return;
-    }
-    upload->parser = MHD_create_post_processor(r->connection, POST_BUFFER, on_piece, upload);
-    if (!upload->parser)
-        respond_error(r, 400, "invalid_form", NULL, "the Content-Type has no usable boundary");
-}
-
-static void respond_bad_form(struct request *r, struct form *form)
-{
-    form_discard(form); /* before the client hears of it */
-    if (form->fault.status)
-        respond_fault(r, &form->fault);
-    else
-        respond_error(r, 400, "invalid_form", NULL,
-                      "the body is not " FORM_TYPE ", or not all of it came");
-}
-
-static void sink_take(struct request *r, void *state, const char *data, size_t size)
-{
-    struct upload *upload = state;
-
-    if (MHD_post_process(upload->parser, data, size) != MHD_YES || upload->form->fault.status)
-        respond_bad_form(r, upload->form);
-}
-
-static void sink_free(void *state)
-{
-    struct upload *upload = state;
-
-    if (!upload)
-        return;
-    if (upload->parser)
-        MHD_destroy_post_processor(upload->parser);
-    form_free(upload->form);
-    free(upload);
-}
-
-const struct body_sink api_file_sink = {sink_begin, sink_take, sink_free};
+const struct body_sink api_file_sink = {begin, form_body_take, form_body_free};
 
 static bool check_purpose(struct request *r, const char *purpose)
 {
@@ -156,62 +99,82 @@ static bool read_expiry(struct request *r, const struct form *form, int64_t *sec
     }
     if (text && *text >= '0' && *text <= '9')
         *seconds = strtol(text, &end, 10);
-    if (end && *end == '\0' && *seconds >= MIN_LIFE_S && *seconds <= MAX_LIFE_S)
+    if (end && *end == '\0' && *seconds >= EXPIRY_MIN_S && *seconds <= EXPIRY_MAX_S)
         return true;
     respond_error(r, 400, "invalid_value", "expires_after[seconds]",
                   "expires_after[seconds]: \"%s\", but must be an integer from %d to %d",
-                  text ? text : "", MIN_LIFE_S, MAX_LIFE_S);
+                  text ? text : "", EXPIRY_MIN_S, EXPIRY_MAX_S);
     return false;
 }
 
-/* The parser's last word: whether the form was closed by its final boundary. */
-static bool close_parser(struct request *r, struct upload *upload)
+static enum prilora_status write_created(struct json_out *out, struct api *api, const void *object,
+                                         struct prilora_error *err)
 {
-    enum MHD_Result whole = MHD_destroy_post_processor(upload->parser);
-
-    upload->parser = NULL;
-    if (whole == MHD_YES && !upload->form->fault.status && upload->form->n_pieces > 0)
-        return true;
-    respond_bad_form(r, upload->form);
-    return false;
+    (void)api;
+    (void)err;
+    api_write_file(out, NULL, object);
+    return PRILORA_OK;
 }
 
-/* The form is whole: what it says becomes a file. False: answered, nothing is kept. */
-static bool adopt(struct request *r, struct form *form)
+/* What the form says becomes a file. False: answered, nothing is kept. */
+static bool adopt(struct request *r, struct form *form, const char *sha256, int64_t life)
 {
     struct prilora_error err;
     struct file file;
+    struct creation creation = {.write = write_created, .object = &file};
+    enum prilora_status rc = creation_begin(&creation, r, &err);
+
+    if (rc == PRILORA_OK)
+        rc =
+            files_adopt(r->api->store, form->path, form->filename, "fine-tune",
+                        (int64_t)form->n_bytes, sha256, life ? store_now() + life : 0, &file, &err);
+    if (rc == PRILORA_OK) {
+        form_keep(form);
+        file_clear(&file);
+    }
+    if (!creation_end(&creation, r, rc))
+        respond_internal(r, &err);
+    return rc == PRILORA_OK;
+}
+
+static bool create(struct request *r, struct form *form)
+{
     char sha256[65];
     int64_t life;
 
-    if (!check_purpose(r, form_value(form, FORM_PURPOSE)) || !read_expiry(r, form, &life))
+    if (!query_check(r, NULL) || !check_purpose(r, form_value(form, FORM_PURPOSE)) ||
+        !read_expiry(r, form, &life))
         return false;
     if (!form_end(form, sha256)) {
         respond_fault(r, &form->fault);
         return false;
     }
-    if (files_adopt(r->api->store, form->path, form->filename, "fine-tune", (int64_t)form->n_bytes,
-                    sha256, life ? store_now() + life : 0, &file, &err) != PRILORA_OK) {
-        respond_internal(r, &err);
-        return false;
-    }
-    form_keep(form);
-    respond_json(r, 200, encode(&file));
-    file_clear(&file);
-    return true;
+    return idempotency_check_form(r, form, sha256) && adopt(r, form, sha256, life);
 }
 
 void api_file_create(struct request *r)
 {
-    struct upload *upload = r->sink;
+    struct form *form = form_body_end(r);
 
-    if (!close_parser(r, upload))
-        return;
-    if (!query_check(r, NULL) || !adopt(r, upload->form))
-        form_discard(upload->form);
+    if (form && !create(r, form))
+        form_discard(form);
 }
 
 /* ---- looking ---- */
+
+static void write_list(struct json_out *out, const struct file *files, size_t n, bool has_more)
+{
+    json_out_open(out, NULL, '{');
+    json_out_text(out, "object", "list");
+    json_out_open(out, "data", '[');
+    for (size_t i = 0; i < n; i++)
+        api_write_file(out, NULL, &files[i]);
+    json_out_close(out, ']');
+    json_out_bool(out, "has_more", has_more);
+    json_out_text(out, "first_id", n > 0 ? files[0].id : NULL);
+    json_out_text(out, "last_id", n > 0 ? files[n - 1].id : NULL);
+    json_out_close(out, '}');
+}
 
 void api_file_list(struct request *r)
 {
@@ -224,7 +187,7 @@ void api_file_list(struct request *r)
     enum prilora_status rc;
     size_t n;
     bool has_more;
-    json_t *data;
+    struct json_out out = {0};
 
     if (!page_read(r, &rules, &page))
         return;
@@ -235,20 +198,20 @@ void api_file_list(struct request *r)
         list_respond_failure(r, &page, &err);
         return;
     }
-    data = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(data, encode(&files[i]));
+    write_list(&out, files, n, has_more);
     files_free_list(files, n);
-    respond_json(r, 200, list_make(data, has_more, true));
+    respond_written(r, 200, &out);
 }
 
 void api_file_show(struct request *r)
 {
     struct file file;
+    struct json_out out = {0};
 
     if (!query_check(r, NULL) || !find(r, &file))
         return;
-    respond_json(r, 200, encode(&file));
+    api_write_file(&out, NULL, &file);
+    respond_written(r, 200, &out);
     file_clear(&file);
 }
 

@@ -2,6 +2,7 @@
 #include "api/form.h"
 
 #include <errno.h>
+#include <nettle/base16.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,14 @@ static const char *const field_names[FORM_N_FIELDS] = {
     [FORM_SECONDS] = "expires_after[seconds]",
 };
 
-struct form *form_new(struct store *store, uint64_t max_bytes)
+struct form *form_new(struct store *store, const struct form_rules *rules)
 {
     struct form *form = calloc(1, sizeof *form);
 
     if (!form)
         return NULL;
     form->store = store;
-    form->max_bytes = max_bytes;
+    form->rules = *rules;
     form->fd = -1;
     sha256_init(&form->hash);
     return form;
@@ -92,7 +93,7 @@ bool form_filename(char out[FORM_MAX_FILENAME + 1], const char *raw, struct faul
 
 static bool take_field(struct form *form, size_t i, const struct form_piece *piece)
 {
-    bool again = piece->offset == 0 && form->fields[i].size > 0;
+    bool again = piece->offset == 0 && form->fields[i].given;
 
     if (again || piece->offset != form->fields[i].size)
         return fault_set(&form->fault, 400, "duplicate_parameter", field_names[i],
@@ -115,46 +116,51 @@ static bool take_field(struct form *form, size_t i, const struct form_piece *pie
 
 static bool fail_disk(struct form *form, const char *doing)
 {
+    const char *name = form->rules.file;
     int reason = errno;
 
     log_error("http", "upload: cannot %s: %s", doing, strerror(reason));
     if (reason == ENOSPC || reason == EDQUOT)
-        return fault_set(&form->fault, 507, "disk_full", "file",
-                         "the server's disk is full: the file cannot be kept");
-    return fault_set(&form->fault, 500, "internal_error", "file", "the file cannot be written: %s",
-                     strerror(reason));
+        return fault_set(&form->fault, 507, "disk_full", name,
+                         "the server's disk is full: the %s cannot be kept", name);
+    return fault_set(&form->fault, 500, "internal_error", name, "the %s cannot be written: %s",
+                     name, strerror(reason));
 }
 
 static bool begin_file(struct form *form, const struct form_piece *piece)
 {
     struct prilora_error err;
+    const char *name = form->rules.file;
 
-    if (!piece->filename)
-        return fault_set(&form->fault, 400, "invalid_value", "file",
-                         "file is a value, but must be a file: its part has no filename");
-    if (!form_filename(form->filename, piece->filename, &form->fault))
+    if (form->rules.is_named && !piece->filename)
+        return fault_set(&form->fault, 400, "invalid_value", name,
+                         "%s is a value, but must be a file: its part has no filename", name);
+    if (form->rules.is_named && !form_filename(form->filename, piece->filename, &form->fault))
         return false;
     form->has_file = true;
     form->fd = files_spool(form->store, &form->path, &err);
     if (form->fd >= 0)
         return true;
     log_error("http", "upload: %s", err.message);
-    return fault_set(&form->fault, 500, "internal_error", "file", "the file cannot be written");
+    return fault_set(&form->fault, 500, "internal_error", name, "the %s cannot be written", name);
 }
 
 static bool take_file(struct form *form, const struct form_piece *piece)
 {
-    const char *data = piece->data;
+    const char *data = piece->data, *setting = form->rules.setting;
     size_t left = piece->size;
+    bool again = form->has_file && piece->offset == 0;
 
     if (!form->has_file && !begin_file(form, piece))
         return false;
-    if (piece->offset != form->n_bytes)
-        return fault_set(&form->fault, 400, "duplicate_parameter", "file", "file is given twice");
-    if (left > form->max_bytes - form->n_bytes)
-        return fault_set(&form->fault, 413, "file_too_large", "file",
-                         "the file has more than %llu bytes (max_upload_mb)",
-                         (unsigned long long)form->max_bytes);
+    if (again || piece->offset != form->n_bytes)
+        return fault_set(&form->fault, 400, "duplicate_parameter", form->rules.file,
+                         "%s is given twice", form->rules.file);
+    if (left > form->rules.max_bytes - form->n_bytes)
+        return fault_set(&form->fault, 413, "file_too_large", form->rules.file,
+                         "the %s has more than %llu bytes%s%s%s", form->rules.file,
+                         (unsigned long long)form->rules.max_bytes, setting ? " (" : "",
+                         setting ? setting : "", setting ? ")" : "");
     sha256_update(&form->hash, left, (const uint8_t *)data);
     form->n_bytes += left;
     while (left > 0) {
@@ -188,9 +194,9 @@ bool form_take(struct form *form, const struct form_piece *piece)
                          piece->encoding);
     if (!piece->key)
         return fault_set(&form->fault, 400, "invalid_form", NULL, "a part of the form has no name");
-    if (strcmp(piece->key, "file") == 0)
+    if (strcmp(piece->key, form->rules.file) == 0)
         return take_file(form, piece);
-    for (size_t i = 0; i < FORM_N_FIELDS; i++) {
+    for (size_t i = 0; form->rules.has_fields && i < FORM_N_FIELDS; i++) {
         if (strcmp(piece->key, field_names[i]) == 0)
             return take_field(form, i, piece);
     }
@@ -200,16 +206,16 @@ bool form_take(struct form *form, const struct form_piece *piece)
 
 bool form_end(struct form *form, char sha256[65])
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t bytes[SHA256_DIGEST_SIZE];
 
     if (form->fault.status)
         return false;
     if (!form->has_file)
-        return fault_set(&form->fault, 400, "missing_required_parameter", "file",
-                         "the form has no file");
+        return fault_set(&form->fault, 400, "missing_required_parameter", form->rules.file,
+                         "the form has no %s", form->rules.file);
     if (form->n_bytes == 0)
-        return fault_set(&form->fault, 400, "empty_file", "file", "the file is empty");
+        return fault_set(&form->fault, 400, "empty_file", form->rules.file, "the %s is empty",
+                         form->rules.file);
     if (fsync(form->fd) != 0)
         return fail_disk(form, "sync");
     if (close(form->fd) != 0) {
@@ -218,10 +224,7 @@ bool form_end(struct form *form, char sha256[65])
     }
     form->fd = -1;
     sha256_digest(&form->hash, sizeof bytes, bytes);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        sha256[2 * i] = digits[bytes[i] >> 4];
-        sha256[2 * i + 1] = digits[bytes[i] & 15];
-    }
+    base16_encode_update(sha256, sizeof bytes, bytes);
     sha256[64] = '\0';
     return true;
 }

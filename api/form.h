@@ -1,6 +1,6 @@
 /*
  * form.h - the multipart form of an upload: a few short fields in memory, one file straight to
- * disk, in any order and cut anywhere. Knows nothing of HTTP; files.c feeds it.
+ * disk, in any order and cut anywhere. Knows nothing of HTTP; form_body.c feeds it.
  */
 #ifndef FORM_H
 #define FORM_H
@@ -29,7 +29,16 @@ struct form_piece {
     size_t size;
 };
 
+struct form_rules {
+    const char *file;    /* the field that is the file */
+    bool is_named;       /* its part must have a file name */
+    bool has_fields;     /* those of enum form_field are taken */
+    uint64_t max_bytes;  /* of the file */
+    const char *setting; /* that says so, for the message; NULL: none */
+};
+
 struct form {
+    struct form_rules rules;
     struct {
         char text[FORM_MAX_VALUE + 1];
         size_t size;
@@ -39,7 +48,7 @@ struct form {
     bool has_file;
     char filename[FORM_MAX_FILENAME + 1], *path;
     int fd; /* -1: none */
-    uint64_t n_bytes, max_bytes;
+    uint64_t n_bytes;
     struct sha256_ctx hash;
 
     size_t n_pieces; /* seen: 0 means that this was no form at all */
@@ -47,7 +56,7 @@ struct form {
     struct fault fault; /* the first one; status 0: none */
 };
 
-struct form *form_new(struct store *store, uint64_t max_bytes); /* NULL: out of memory */
+struct form *form_new(struct store *store, const struct form_rules *rules); /* NULL: no memory */
 /* Closes and removes what was spooled, unless form_keep was called. */
 void form_discard(struct form *form);
 void form_free(struct form *form); /* discards; accepts NULL */

@@ -13,6 +13,14 @@ void api_file_show(struct request *r);
 void api_file_delete(struct request *r);
 void api_file_content(struct request *r);
 
+extern const struct body_sink api_part_sink;
+void api_upload_create(struct request *r);
+void api_upload_list(struct request *r);
+void api_upload_show(struct request *r);
+void api_upload_add_part(struct request *r);
+void api_upload_complete(struct request *r);
+void api_upload_cancel(struct request *r);
+
 void api_model_list(struct request *r);
 void api_model_show(struct request *r);
 void api_model_delete(struct request *r);
@@ -32,6 +40,9 @@ void api_job_metrics(struct request *r);
 
 void api_adapter_tar(struct request *r);
 void api_adapter_file(struct request *r);
+
+void api_webhook_list(struct request *r);
+void api_webhook_retry(struct request *r);
 
 void api_livez(struct request *r);
 void api_readyz(struct request *r);

@@ -11,61 +11,16 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "api/suggest.h"
+#include "api/member.h"
 #include "api/utf8.h"
 
-#define MAX_SEED        2147483647
-#define MAX_PRIORITY    100
-#define MAX_SUFFIX      64
-#define MAX_ID          256
-#define MAX_PAIRS       16
-#define MAX_KEY         64
-#define MAX_VALUE       512
-#define MAX_SHOWN       60
-#define SHOWN_PRECISION 6
-
-/* The value seen, for a message: short, whatever it is. */
-static const char *show(const json_t *value, char out[MAX_SHOWN + 4])
-{
-    char *text =
-        json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(SHOWN_PRECISION));
-    size_t n = text ? strlen(text) : 0;
-
-    memcpy(out, text ? text : "", n < MAX_SHOWN ? n : MAX_SHOWN);
-    memcpy(out + (n < MAX_SHOWN ? n : MAX_SHOWN), n > MAX_SHOWN ? "..." : "",
-           n > MAX_SHOWN ? 4 : 1);
-    free(text);
-    return out;
-}
-
-static bool fail_member(struct fault *fault, const char *name, const json_t *value,
-                        const char *must)
-{
-    char seen[MAX_SHOWN + 4];
-
-    fault_set(fault, 400, value ? "invalid_value" : "missing_required_parameter", name,
-              value ? "%s: %s, but must be %s" : "%s is missing%.0s: it must be %s", name,
-              value ? show(value, seen) : "", must);
-    snprintf(fault->pointer, sizeof fault->pointer, "/%s", name);
-    return false;
-}
-
-/* A copied string of `min` to `max` characters, none of them a control character. */
-static bool read_text(const json_t *value, const char *name, size_t max, const char *must,
-                      char **out, struct fault *fault)
-{
-    const char *text = json_string_value(value);
-    size_t n = text ? utf8_length(text) : 0;
-
-    if (n < 1 || n > max)
-        return fail_member(fault, name, value, must);
-    for (const char *c = text; *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 127)
-            return fail_member(fault, name, value, must);
-    }
-    *out = strdup(text);
-    return *out || fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
-}
+#define MAX_SEED     2147483647
+#define MAX_PRIORITY 100
+#define MAX_SUFFIX   64
+#define MAX_ID       256
+#define MAX_PAIRS    16
+#define MAX_KEY      64
+#define MAX_VALUE    512
 
 /* ---- one reader each; `value` is neither absent nor null, but for what is required ---- */
 
@@ -76,46 +31,37 @@ struct decoding {
 
 static bool read_model(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_ID, "the id of a model", &d->job->model, d->fault);
+    return member_text(value, name, MAX_ID, "the id of a model", &d->job->model, d->fault);
 }
 
 static bool read_training_file(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->training_file,
-                     d->fault);
+    return member_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->training_file,
+                       d->fault);
 }
 
 static bool read_validation_file(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->validation_file,
-                     d->fault);
+    return member_text(value, name, MAX_ID, "the id of an uploaded file", &d->job->validation_file,
+                       d->fault);
 }
 
 static bool read_suffix(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_text(value, name, MAX_SUFFIX, "a string of 1 to 64 characters", &d->job->suffix,
-                     d->fault);
-}
-
-static bool read_integer(struct decoding *d, const char *name, const json_t *value, int64_t min,
-                         int64_t max, const char *must, int64_t *out)
-{
-    *out = json_integer_value(value);
-    if (json_is_integer(value) && *out >= min && *out <= max)
-        return true;
-    return fail_member(d->fault, name, value, must);
+    return member_text(value, name, MAX_SUFFIX, "a string of 1 to 64 characters", &d->job->suffix,
+                       d->fault);
 }
 
 static bool read_seed(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_integer(d, name, value, 0, MAX_SEED, "an integer from 0 to 2147483647",
-                        &d->job->seed);
+    return member_integer(value, name, 0, MAX_SEED, "an integer from 0 to 2147483647",
+                          &d->job->seed, d->fault);
 }
 
 static bool read_priority(struct decoding *d, const char *name, const json_t *value)
 {
-    return read_integer(d, name, value, -MAX_PRIORITY, MAX_PRIORITY, "an integer from -100 to 100",
-                        &d->job->priority);
+    return member_integer(value, name, -MAX_PRIORITY, MAX_PRIORITY, "an integer from -100 to 100",
+                          &d->job->priority, d->fault);
 }
 
 static bool read_metadata(struct decoding *d, const char *name, const json_t *value)
@@ -131,7 +77,7 @@ static bool read_metadata(struct decoding *d, const char *name, const json_t *va
                 utf8_length(json_string_value(text)) <= MAX_VALUE;
     }
     if (!right)
-        return fail_member(d->fault, name, value,
+        return member_fail(d->fault, name, value,
                            "an object of at most 16 strings: keys of 1 to 64 characters, values "
                            "of at most 512");
     d->job->metadata = json_dumps(value, JSON_COMPACT);
@@ -143,7 +89,8 @@ static bool read_integrations(struct decoding *d, const char *name, const json_t
     if (json_is_array(value) && json_array_size(value) == 0)
         return true;
     fault_set(d->fault, 400, "unsupported_value", name,
-              "integrations: this server reports to no other service; leave it out");
+              "integrations: a job cannot name a service that it reports to; leave it out (the "
+              "server's administrator can: webhooks.url)");
     snprintf(d->fault->pointer, sizeof d->fault->pointer, "/integrations");
     return false;
 }
@@ -175,38 +122,15 @@ static const struct member of_edit[] = {
 
 #define N_OF(table) (sizeof(table) / sizeof *(table))
 
-static bool is_member(const struct member *members, size_t n, const char *name)
+static bool read_members(struct decoding *d, const struct member *members, size_t n, json_t *body)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(members[i].name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool fail_unknown(const struct member *members, size_t n, struct fault *fault,
-                         const char *name)
-{
-    const char *names[N_OF(of_new) + 1] = {NULL}, *meant;
+    const char *names[N_OF(of_new) + 1] = {NULL};
+    json_t *value;
 
     for (size_t i = 0; i < n; i++)
         names[i] = members[i].name;
-    meant = suggest(name, names);
-    return fault_set(fault, 400, "unknown_parameter", name,
-                     meant ? "unknown member \"%.100s\"; did you mean \"%s\"?"
-                           : "unknown member \"%.100s\"%.0s",
-                     name, meant ? meant : "");
-}
-
-static bool read_members(struct decoding *d, const struct member *members, size_t n, json_t *body)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach (body, name, value) {
-        if (!is_member(members, n, name))
-            return fail_unknown(members, n, d->fault, name);
-    }
+    if (!member_check_names(body, names, d->fault))
+        return false;
     for (size_t i = 0; i < n; i++) {
         const struct member *m = &members[i];
 
@@ -275,40 +199,16 @@ void job_settings_clear(struct job_settings *settings)
 
 /* ---- bodies ---- */
 
-/* NULL: *fault says why. */
-static json_t *load_object(const char *body, size_t size, struct fault *fault)
-{
-    json_error_t error;
-    json_t *object;
-
-    if (size == 0) {
-        fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
-        return NULL;
-    }
-    object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
-    if (!object) {
-        fault_set(fault, 400, "invalid_json", NULL, "the body is not JSON: line %d, column %d: %s",
-                  error.line, error.column,
-                  json_error_code(&error) == json_error_null_character
-                      ? "a string has a NUL character"
-                      : error.text);
-    } else if (!json_is_object(object)) {
-        json_decref(object);
-        object = NULL;
-        fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
-    }
-    return object;
-}
-
 bool job_decode(const char *body, size_t size, struct job *out, struct job_settings *settings,
                 struct fault *fault)
 {
     struct decoding d = {out, fault};
-    json_t *object = load_object(body, size, fault);
+    json_t *object;
     bool right;
 
     *out = (struct job){0};
     *settings = (struct job_settings){0};
+    object = member_body(body, size, fault);
     if (!object)
         return false;
     right = read_members(&d, of_new, N_OF(of_new), object) && read_spec(&d, object, settings);
@@ -320,7 +220,7 @@ bool job_decode_edit(const char *body, size_t size, struct queue_edit *edit, str
 {
     struct job job = {0};
     struct decoding d = {&job, fault};
-    json_t *object = load_object(body, size, fault);
+    json_t *object = member_body(body, size, fault);
     bool right = object && read_members(&d, of_edit, N_OF(of_edit), object);
 
     *edit = (struct queue_edit){0};

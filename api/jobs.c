@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/creation.h"
+#include "api/idempotency.h"
 #include "api/job_codec.h"
 #include "api/list.h"
 #include "api/poll.h"
@@ -300,24 +302,36 @@ static bool check_model(struct request *r, struct job *job)
     return false;
 }
 
+/* creation.write; the object is the struct job that was submitted. */
+static enum prilora_status write_created(struct json_out *out, struct api *api, const void *object,
+                                         struct prilora_error *err)
+{
+    struct job stored;
+    const struct job *job = object;
+    enum prilora_status rc = queue_get(api->store, job->id, &stored, err);
+
+    if (rc == PRILORA_OK)
+        api_write_job(out, api, &stored);
+    job_clear(&stored);
+    return rc;
+}
+
 static void submit(struct request *r, struct job *job)
 {
     struct prilora_error err;
-    struct job stored;
-    enum prilora_status rc = queue_submit(r->api->store, job, &err);
+    struct creation creation = {.write = write_created, .object = job};
+    enum prilora_status rc = creation_begin(&creation, r, &err);
 
     if (rc == PRILORA_OK)
-        rc = queue_get(r->api->store, job->id, &stored, &err);
-    if (rc == PRILORA_OK) {
-        api_respond_job(r, &stored);
-        job_clear(&stored);
-    } else if (rc == PRILORA_ENOENT) { /* it was deleted since it was looked at */
+        rc = queue_submit(r->api->store, job, &err);
+    if (creation_end(&creation, r, rc))
+        return;
+    if (rc == PRILORA_ENOENT) /* it was deleted since it was looked at */
         respond_error(r, 400,
                       strcmp(err.where, "model") == 0 ? "model_not_found" : "file_not_found",
                       err.where, "%s: %s", err.where, err.message);
-    } else {
+    else
         respond_internal(r, &err);
-    }
 }
 
 void api_job_create(struct request *r)
@@ -334,7 +348,8 @@ void api_job_create(struct request *r)
     }
     if (!job_decode(r->body, r->n_body, &job, &settings, &fault))
         respond_fault(r, &fault);
-    else if (check_model(r, &job) && check_file(r, "training_file", job.training_file) &&
+    else if (idempotency_check(r) && check_model(r, &job) &&
+             check_file(r, "training_file", job.training_file) &&
              check_file(r, "validation_file", job.validation_file) && forecast(r, &job, &settings))
         submit(r, &job);
     job_settings_clear(&settings);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/idempotency.h"
 #include "api/respond.h"
 
 #define MAX_PATH 4096
@@ -42,6 +43,7 @@ void request_free(struct request *r)
 {
     if (!r)
         return;
+    idempotency_release(r);
     if (r->route && r->route->sink)
         r->route->sink->free(r->sink);
     if (r->free_state)

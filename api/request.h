@@ -14,6 +14,7 @@
 #include "api/query.h"
 #include "api/routes.h"
 #include "api/server.h"
+#include "daemon/idempotency.h"
 
 struct answer {
     struct MHD_Response *response; /* NULL: none yet */
@@ -25,6 +26,13 @@ struct request_waiting {
     void (*resumed)(struct request *r); /* the polling thread's own; NULL: never suspended */
     bool is_asleep;
     struct request *next, *previous;
+};
+
+/* Of a request with an Idempotency-Key, see idempotency.h; the list is guarded by api->lock. */
+struct request_idempotency {
+    struct idempotency_claim claim;
+    bool is_held; /* in the list */
+    struct request *next;
 };
 
 struct request {
@@ -50,6 +58,7 @@ struct request {
     void *state;          /* a handler's that waits; freed with free_state */
     void (*free_state)(void *state);
     struct request_waiting waiting;
+    struct request_idempotency idempotency;
     unsigned n_suspensions; /* so far: tells whether a handler has answered */
 
     bool begun, queued;

@@ -17,6 +17,12 @@ void respond_header(struct request *r, const char *name, const char *value)
         log_warn("http", "%s: cannot add the header %s", r->id, name);
 }
 
+static void add_sorry_headers(struct MHD_Response *response)
+{
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "2");
+}
+
 void respond_take(struct request *r, unsigned status, struct MHD_Response *response)
 {
     static char sorry[] = "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\","
@@ -26,7 +32,7 @@ void respond_take(struct request *r, unsigned status, struct MHD_Response *respo
         status = 503;
         response = MHD_create_response_from_buffer(sizeof sorry - 1, sorry, MHD_RESPMEM_PERSISTENT);
         if (response)
-            MHD_add_response_header(response, "Content-Type", "application/json");
+            add_sorry_headers(response);
     }
     if (r->answer.response)
         MHD_destroy_response(r->answer.response);
@@ -103,6 +109,24 @@ static json_t *text_or_null(const char *text)
     return *text ? json_string(text) : json_null();
 }
 
+/* Clients try again by themselves after these: whether that helps, and when. 0: never. */
+static void add_retry(struct request *r, unsigned status, unsigned after_s)
+{
+    static const struct {
+        unsigned status, after_s;
+    } standard[] = {{409, 0}, {507, 0}, {429, 5}, {503, 2}};
+    char text[16];
+
+    for (size_t i = 0; i < sizeof standard / sizeof *standard; i++) {
+        if (standard[i].status != status)
+            continue;
+        after_s = after_s ? after_s : standard[i].after_s;
+        snprintf(text, sizeof text, "%u", after_s);
+        respond_header(r, after_s ? MHD_HTTP_HEADER_RETRY_AFTER : "x-should-retry",
+                       after_s ? text : "false");
+    }
+}
+
 void respond_fault(struct request *r, const struct fault *fault)
 {
     char path[256];
@@ -120,8 +144,7 @@ void respond_fault(struct request *r, const struct fault *fault)
                             json_pack("[{s:s, s:s}]", "detail", fault->message, "pointer",
                                       fault->pointer));
     respond_text(r, fault->status, body, "application/problem+json");
-    if (fault->status == 409 || fault->status == 507)
-        respond_header(r, "x-should-retry", "false");
+    add_retry(r, fault->status, fault->retry_after_s);
 }
 
 void respond_error(struct request *r, unsigned status, const char *code, const char *param,

@@ -21,7 +21,8 @@ void respond_written(struct request *r, unsigned status, struct json_out *out);
 
 /*
  * respond_fault - an error as OpenAI's clients read it, {"error": {message, type, param, code}},
- * and in the same body a problem document (RFC 9457). A 409 also gets x-should-retry: false.
+ * and in the same body a problem document (RFC 9457). What passes (429, 503, a fault with
+ * retry_after_s) also gets Retry-After, any other 409 x-should-retry: false.
  */
 void respond_fault(struct request *r, const struct fault *fault);
 void respond_error(struct request *r, unsigned status, const char *code, const char *param,

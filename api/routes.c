@@ -17,6 +17,16 @@ const struct route routes[] = {
     {"DELETE", "/v1/files/{id}", SCOPE_SUBMIT, api_file_delete, "delete a file", NULL},
     {"GET", "/v1/files/{id}/content", SCOPE_READ, api_file_content, "a file's bytes", NULL},
 
+    {"POST", "/v1/uploads", SCOPE_SUBMIT, api_upload_create, "announce a file that comes in parts",
+     NULL},
+    {"GET", "/v1/uploads", SCOPE_READ, api_upload_list, "uploads, newest first", NULL},
+    {"GET", "/v1/uploads/{id}", SCOPE_READ, api_upload_show, "one upload", NULL},
+    {"POST", "/v1/uploads/{id}/parts", SCOPE_SUBMIT, api_upload_add_part, "send one part",
+     &api_part_sink},
+    {"POST", "/v1/uploads/{id}/complete", SCOPE_SUBMIT, api_upload_complete,
+     "make the file of its parts", NULL},
+    {"POST", "/v1/uploads/{id}/cancel", SCOPE_SUBMIT, api_upload_cancel, "drop an upload", NULL},
+
     {"GET", "/v1/models", SCOPE_READ, api_model_list, "base models and finished adapters", NULL},
     {"GET", "/v1/models/{id*}", SCOPE_READ, api_model_show, "one model", NULL},
     {"DELETE", "/v1/models/{id*}", SCOPE_SUBMIT, api_model_delete, "delete a finished adapter",
@@ -44,6 +54,11 @@ const struct route routes[] = {
     {"GET", JOB "/adapter", SCOPE_READ, api_adapter_tar, "the finished PEFT adapter as one tar",
      NULL},
     {"GET", JOB "/adapter/{file}", SCOPE_READ, api_adapter_file, "one file of the adapter", NULL},
+
+    {"GET", "/v1/webhooks/deliveries", SCOPE_ADMIN, api_webhook_list,
+     "webhooks and how their sending went, newest first", NULL},
+    {"POST", "/v1/webhooks/deliveries/{id}/retry", SCOPE_ADMIN, api_webhook_retry,
+     "send a webhook again", NULL},
 
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/completions.h"
+#include "api/idempotency.h"
 #include "api/listen.h"
 #include "api/respond.h"
 #include "api/waiting.h"
@@ -61,6 +63,7 @@ static enum MHD_Result send_answer(struct request *r)
     respond_header(r, "x-request-id", r->id);
     respond_header(r, "x-content-type-options", "nosniff");
     r->queued = true;
+    idempotency_release(r); /* before the client can send it again */
     return r->answer.response
                ? MHD_queue_response(r->connection, r->answer.status, r->answer.response)
                : MHD_NO;
@@ -95,6 +98,17 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return r->n_suspensions != suspensions ? MHD_YES : send_answer(r);
 }
 
+/* The name that a client or a proxy gave the request, if it gave one; fit for a line of the log. */
+static void theirs(const struct request *r, char *out, size_t room)
+{
+    const char *name = r->begun ? request_header(r, "x-request-id") : NULL;
+    size_t n = 0;
+
+    for (; name && name[n] && n + 1 < room; n++)
+        out[n] = name[n] > ' ' && name[n] < 127 ? name[n] : '?';
+    out[n] = '\0';
+}
+
 /* One line each; a successful look is too common for more than debug. */
 static void log_request(const struct request *r, enum MHD_RequestTerminationCode code)
 {
@@ -102,17 +116,19 @@ static void log_request(const struct request *r, enum MHD_RequestTerminationCode
     double ms;
     bool whole = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     bool is_look = strcmp(r->method, "GET") == 0 && r->answer.status < 400 && whole;
-    char target[200];
+    char target[200], their_id[100];
     size_t n = 0;
 
+    theirs(r, their_id, sizeof their_id);
     clock_gettime(CLOCK_MONOTONIC, &now);
     ms = 1e3 * (double)(now.tv_sec - r->started.tv_sec) +
          1e-6 * (double)(now.tv_nsec - r->started.tv_nsec);
     for (; r->target[n] && n + 1 < sizeof target; n++)
         target[n] = r->target[n] > ' ' && r->target[n] < 127 ? r->target[n] : '?';
     target[n] = '\0';
-    log_write(is_look ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "http", "%s %s %u %.1f ms %s%s",
+    log_write(is_look ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "http", "%s %s %u %.1f ms %s%s%s%s%s",
               r->begun ? r->method : "-", target, r->answer.status, ms, r->id,
+              their_id[0] ? " (theirs: " : "", their_id, their_id[0] ? ")" : "",
               whole ? "" : ", not completed");
 }
 
@@ -173,6 +189,7 @@ static size_t max_watchers(const struct config *config)
 static void api_free(struct api *api)
 {
     watch_stop(api->watch);
+    completions_stop(api->completions);
     digests_destroy(&api->digests);
     pthread_cond_destroy(&api->idle);
     pthread_mutex_destroy(&api->lock);
@@ -201,6 +218,8 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     pthread_condattr_destroy(&monotonic);
     listen_reserve(config->max_connections);
     rc = watch_start(&api->watch, max_watchers(config), err);
+    if (rc == PRILORA_OK)
+        rc = completions_start(&api->completions, store, err);
     if (rc == PRILORA_OK)
         rc = listen_open(config->listen, &fd, port, err);
     if (rc == PRILORA_OK) {
@@ -240,6 +259,7 @@ void api_stop(struct api *api, long timeout_s)
     if (!api)
         return;
     fd = MHD_quiesce_daemon(api->daemon);
+    completions_interrupt(api->completions);
     waiting_wake_all(api);
     wait_for_requests(api, WATCHERS_END_S);
     watch_cut(api->watch); /* who has not taken the end of his stream by now does not read */

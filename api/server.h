@@ -9,6 +9,7 @@
 
 struct MHD_Daemon;
 struct watch;
+struct completions;
 
 struct api {
     const struct config *config;
@@ -16,12 +17,14 @@ struct api {
     struct models *models;
     struct digests digests;
     struct watch *watch; /* live streams and long polls */
+    struct completions *completions;
     struct MHD_Daemon *daemon;
 
     pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;     /* told when n_requests falls to 0 */
     size_t n_requests;       /* begun and not yet ended */
     struct request *waiting; /* suspended ones, see waiting.h */
+    struct request *holders; /* those with an Idempotency-Key, until they are answered */
     bool stopping;
 };
 

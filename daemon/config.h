@@ -24,7 +24,7 @@ struct config {
     char *port_file; /* the port really bound is written here; "" for none */
     long max_connections;
     long max_body_mb;       /* request bodies other than file uploads */
-    long max_upload_mb;     /* one uploaded file */
+    long max_upload_mb;     /* one uploaded file, in one piece or in parts */
     long request_timeout_s; /* a connection silent for so long is closed */
     /* [storage] */
     char *state_dir;
@@ -33,6 +33,9 @@ struct config {
     long workers;         /* jobs at a time */
     long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */
     long memory_limit_mb; /* forecasts above are refused; 0: the machine's (or cgroup's) memory */
+    /* [webhooks] */
+    char *webhooks_url;         /* "": none are sent */
+    char *webhooks_secret_file; /* a path, or the name of a systemd credential */
     /* [log] */
     char *log_level;  /* "debug", "info", "warn", "error" */
     char *log_format; /* "text" or "json" */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *check_listen(const char *value)
 {
@@ -27,9 +28,22 @@ static const char *check_not_empty(const char *value)
     return *value ? NULL : "must not be empty";
 }
 
+static const char *check_url(const char *value)
+{
+    bool right =
+        !*value || strncasecmp(value, "http://", 7) == 0 || strncasecmp(value, "https://", 8) == 0;
+
+    return right ? NULL : "must be an http:// or https:// address";
+}
+
 #define TEXT(section, key, alias, standard, check, help)                                           \
     {                                                                                              \
         section, #key, alias, SETTING_TEXT, offsetof(struct config, key), standard, 0, 0, NULL,    \
+            check, help                                                                            \
+    }
+#define TEXT_IN(section, key, member, standard, check, help)                                       \
+    {                                                                                              \
+        section, key, NULL, SETTING_TEXT, offsetof(struct config, member), standard, 0, 0, NULL,   \
             check, help                                                                            \
     }
 #define NUMBER(section, key, alias, standard, least, most, help)                                   \
@@ -51,7 +65,8 @@ const struct setting config_settings[] = {
     NUMBER("server", max_connections, NULL, "256", 1, 65536, "connections at a time"),
     NUMBER("server", max_body_mb, NULL, "8", 1, 1024,
            "size of a request body other than a file, in MiB"),
-    NUMBER("server", max_upload_mb, NULL, "4096", 1, 1048576, "size of an uploaded file, in MiB"),
+    NUMBER("server", max_upload_mb, NULL, "8192", 1, 1048576,
+           "size of an uploaded file, in one piece or in parts, in MiB"),
     NUMBER("server", request_timeout_s, NULL, "60", 1, 86400,
            "seconds after which a silent connection is closed"),
     TEXT("storage", state_dir, "--state-dir", NULL, check_not_empty,
@@ -63,6 +78,10 @@ const struct setting config_settings[] = {
            "compute threads of each job; 0: the cores there are, divided by workers"),
     NUMBER("training", memory_limit_mb, NULL, "0", 0, 1073741824,
            "jobs that would need more MiB are refused; 0: the machine's memory"),
+    TEXT_IN("webhooks", "url", webhooks_url, "", check_url,
+            "address that is told when a job has ended; empty: none"),
+    TEXT_IN("webhooks", "secret_file", webhooks_secret_file, "", NULL,
+            "file whose first line signs webhooks: a path, or a systemd credential's name"),
     CHOICE("log", "level", log_level, "info", "debug info warn error",
            "the least important messages that are written"),
     CHOICE("log", "format", log_format, "text", "text json",

@@ -93,14 +93,20 @@ static enum prilora_status read_row(sqlite3_stmt *row, void *file, struct prilor
     return error_memory(err);
 }
 
+/* In a transaction, since others may have joined it. */
 static enum prilora_status insert(struct store *store, const struct file *file,
                                   struct prilora_error *err)
 {
-    return store_run(store, err, "write the file's row",
-                     "INSERT INTO files (id, bytes, created_at, expires_at, filename, purpose, "
-                     "status, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                     "tiiitttt", file->id, file->bytes, file->created_at, file->expires_at,
-                     file->filename, file->purpose, file->status, file->sha256);
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = store_run(store, err, "write the file's row",
+                   "INSERT INTO files (id, bytes, created_at, expires_at, filename, purpose, "
+                   "status, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   "tiiitttt", file->id, file->bytes, file->created_at, file->expires_at,
+                   file->filename, file->purpose, file->status, file->sha256);
+    return store_end(store, rc, err);
 }
 
 /* Renames the spooled bytes and writes the row; on failure the bytes are back at `spooled`. */
@@ -135,25 +141,22 @@ enum prilora_status files_adopt(struct store *store, const char *path, const cha
                                 int64_t expires_at, struct file *out, struct prilora_error *err)
 {
     enum prilora_status rc;
-    struct file file = {.bytes = bytes, .created_at = store_now(), .expires_at = expires_at};
 
-    *out = (struct file){0};
-    store_new_id(file.id, "file-");
-    snprintf(file.status, sizeof file.status, "processed");
-    snprintf(file.sha256, sizeof file.sha256, "%s", sha256);
-    file.filename = strdup(filename);
-    file.purpose = strdup(purpose);
-    if (!file.filename || !file.purpose) {
-        file_clear(&file);
+    *out = (struct file){.bytes = bytes, .created_at = store_now(), .expires_at = expires_at};
+    store_new_id(out->id, "file-");
+    snprintf(out->status, sizeof out->status, "processed");
+    snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
+    out->filename = strdup(filename);
+    out->purpose = strdup(purpose);
+    if (!out->filename || !out->purpose) {
+        file_clear(out);
         return error_memory(err);
     }
     pthread_mutex_lock(&moving);
-    rc = take_in(store, path, &file, err);
+    rc = take_in(store, path, out, err);
     pthread_mutex_unlock(&moving);
-    if (rc == PRILORA_OK)
-        *out = file;
-    else
-        file_clear(&file);
+    if (rc != PRILORA_OK)
+        file_clear(out);
     return rc;
 }
 

@@ -16,8 +16,9 @@ struct file {
 int files_spool(struct store *store, char **path, struct prilora_error *err);
 
 /*
- * files_adopt - takes the spooled file at `path` (already synced by the caller) as a new file.
- * On failure the spooled file is left to the caller.
+ * files_adopt - takes the spooled file at `path` (already synced by the caller) as a new file. *out
+ * is filled before its row is written: who joins that transaction (store_join) may read it. On
+ * failure the spooled file is left to the caller.
  */
 enum prilora_status files_adopt(struct store *store, const char *path, const char *filename,
                                 const char *purpose, int64_t bytes, const char *sha256,

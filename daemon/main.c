@@ -2,6 +2,7 @@
  * main.c - starts everything in order, waits for signals, stops everything in the other order.
  * The only file that sees both daemon/ and api/.
  */
+#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include "daemon/config.h"
 #include "daemon/error.h"
 #include "daemon/files.h"
+#include "daemon/idempotency.h"
 #include "daemon/log.h"
 #include "daemon/models.h"
 #include "daemon/notify.h"
@@ -22,6 +24,8 @@
 #include "daemon/priority.h"
 #include "daemon/queue.h"
 #include "daemon/store.h"
+#include "daemon/uploads.h"
+#include "daemon/webhooks.h"
 #include "daemon/worker.h"
 
 #define EXIT_USAGE      2
@@ -34,6 +38,7 @@ struct daemon {
     struct models *models;
     struct api *api;
     struct workers *workers;
+    struct webhooks *webhooks;
     int port;
 };
 
@@ -97,11 +102,15 @@ static bool end_is_asked(void)
            (sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGINT));
 }
 
-static void sweep_files(struct daemon *daemon)
+/* What is past its time. */
+static void sweep(struct daemon *daemon)
 {
     struct prilora_error err;
 
-    if (files_sweep(daemon->store, end_is_asked, &err) != PRILORA_OK)
+    if (files_sweep(daemon->store, end_is_asked, &err) != PRILORA_OK ||
+        uploads_sweep(daemon->store, end_is_asked, &err) != PRILORA_OK ||
+        idempotency_sweep(daemon->store, &err) != PRILORA_OK ||
+        webhooks_sweep(daemon->store, &err) != PRILORA_OK)
         log_error("main", "%s", err.message);
 }
 
@@ -115,12 +124,12 @@ static enum prilora_status tidy(struct daemon *daemon, struct prilora_error *err
 
     if (rc == PRILORA_OK) {
         queue_sweep(daemon->store, end_is_asked);
-        sweep_files(daemon);
+        sweep(daemon);
     }
     return rc == PRILORA_ESTOPPED ? PRILORA_OK : rc;
 }
 
-/* Until SIGTERM or SIGINT; sweeps files meanwhile. */
+/* Until SIGTERM or SIGINT; sweeps meanwhile. */
 static void wait_for_end(struct daemon *daemon, const sigset_t *set)
 {
     const struct timespec hour = {.tv_sec = SWEEP_EVERY_S};
@@ -136,7 +145,7 @@ static void wait_for_end(struct daemon *daemon, const sigset_t *set)
         if (number == SIGHUP)
             log_warn("main", "SIGHUP: settings are read at start only; restart to change them");
         else if (number < 0 && errno == EAGAIN)
-            sweep_files(daemon);
+            sweep(daemon);
     }
 }
 
@@ -157,6 +166,8 @@ static enum prilora_status open_state(struct daemon *daemon, struct prilora_erro
 
     if (rc == PRILORA_OK)
         rc = models_new(&daemon->models, daemon->config.models_dirs, err);
+    if (rc == PRILORA_OK) /* before jobs can end */
+        rc = webhooks_set_target(daemon->store, daemon->config.webhooks_url, err);
     if (rc == PRILORA_OK)
         rc = queue_recover(daemon->store, &n_requeued, err);
     if (rc == PRILORA_OK && n_requeued)
@@ -196,12 +207,16 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
     enum prilora_status rc;
 
     prilora_init();
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        return error_set(err, PRILORA_EIO, "libcurl cannot be used");
     rc = open_state(daemon, err);
     if (rc == PRILORA_OK) /* before any job runs: the port may be taken */
         rc = api_start(&daemon->api, &daemon->config, daemon->store, daemon->models, &daemon->port,
                        err);
     if (rc == PRILORA_OK)
         rc = workers_start(&daemon->workers, &daemon->config, daemon->store, daemon->models, err);
+    if (rc == PRILORA_OK)
+        rc = webhooks_start(&daemon->webhooks, &daemon->config, daemon->store, err);
     if (rc == PRILORA_OK)
         rc = write_port(daemon, err);
     return rc;
@@ -212,10 +227,12 @@ static void stop(struct daemon *daemon)
     if (daemon->api)
         api_stop(daemon->api, REQUESTS_LEFT_S);
     workers_stop(daemon->workers);
+    webhooks_stop(daemon->webhooks);
     if (daemon->config.port_file && *daemon->config.port_file && daemon->port)
         unlink(daemon->config.port_file);
     models_free(daemon->models);
     store_close(daemon->store);
+    curl_global_cleanup();
     config_free(&daemon->config);
 }
 

@@ -124,6 +124,7 @@ static const char *const steps[] = {
     "  status TEXT NOT NULL CHECK (status IN ('pending', 'completed', 'cancelled',"
     "                                         'expired')),"
     "  file_id TEXT);"
+    "CREATE INDEX uploads_pending ON uploads (expires_at) WHERE status = 'pending';"
     "CREATE TABLE upload_parts ("
     "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  id TEXT NOT NULL UNIQUE,"
@@ -138,9 +139,9 @@ static const char *const steps[] = {
     "  key TEXT NOT NULL,"
     "  request TEXT NOT NULL," /* SHA-256 of method, path and body */
     "  created_at INTEGER NOT NULL,"
-    "  status INTEGER NOT NULL DEFAULT 0," /* 0: its first request is still being answered */
-    "  answer TEXT,"
+    "  answer TEXT NOT NULL,"
     "  PRIMARY KEY (caller, key)) WITHOUT ROWID;"
+    "CREATE INDEX idempotency_by_age ON idempotency (created_at);"
 
     "CREATE TABLE webhooks ("
     "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -148,12 +149,23 @@ static const char *const steps[] = {
     "  job_id TEXT NOT NULL,"
     "  type TEXT NOT NULL," /* 'fine_tuning.job.succeeded', ... */
     "  created_at INTEGER NOT NULL,"
-    "  body TEXT NOT NULL,"
     "  attempts INTEGER NOT NULL DEFAULT 0,"
     "  next_at INTEGER NOT NULL,"
     "  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'failed')),"
     "  last_error TEXT);"
-    "CREATE INDEX webhooks_due ON webhooks (next_at) WHERE state = 'pending';",
+    "CREATE INDEX webhooks_due ON webhooks (next_at) WHERE state = 'pending';"
+    /* a row while the configuration names an address */
+    "CREATE TABLE webhook_target (one INTEGER PRIMARY KEY CHECK (one = 1), url TEXT NOT NULL);"
+    /* Here, since there are many ways in which a job ends, and none may be forgotten. */
+    "CREATE TRIGGER job_ends AFTER UPDATE OF status ON jobs"
+    "  WHEN NEW.status IN ('succeeded', 'failed', 'cancelled')"
+    "  AND OLD.status NOT IN ('succeeded', 'failed', 'cancelled')"
+    "  AND EXISTS (SELECT 1 FROM webhook_target) "
+    "BEGIN"
+    "  INSERT INTO webhooks (id, job_id, type, created_at, next_at) VALUES ("
+    "    'evt_' || lower(hex(randomblob(12))), NEW.id, 'fine_tuning.job.' || NEW.status,"
+    "    CAST(strftime('%s', 'now') AS INTEGER), CAST(strftime('%s', 'now') AS INTEGER));"
+    "END;",
 };
 #define N_STEPS ((long)(sizeof steps / sizeof *steps))
 

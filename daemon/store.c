@@ -30,6 +30,7 @@ struct connection {
     sqlite3 *db;
     sqlite3_stmt **statements;
     size_t n_statements, room;
+    struct store_joined *joined; /* what the next transaction also does, in order */
     struct connection *next;
 };
 
@@ -171,7 +172,7 @@ static enum prilora_status lock_folder(struct store *store, struct prilora_error
 
 static enum prilora_status make_folders(const char *folder, struct prilora_error *err)
 {
-    static const char *const names[] = {"files", "uploads", "jobs"};
+    static const char *const names[] = {"files", "uploads", "parts", "jobs"};
     enum prilora_status rc = PRILORA_OK;
 
     for (size_t i = 0; i < sizeof names / sizeof *names && rc == PRILORA_OK; i++) {
@@ -475,11 +476,47 @@ enum prilora_status store_begin(struct store *store, struct prilora_error *err)
     return store_run(store, err, "begin a transaction", "BEGIN IMMEDIATE", "");
 }
 
+enum prilora_status store_join(struct store *store, struct store_joined *joined,
+                               struct prilora_error *err)
+{
+    struct connection *c = this_connection(store, err);
+    struct store_joined **at;
+
+    if (!c)
+        return err ? err->status : PRILORA_EIO;
+    for (at = &c->joined; *at; at = &(*at)->next)
+        ;
+    joined->next = NULL;
+    *at = joined;
+    return PRILORA_OK;
+}
+
+void store_leave(struct store *store)
+{
+    struct connection *c = pthread_getspecific(store->key);
+
+    if (c)
+        c->joined = NULL;
+}
+
+static enum prilora_status write_joined(struct store *store, struct prilora_error *err)
+{
+    struct connection *c = pthread_getspecific(store->key);
+    enum prilora_status rc = PRILORA_OK;
+
+    for (struct store_joined *j = c ? c->joined : NULL; j && rc == PRILORA_OK; j = j->next)
+        rc = j->write(store, j->context, err);
+    return rc;
+}
+
 enum prilora_status store_end(struct store *store, enum prilora_status rc,
                               struct prilora_error *err)
 {
     sqlite3 *db;
 
+    if (rc == PRILORA_OK)
+        rc = write_joined(store, err);
+    store_leave(store);
     if (rc == PRILORA_OK)
         rc = store_run(store, err, "commit", "COMMIT", "");
     if (rc != PRILORA_OK) {

@@ -5,6 +5,7 @@
  *   prilorad.lock    locked while a daemon uses the folder, its process id inside
  *   files/<id>       uploaded files
  *   uploads/         files on their way in; emptied at start
+ *   parts/<id>       parts of uploads that are not complete yet
  *   jobs/<id>/       train.tokens, valid.tokens, start/ (a copy of the adapter that it goes on
  *                    from), checkpoint, adapter/
  *
@@ -40,6 +41,21 @@ enum prilora_status store_begin(struct store *store, struct prilora_error *err);
 /* Commits if rc is PRILORA_OK, else rolls back and keeps rc and *err as they are. */
 enum prilora_status store_end(struct store *store, enum prilora_status rc,
                               struct prilora_error *err);
+
+/*
+ * store_join - what another module adds to this thread's next transaction: store_end calls `write`
+ * inside of it, right before COMMIT, and rolls all back if it fails. Several are called in the
+ * order in which they joined. Each is forgotten when that transaction ends, whichever way; who
+ * cannot be sure that there was one calls store_leave. *joined stays the caller's.
+ */
+struct store_joined {
+    enum prilora_status (*write)(struct store *store, void *context, struct prilora_error *err);
+    void *context;
+    struct store_joined *next; /* the store's own */
+};
+enum prilora_status store_join(struct store *store, struct store_joined *joined,
+                               struct prilora_error *err);
+void store_leave(struct store *store);
 
 /* A prepared statement of this thread's connection, kept for the next use; reset, unbound. */
 sqlite3_stmt *store_statement(struct store *store, const char *sql, struct prilora_error *err);

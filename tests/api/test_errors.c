@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
+#include "support/scratch.h"
 #include "support/server.h"
 
 #define JOBS "/v1/fine_tuning/jobs"
@@ -246,7 +248,9 @@ static const struct {
       "/metadata"}},
     {"{" BASE "\"integrations\": [{\"type\": \"wandb\"}]}",
      {BAD_REQUEST, "integrations", "unsupported_value",
-      "integrations: this server reports to no other service; leave it out", "/integrations"}},
+      "integrations: a job cannot name a service that it reports to; leave it out (the server's "
+      "administrator can: webhooks.url)",
+      "/integrations"}},
     {"{\"model\": \"../examples/prilora-mini-en\", \"training_file\": \"@\"}",
      {BAD_REQUEST, "model", "model_not_found",
       "model: no such base model or finished adapter: ../examples/prilora-mini-en (GET /v1/models "
@@ -490,6 +494,33 @@ static void requests_that_are_not_http_do_no_harm(void **state)
     assert_int_equal(test_get(*state, "/livez")->status, 200);
 }
 
+/* Ours is the one that is answered; theirs stands beside it in the log, made harmless. */
+static void a_clients_own_request_id_is_only_logged(void **state)
+{
+    struct test_server *server = *state;
+    struct test_reply *reply =
+        test_send(server, &(struct test_request){.method = "POST",
+                                                 .path = JOBS,
+                                                 .body = "{}",
+                                                 .headers = {"x-request-id: trace-1\x02\"4711"}});
+    char line[200], *log;
+    size_t size;
+
+    assert_memory_equal(test_header(reply, "x-request-id"), "req-", 4);
+    snprintf(line, sizeof line, "%s (theirs: trace-1", test_header(reply, "x-request-id"));
+    for (int i = 0; i < 500; i++) { /* it is written after the answer */
+        bool there;
+
+        log = test_file(test_server_path(server, "log"), &size);
+        there = strstr(log, line) != NULL;
+        free(log);
+        if (there)
+            return;
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+    }
+    fail_msg("the log has no \"%s\"", line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +533,7 @@ int main(void)
         cmocka_unit_test(too_large_a_body_is_refused_with_the_limit),
         cmocka_unit_test(a_file_in_use_cannot_be_deleted),
         cmocka_unit_test(a_bad_row_fails_the_job_with_its_line),
+        cmocka_unit_test(a_clients_own_request_id_is_only_logged),
         cmocka_unit_test(requests_that_are_not_http_do_no_harm),
     };
 

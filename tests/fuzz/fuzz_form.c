@@ -62,13 +62,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const keys[] = {
         "file", "purpose", "expires_after[anchor]", "expires_after[seconds]", "other", NULL};
+    static const struct form_rules rules = {"file", true, true, MAX_BYTES, NULL};
     struct form *form;
     uint64_t offset = 0;
     char filename[16] = "";
 
     if (!store)
         open_store();
-    form = form_new(store, MAX_BYTES);
+    form = form_new(store, &rules);
     if (!form)
         return 0;
     memcpy(filename, data, size < sizeof filename - 1 ? size : sizeof filename - 1);

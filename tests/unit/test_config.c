@@ -124,6 +124,8 @@ static void wrong_files_are_refused_with_line_and_reason(void **state)
          "[::1]:8471 or :0 for a free port"},
         {"[server]\nlisten = a:70000\n",
          "f:2: [server] listen = \"a:70000\": the port must be 0 to 65535"},
+        {"[webhooks]\nurl = ftp://x/\n",
+         "f:2: [webhooks] url = \"ftp://x/\": must be an http:// or https:// address"},
         {"[server]\nlisten = ::1:80\n",
          "f:2: [server] listen = \"::1:80\": an IPv6 address needs brackets, as [::1]:8471"},
         {"[training]\nworkers = 0\n",

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +202,56 @@ static void a_failed_change_leaves_nothing(void **state)
     store_close(store);
 }
 
+static enum prilora_status add_row(struct store *store, void *context, struct prilora_error *err)
+{
+    return store_run(store, err, "write", "INSERT INTO t VALUES (?)", "i",
+                     (int64_t)(intptr_t)context);
+}
+
+static enum prilora_status refuse(struct store *store, void *context, struct prilora_error *err)
+{
+    (void)store;
+    (void)context;
+    err->status = PRILORA_EINVAL;
+    snprintf(err->message, sizeof err->message, "no");
+    return PRILORA_EINVAL;
+}
+
+static enum prilora_status change(struct store *store, struct prilora_error *err)
+{
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc == PRILORA_OK)
+        rc = store_run(store, err, "write", "INSERT INTO t VALUES (1)", "");
+    return store_end(store, rc, err);
+}
+
+static void who_joins_a_transaction_shares_its_fate(void **state)
+{
+    struct store *store = open_store("joined");
+    struct store_joined ten = {add_row, (void *)10, NULL}, hundred = {add_row, (void *)100, NULL};
+    struct store_joined no = {refuse, NULL, NULL};
+    struct prilora_error err = {0};
+
+    (void)state;
+    assert_int_equal(store_run(store, NULL, "write", "CREATE TABLE t (x)", ""), PRILORA_OK);
+    assert_int_equal(store_join(store, &ten, &err), PRILORA_OK);
+    assert_int_equal(store_join(store, &hundred, &err), PRILORA_OK);
+    assert_int_equal(change(store, &err), PRILORA_OK);
+    expect(store, "SELECT group_concat(x) FROM t", "1,10,100");
+    assert_int_equal(change(store, &err), PRILORA_OK); /* they were forgotten */
+    expect(store, "SELECT group_concat(x) FROM t", "1,10,100,1");
+    assert_int_equal(store_join(store, &ten, &err), PRILORA_OK);
+    assert_int_equal(store_join(store, &no, &err), PRILORA_OK);
+    assert_int_equal(change(store, &err), PRILORA_EINVAL);
+    assert_string_equal(err.message, "no");
+    assert_int_equal(store_join(store, &ten, &err), PRILORA_OK);
+    store_leave(store);
+    assert_int_equal(change(store, &err), PRILORA_OK);
+    expect(store, "SELECT group_concat(x) FROM t", "1,10,100,1,1");
+    store_close(store);
+}
+
 static void values_are_bound_by_their_letters(void **state)
 {
     struct store *store = open_store("bind");
@@ -281,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_check_can_be_stopped),
         cmocka_unit_test(a_folder_that_cannot_be_made_is_named),
         cmocka_unit_test(a_failed_change_leaves_nothing),
+        cmocka_unit_test(who_joins_a_transaction_shares_its_fate),
         cmocka_unit_test(values_are_bound_by_their_letters),
         cmocka_unit_test(threads_do_not_lose_each_others_changes),
         cmocka_unit_test(ids_are_of_the_right_form_and_differ),

@@ -1,0 +1,108 @@
+/* form_body.c - see form_body.h: libmicrohttpd's parser between a request and its form. */
+#include "api/form_body.h"
+
+#include <stdlib.h>
+
+#include "api/respond.h"
+
+#define FORM_TYPE   "multipart/form-data"
+#define POST_BUFFER ((size_t)64 * 1024)
+#define AROUND_FILE ((uint64_t)1 << 20) /* what a form may have beside its file */
+
+struct form_body {
+    struct form *form;
+    struct MHD_PostProcessor *parser;
+};
+
+static enum MHD_Result on_piece(void *context, enum MHD_ValueKind kind, const char *key,
+                                const char *filename, const char *content_type,
+                                const char *encoding, const char *data, uint64_t offset,
+                                size_t size)
+{
+    struct form_body *body = context;
+    const struct form_piece piece = {key, filename, encoding, data, offset, size};
+
+    (void)kind;
+    (void)content_type;
+    return form_take(body->form, &piece) ? MHD_YES : MHD_NO;
+}
+
+/* What the headers alone make impossible. */
+static bool check_length(struct request *r, const struct form_rules *rules)
+{
+    const char *length = request_header(r, "Content-Length");
+
+    if (!length || strtoull(length, NULL, 10) <= rules->max_bytes + AROUND_FILE)
+        return true;
+    respond_error(r, 413, "body_too_large", NULL,
+                  "the body has %s bytes, but its part %s may have %llu at most", length,
+                  rules->file, (unsigned long long)rules->max_bytes);
+    return false;
+}
+
+void form_body_begin(struct request *r, void **state, const struct form_rules *rules,
+                     const char *parts)
+{
+    struct form_body *body;
+
+    if (!request_is_type(r, FORM_TYPE)) {
+        respond_error(r, 415, "unsupported_media_type", NULL,
+                      "the body must be " FORM_TYPE " with the parts %s", parts);
+        return;
+    }
+    if (!check_length(r, rules))
+        return;
+    body = calloc(1, sizeof *body);
+    *state = body;
+    if (body)
+        body->form = form_new(r->api->store, rules);
+    if (!body || !body->form) {
+        respond_error(r, 503, "out_of_memory", NULL, "out of memory");
+        return;
+    }
+    body->parser = MHD_create_post_processor(r->connection, POST_BUFFER, on_piece, body);
+    if (!body->parser)
+        respond_error(r, 400, "invalid_form", NULL, "the Content-Type has no usable boundary");
+}
+
+static void respond_bad_form(struct request *r, struct form *form)
+{
+    form_discard(form); /* before the client hears of it */
+    if (form->fault.status)
+        respond_fault(r, &form->fault);
+    else
+        respond_error(r, 400, "invalid_form", NULL,
+                      "the body is not " FORM_TYPE ", or not all of it came");
+}
+
+void form_body_take(struct request *r, void *state, const char *data, size_t size)
+{
+    struct form_body *body = state;
+
+    if (MHD_post_process(body->parser, data, size) != MHD_YES || body->form->fault.status)
+        respond_bad_form(r, body->form);
+}
+
+void form_body_free(void *state)
+{
+    struct form_body *body = state;
+
+    if (!body)
+        return;
+    if (body->parser)
+        MHD_destroy_post_processor(body->parser);
+    form_free(body->form);
+    free(body);
+}
+
+struct form *form_body_end(struct request *r)
+{
+    struct form_body *body = r->sink;
+    enum MHD_Result whole = MHD_destroy_post_processor(body->parser);
+
+    body->parser = NULL;
+    if (whole == MHD_YES && !body->form->fault.status && body->form->n_pieces > 0)
+        return body->form;
+    respond_bad_form(r, body->form);
+    return NULL;
+}

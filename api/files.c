@@ -180,6 +180,7 @@ static bool close_parser(struct request *r, struct upload *upload)
 static bool adopt(struct request *r, struct form *form)
 {
     struct prilora_error err;
+    enum prilora_status rc;
     struct file file;
     char sha256[65];
     int64_t life;
@@ -190,9 +191,13 @@ static bool adopt(struct request *r, struct form *form)
         respond_fault(r, &form->fault);
         return false;
     }
-    if (files_adopt(r->api->store, form->path, form->filename, "fine-tune", (int64_t)form->n_bytes,
-                    sha256, life ? store_now() + life : 0, &file, &err) != PRILORA_OK) {
-        respond_internal(r, &err);
+    rc = files_adopt(r->api->store, r->caller, form->path, form->filename, "fine-tune",
+                     (int64_t)form->n_bytes, sha256, life ? store_now() + life : 0, &file, &err);
+    if (rc != PRILORA_OK) {
+        if (rc == PRILORA_ELIMIT)
+            respond_quota(r, &err);
+        else
+            respond_internal(r, &err);
         return false;
     }
     form_keep(form);

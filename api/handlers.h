@@ -29,6 +29,11 @@ void api_job_metrics(struct request *r);
 void api_adapter_tar(struct request *r);
 void api_adapter_file(struct request *r);
 
+void api_key_create(struct request *r);
+void api_key_list(struct request *r);
+void api_key_show(struct request *r);
+void api_key_revoke(struct request *r);
+
 void api_livez(struct request *r);
 void api_readyz(struct request *r);
 

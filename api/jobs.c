@@ -251,8 +251,10 @@ static void submit(struct request *r, struct job *job)
 {
     struct prilora_error err;
     struct job stored;
-    enum prilora_status rc = queue_submit(r->api->store, job, &err);
+    enum prilora_status rc;
 
+    memcpy(job->key_id, r->caller, sizeof job->key_id);
+    rc = queue_submit(r->api->store, job, &err);
     if (rc == PRILORA_OK)
         rc = queue_get(r->api->store, job->id, &stored, &err);
     if (rc == PRILORA_OK) {
@@ -260,6 +262,8 @@ static void submit(struct request *r, struct job *job)
         job_clear(&stored);
     } else if (rc == PRILORA_ENOENT) { /* a file was deleted since it was looked at */
         respond_error(r, 400, "file_not_found", err.where, "%s: %s", err.where, err.message);
+    } else if (rc == PRILORA_ELIMIT) {
+        respond_quota(r, &err);
     } else {
         respond_internal(r, &err);
     }

@@ -5,7 +5,12 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/attempts.h"
 #include "api/digests.h"
+#include "api/peer.h"
+#include "api/tls.h"
+#include "api/watch.h"
+#include "daemon/keys.h"
 
 struct MHD_Daemon;
 
@@ -14,7 +19,12 @@ struct api {
     struct store *store;
     struct models *models;
     struct digests digests;
-    struct MHD_Daemon *daemon;
+    struct keys *keys;
+    struct peers peers;
+    struct attempts attempts;
+    struct tls tls;
+    struct watch watch;
+    struct MHD_Daemon *tcp, *local; /* local: on the Unix socket; NULL: there is none */
 
     pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;     /* told when n_requests falls to 0 */

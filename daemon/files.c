@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/keys.h"
 #include "daemon/path.h"
 
-#define COLUMNS "id, bytes, created_at, expires_at, filename, purpose, status, sha256, row"
+#define COLUMNS "id, bytes, created_at, expires_at, filename, purpose, status, sha256, key_id"
 
 /* An unfinished job that still reads the file ?1. */
 #define NEEDED_BY                                                                                  \
@@ -77,6 +78,7 @@ static enum prilora_status read_row(sqlite3_stmt *row, void *file, struct prilor
     const char *id = (const char *)sqlite3_column_text(row, 0);
     const char *status = (const char *)sqlite3_column_text(row, 6);
     const char *sha256 = (const char *)sqlite3_column_text(row, 7);
+    const char *key_id = (const char *)sqlite3_column_text(row, 8);
 
     *out = (struct file){0};
     snprintf(out->id, sizeof out->id, "%s", id ? id : "");
@@ -87,6 +89,7 @@ static enum prilora_status read_row(sqlite3_stmt *row, void *file, struct prilor
     out->purpose = store_text(row, 5);
     snprintf(out->status, sizeof out->status, "%s", status ? status : "");
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256 ? sha256 : "");
+    snprintf(out->key_id, sizeof out->key_id, "%s", key_id ? key_id : "");
     if (out->filename && out->purpose)
         return PRILORA_OK;
     file_clear(out);
@@ -98,9 +101,10 @@ static enum prilora_status insert(struct store *store, const struct file *file,
 {
     return store_run(store, err, "write the file's row",
                      "INSERT INTO files (id, bytes, created_at, expires_at, filename, purpose, "
-                     "status, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                     "tiiitttt", file->id, file->bytes, file->created_at, file->expires_at,
-                     file->filename, file->purpose, file->status, file->sha256);
+                     "status, sha256, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "tiiittttt", file->id, file->bytes, file->created_at, file->expires_at,
+                     file->filename, file->purpose, file->status, file->sha256,
+                     file->key_id[0] ? file->key_id : NULL);
 }
 
 /* Renames the spooled bytes and writes the row; on failure the bytes are back at `spooled`. */
@@ -130,9 +134,10 @@ out:
     return rc;
 }
 
-enum prilora_status files_adopt(struct store *store, const char *path, const char *filename,
-                                const char *purpose, int64_t bytes, const char *sha256,
-                                int64_t expires_at, struct file *out, struct prilora_error *err)
+enum prilora_status files_adopt(struct store *store, const char *key_id, const char *path,
+                                const char *filename, const char *purpose, int64_t bytes,
+                                const char *sha256, int64_t expires_at, struct file *out,
+                                struct prilora_error *err)
 {
     enum prilora_status rc;
     struct file file = {.bytes = bytes, .created_at = store_now(), .expires_at = expires_at};
@@ -141,6 +146,7 @@ enum prilora_status files_adopt(struct store *store, const char *path, const cha
     store_new_id(file.id, "file-");
     snprintf(file.status, sizeof file.status, "processed");
     snprintf(file.sha256, sizeof file.sha256, "%s", sha256);
+    snprintf(file.key_id, sizeof file.key_id, "%s", key_id);
     file.filename = strdup(filename);
     file.purpose = strdup(purpose);
     if (!file.filename || !file.purpose) {
@@ -148,7 +154,9 @@ enum prilora_status files_adopt(struct store *store, const char *path, const cha
         return error_memory(err);
     }
     pthread_mutex_lock(&moving);
-    rc = take_in(store, path, &file, err);
+    rc = keys_check_bytes(store, key_id, bytes, err);
+    if (rc == PRILORA_OK)
+        rc = take_in(store, path, &file, err);
     pthread_mutex_unlock(&moving);
     if (rc == PRILORA_OK)
         *out = file;

@@ -14,6 +14,7 @@
 
 #include "daemon/error.h"
 #include "daemon/events.h"
+#include "daemon/keys.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
@@ -145,11 +146,12 @@ static enum prilora_status insert(struct store *store, const struct job *job,
 {
     return store_run(store, err, "write a job",
                      "INSERT INTO jobs (id, status, created_at, priority, seed, model, "
-                     "training_file, validation_file, suffix, metadata, spec, requested, forecast) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "ttiiitttttttt", job->id, job_status_name(job->status), job->created_at,
+                     "training_file, validation_file, suffix, metadata, spec, requested, forecast, "
+                     "key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "ttiiittttttttt", job->id, job_status_name(job->status), job->created_at,
                      job->priority, job->seed, job->model, job->training_file, job->validation_file,
-                     job->suffix, job->metadata, job->spec, job->requested, job->forecast);
+                     job->suffix, job->metadata, job->spec, job->requested, job->forecast,
+                     job->key_id[0] ? job->key_id : NULL);
 }
 
 static enum prilora_status add_first_notes(struct store *store, const struct job *job,
@@ -183,6 +185,8 @@ enum prilora_status queue_submit(struct store *store, struct job *job, struct pr
     rc = check_file(store, job->training_file, "training_file", err);
     if (rc == PRILORA_OK)
         rc = check_file(store, job->validation_file, "validation_file", err);
+    if (rc == PRILORA_OK)
+        rc = keys_check_jobs(store, job->key_id, err);
     if (rc == PRILORA_OK)
         rc = insert(store, job, err);
     if (rc == PRILORA_OK)

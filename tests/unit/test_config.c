@@ -121,7 +121,7 @@ static void wrong_files_are_refused_with_line_and_reason(void **state)
     } cases[] = {
         {"[server]\n\nlisten = nowhere\n",
          "f:3: [server] listen = \"nowhere\": must be ADDRESS:PORT, as 127.0.0.1:8471, "
-         "[::1]:8471 or :0 for a free port"},
+         "[::1]:8471, :0 for a free port, or none"},
         {"[server]\nlisten = a:70000\n",
          "f:2: [server] listen = \"a:70000\": the port must be 0 to 65535"},
         {"[server]\nlisten = ::1:80\n",

@@ -52,9 +52,8 @@ static const char *bearer(const char *key)
 static struct test_reply *ask(struct test_server *server, const char *method, const char *path,
                               const char *first, const char *second)
 {
-    return test_send(server, &(struct test_request){.method = method,
-                                                    .path = path,
-                                                    .headers = {first, second}});
+    return test_send(
+        server, &(struct test_request){.method = method, .path = path, .headers = {first, second}});
 }
 
 static void expect(const struct test_reply *reply, long status, const char *code)
@@ -96,11 +95,13 @@ static void on_loopback_no_key_is_needed_and_any_is_ignored(void **state)
 static void what_a_proxy_forwards_needs_one(void **state)
 {
     static const char *const headers[] = {FAR, "X-Real-IP: 198.51.100.7",
-                                          "Forwarded: for=198.51.100.7", "X-Forwarded-For: 127.0.0.1",
+                                          "Forwarded: for=198.51.100.7",
+                                          "X-Forwarded-For: 127.0.0.1",
                                           "x-forwarded-for: nonsense"};
     const char *expected =
         "{\"error\":{\"message\":\"an API key is needed: send \\\"Authorization: Bearer "
-        "prilora-...\\\" (\\\"prilora keys create\\\" on the server's machine makes one)\",\"type\":"
+        "prilora-...\\\" (\\\"prilora keys create\\\" on the server's machine makes "
+        "one)\",\"type\":"
         "\"authentication_error\",\"param\":null,\"code\":\"invalid_api_key\"},";
 
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
@@ -208,10 +209,9 @@ static void with_keys_always_loopback_needs_one_but_not_the_socket(void **state)
     snprintf(key, sizeof key, "%s", test_text(reply->json, "key"));
     assert_int_equal(ask(server, "GET", "/v1/models", bearer(key), NULL)->status, 200);
     /* a proxy before the socket brings strangers, too */
-    reply = test_send(server, &(struct test_request){.method = "GET",
-                                                     .path = "/v1/models",
-                                                     .socket = path,
-                                                     .headers = {FAR}});
+    reply = test_send(server,
+                      &(struct test_request){
+                          .method = "GET", .path = "/v1/models", .socket = path, .headers = {FAR}});
     expect(reply, 401, "invalid_api_key");
     test_server_free(server);
 }
@@ -368,8 +368,7 @@ static void wrong_wishes_are_refused_with_the_place(void **state)
         {"{\"name\": 7}", "invalid_value", "name", "name: must be a text of 1 to 100 bytes"},
         {"{\"name\": \"\"}", "invalid_value", "name", "name: must be a text of 1 to 100 bytes"},
         {"{\"name\": \"a\\u0000b\"}", "invalid_json", "", NULL},
-        {"{\"name\": \"a\\nb\"}", "invalid_value", "name",
-         "name: must have no control characters"},
+        {"{\"name\": \"a\\nb\"}", "invalid_value", "name", "name: must have no control characters"},
         {"{\"name\": \"a\", \"scope\": \"root\"}", "invalid_value", "scope",
          "scope: \"root\", but must be read, submit or admin"},
         {"{\"name\": \"a\", \"scope\": \"none\"}", "invalid_value", "scope",
@@ -457,8 +456,8 @@ static void bytes_are_counted_at_the_end_and_at_the_beginning(void **state)
     assert_string_equal(test_header(reply, "x-should-retry"), "false");
     big[10000] = '\0';
     assert_int_equal(upload(*state, made.key, big)->status, 200);
-    assert_int_equal(
-        test_integer(test_get(*state, "/v1/keys/%s", made.id)->json, "usage.bytes"), 100000);
+    assert_int_equal(test_integer(test_get(*state, "/v1/keys/%s", made.id)->json, "usage.bytes"),
+                     100000);
     snprintf(path, sizeof path, "/v1/files/%s", id);
     assert_int_equal(ask(*state, "DELETE", path, NULL, NULL)->status, 200);
     assert_int_equal(upload(*state, made.key, big)->status, 200);
@@ -523,8 +522,7 @@ static void who_tries_too_often_must_wait_but_right_keys_go_on(void **state)
 
 static void changes_and_refusals_are_logged_and_keys_never(void **state)
 {
-    struct made made =
-        make(*state, "{\"name\": \"audited\", \"scope\": \"submit\"}");
+    struct made made = make(*state, "{\"name\": \"audited\", \"scope\": \"submit\"}");
     char *log, expected[300], id[64];
 
     snprintf(id, sizeof id, "%s",
@@ -544,8 +542,8 @@ static void changes_and_refusals_are_logged_and_keys_never(void **state)
     snprintf(expected, sizeof expected,
              "warn  audit: refused: %s \"audited\", 127.0.0.1: GET /v1/keys 403 req-", made.id);
     assert_non_null(strstr(log, expected));
-    assert_non_null(strstr(
-        log, "warn  audit: refused: no key, 198.51.100.21: GET /v1/files 401 req-"));
+    assert_non_null(
+        strstr(log, "warn  audit: refused: no key, 198.51.100.21: GET /v1/files 401 req-"));
     snprintf(expected, sizeof expected, "audit: %s \"audited\", 127.0.0.1: GET /v1/files ",
              made.id);
     assert_null(strstr(log, expected)); /* looking is no change */
@@ -567,8 +565,8 @@ static void keys_survive_a_restart(void **state)
     used = test_integer(test_get(*state, "/v1/keys/%s", kept.id)->json, "last_used_at");
     test_server_stop(*state);
     test_server_start(*state);
-    assert_int_equal(
-        test_integer(test_get(*state, "/v1/keys/%s", kept.id)->json, "last_used_at"), used);
+    assert_int_equal(test_integer(test_get(*state, "/v1/keys/%s", kept.id)->json, "last_used_at"),
+                     used);
     assert_int_equal(ask(*state, "GET", "/v1/files", bearer(kept.key), FAR)->status, 200);
     expect(ask(*state, "GET", "/v1/files", bearer(gone.key), NULL), 401, "invalid_api_key");
 }

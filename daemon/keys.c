@@ -1,9 +1,10 @@
 /*
  * keys.c - see keys.h: the keys that are not revoked in memory, all of them in the database.
  *
- * A request looks in memory only. What is compared there are SHA-256s of keys, each with
- * nettle's memeql_sec and always all of them: the time tells how many keys there are, not how near
- * a guess came; and nobody can choose a hash's beginning anyway.
+ * A request looks in memory only. What is compared there are SHA-256s of keys: the first 64 bits of
+ * all of them, without stopping, and then the one that they are equal to with nettle's memeql_sec.
+ * So the time tells how many keys there are, not how near a guess came; and of a hash nobody can
+ * choose the beginning.
  *
  * A new key is in memory before it is in the database, a revoked one until after: a key that
  * nobody was told of yet harms nobody, and one that is gone from the database never comes back.
@@ -34,6 +35,7 @@ struct keys {
     struct store *store;
     pthread_rwlock_t lock; /* guards the entries; used_at is written under its reading side */
     size_t n;
+    uint64_t beginnings[KEYS_MAX]; /* of the entries' hashes, close together */
     struct entry entries[KEYS_MAX];
 };
 
@@ -69,6 +71,14 @@ static void hash_key(const char *text, char out[HASH_SIZE])
         out[2 * i + 1] = digits[bytes[i] & 15];
     }
     out[HASH_SIZE - 1] = '\0';
+}
+
+static uint64_t beginning(const char *sha256)
+{
+    char digits[17];
+
+    snprintf(digits, sizeof digits, "%.16s", sha256);
+    return strtoull(digits, NULL, 16);
 }
 
 /* ---- rows ---- */
@@ -163,6 +173,8 @@ enum prilora_status keys_open(struct keys **out, struct store *store, struct pri
         memcpy(keys->entries, entries, n * sizeof(struct entry));
     free(entries);
     keys->n = n;
+    for (size_t i = 0; i < n; i++)
+        keys->beginnings[i] = beginning(keys->entries[i].sha256);
     pthread_rwlock_init(&keys->lock, NULL);
     *out = keys;
     return PRILORA_OK;
@@ -181,17 +193,16 @@ enum key_found keys_find(struct keys *keys, const char *text, struct key *out)
 {
     char sha256[HASH_SIZE];
     int64_t now = store_now();
-    bool found = false;
-    size_t at = 0;
+    uint64_t first;
+    size_t at = KEYS_MAX;
+    bool found;
 
     hash_key(text, sha256);
+    first = beginning(sha256);
     pthread_rwlock_rdlock(&keys->lock);
-    for (size_t i = 0; i < keys->n; i++) {
-        bool equal = memeql_sec(sha256, keys->entries[i].sha256, HASH_SIZE);
-
-        found |= equal;
-        at = equal ? i : at;
-    }
+    for (size_t i = 0; i < keys->n; i++)
+        at = keys->beginnings[i] == first ? i : at;
+    found = at < keys->n && memeql_sec(sha256, keys->entries[at].sha256, HASH_SIZE);
     if (found) {
         *out = keys->entries[at].key;
         if (out->expires_at == 0 || out->expires_at > now)
@@ -210,8 +221,9 @@ static bool remember(struct keys *keys, const struct key *key, const char *sha25
     pthread_rwlock_wrlock(&keys->lock);
     room = keys->n < KEYS_MAX;
     if (room) {
-        struct entry *entry = &keys->entries[keys->n++];
+        struct entry *entry = &keys->entries[keys->n];
 
+        keys->beginnings[keys->n++] = beginning(sha256);
         entry->key = *key;
         memcpy(entry->sha256, sha256, HASH_SIZE);
         atomic_store(&entry->used_at, 0);
@@ -226,6 +238,7 @@ static void forget(struct keys *keys, const char *id)
     for (size_t i = 0; i < keys->n; i++) {
         if (strcmp(keys->entries[i].key.id, id) == 0) {
             keys->entries[i] = keys->entries[--keys->n];
+            keys->beginnings[i] = keys->beginnings[keys->n];
             break;
         }
     }

@@ -118,7 +118,8 @@ static void beyond_the_limit_connections_are_refused_and_old_ones_go_on(void **s
     before = open_files(server);
     for (int round = 0; round < 2; round++) {
         flood(server, LIMIT + 100, LIMIT - 1); /* test_get keeps one open */
-        for (double until = seconds() + 60; open_files(server) > before + OTHERS && seconds() < until;)
+        for (double until = seconds() + 60;
+             open_files(server) > before + OTHERS && seconds() < until;)
             sleep_ms(50);
         assert_true(open_files(server) <= before + OTHERS);
         assert_int_equal(test_get(server, "/readyz")->status, 200);
@@ -164,8 +165,8 @@ static void one_address_gets_no_more_than_its_share(void **state)
 #define TIMEOUT_S 2
 #define PATIENCE  60 /* of the test, on a machine that has other things to do */
 
-static const char *const hurried[] = {"--server.request_timeout_s=2", "--server.min_upload_rate=500",
-                                      NULL};
+static const char *const hurried[] = {"--server.request_timeout_s=2",
+                                      "--server.min_upload_rate=500", NULL};
 
 /* Sends `begin`, then a byte five times a second, until the server hangs up: after how long. */
 static double until_cut(struct test_server *server, const char *begin, char byte)

@@ -22,10 +22,25 @@ static char cert[300], key[300], other_key[300];
 
 static void make_certificate(const char *cert_path, const char *key_path)
 {
-    const char *const arguments[] = {
-        "openssl", "req",  "-x509",    "-newkey", "ec",  "-pkeyopt",    "ec_paramgen_curve:P-256",
-        "-nodes",  "-days", "2",       "-subj",   "/CN=localhost", "-addext",
-        "subjectAltName=DNS:localhost", "-out",   cert_path,       "-keyout", key_path, NULL};
+    const char *const arguments[] = {"openssl",
+                                     "req",
+                                     "-x509",
+                                     "-newkey",
+                                     "ec",
+                                     "-pkeyopt",
+                                     "ec_paramgen_curve:P-256",
+                                     "-nodes",
+                                     "-days",
+                                     "2",
+                                     "-subj",
+                                     "/CN=localhost",
+                                     "-addext",
+                                     "subjectAltName=DNS:localhost",
+                                     "-out",
+                                     cert_path,
+                                     "-keyout",
+                                     key_path,
+                                     NULL};
     int status = -1, quiet;
     pid_t pid = fork();
 
@@ -84,9 +99,9 @@ static void files_go_both_ways_over_tls(void **state)
     for (size_t i = 0; i < size; i++)
         data[i] = (char)('a' + i * 7 % 23 + i / 4096 % 3); /* no two blocks alike */
     n = (size_t)snprintf(body, room,
-                        "--cut\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n"
-                        "fine-tune\r\n--cut\r\nContent-Disposition: form-data; name=\"file\"; "
-                        "filename=\"a.csv\"\r\n\r\n");
+                         "--cut\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n"
+                         "fine-tune\r\n--cut\r\nContent-Disposition: form-data; name=\"file\"; "
+                         "filename=\"a.csv\"\r\n\r\n");
     memcpy(body + n, data, size);
     n += size;
     n += (size_t)snprintf(body + n, room - n, "\r\n--cut--\r\n");

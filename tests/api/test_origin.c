@@ -1,4 +1,5 @@
-/* test_origin.c - what pages in a browser may do: names in Host, Origin, CORS; headers in general. */
+/* test_origin.c - what pages in a browser may do: names in Host, Origin, CORS; headers in general.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -113,8 +114,9 @@ static void bodies_of_doubtful_length_end_the_connection(void **state)
 static void too_many_headers_are_told_in_json(void **state)
 {
     char *request = malloc(70000);
-    size_t n = (size_t)snprintf(request, 70000, "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
-                                        "Connection: close\r\nX-Long: ");
+    size_t n = (size_t)snprintf(request, 70000,
+                                "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+                                "Connection: close\r\nX-Long: ");
 
     memset(request + n, 'a', 31000);
     memcpy(request + n + 31000, "\r\n\r\n", 5);
@@ -132,9 +134,10 @@ static void pages_of_strangers_change_nothing(void **state)
 {
     char own[80];
     struct test_reply *reply;
-    static const char *const strangers[] = {"Origin: http://evil.example", "Origin: null",
-                                            "Origin: http://127.0.0.1:1", "Origin: http://localhost",
-                                            "Origin: http://app.example", "Origin: *"};
+    static const char *const strangers[] = {
+        "Origin: http://evil.example", "Origin: null",
+        "Origin: http://127.0.0.1:1",  "Origin: http://localhost",
+        "Origin: http://app.example",  "Origin: *"};
 
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
         reply = ask(*state, "POST", JOBS "/ftjob-x/cancel", strangers[i], NULL, NULL);
@@ -146,8 +149,7 @@ static void pages_of_strangers_change_nothing(void **state)
         assert_int_equal(reply->status, 200); /* which the browser keeps from the page */
         assert_null(test_header(reply, "Access-Control-Allow-Origin"));
     }
-    snprintf(own, sizeof own, "Origin: http://127.0.0.1:%d",
-             ((struct test_server *)*state)->port);
+    snprintf(own, sizeof own, "Origin: http://127.0.0.1:%d", ((struct test_server *)*state)->port);
     expect(ask(*state, "DELETE", "/v1/files/file-x", own, NULL, NULL), 404, "file_not_found");
     expect(ask(*state, "DELETE", "/v1/files/file-x", NULL, NULL, NULL), 404, "file_not_found");
     expect(ask(*state, "DELETE", "/v1/files/file-x", "Origin: " APP, NULL, NULL), 404,
@@ -197,8 +199,7 @@ static void other_questions_before_requests_get_no_leave(void **state)
     expect(reply, 405, "method_not_allowed");
     assert_null(test_header(reply, "Access-Control-Allow-Origin"));
     assert_null(test_header(reply, "Access-Control-Allow-Methods"));
-    expect(ask(*state, "OPTIONS", "/v1/nothing", "Origin: " APP, method, NULL), 404,
-           "unknown_url");
+    expect(ask(*state, "OPTIONS", "/v1/nothing", "Origin: " APP, method, NULL), 404, "unknown_url");
     expect(ask(*state, "OPTIONS", "/v1/models", "Origin: " APP, NULL, NULL), 405,
            "method_not_allowed");
     reply = ask(*state, "OPTIONS", "/v1/models", "Origin: " APP, method,

@@ -32,13 +32,15 @@ Q     := $(if $(V),,@)
 # ---- dependencies -----------------------------------------------------------------------------
 
 DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-dev libsqlite3-dev \
-	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev
-DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git
+	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev \
+	libgnutls28-dev
+DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
+	openssl
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
-DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl
+DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl gnutls
 
 # ---- flags ------------------------------------------------------------------------------------
 

@@ -126,15 +126,19 @@ static bool adopt(struct request *r, struct form *form, const char *sha256, int6
 
     if (rc == PRILORA_OK)
         rc =
-            files_adopt(r->api->store, form->path, form->filename, "fine-tune",
+            files_adopt(r->api->store, r->caller, form->path, form->filename, "fine-tune",
                         (int64_t)form->n_bytes, sha256, life ? store_now() + life : 0, &file, &err);
     if (rc == PRILORA_OK) {
         form_keep(form);
         file_clear(&file);
     }
-    if (!creation_end(&creation, r, rc))
+    if (creation_end(&creation, r, rc))
+        return rc == PRILORA_OK;
+    if (rc == PRILORA_ELIMIT)
+        respond_quota(r, &err);
+    else
         respond_internal(r, &err);
-    return rc == PRILORA_OK;
+    return false;
 }
 
 static bool create(struct request *r, struct form *form)

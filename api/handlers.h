@@ -44,6 +44,11 @@ void api_adapter_file(struct request *r);
 void api_webhook_list(struct request *r);
 void api_webhook_retry(struct request *r);
 
+void api_key_create(struct request *r);
+void api_key_list(struct request *r);
+void api_key_show(struct request *r);
+void api_key_revoke(struct request *r);
+
 void api_livez(struct request *r);
 void api_readyz(struct request *r);
 

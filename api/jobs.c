@@ -322,6 +322,7 @@ static void submit(struct request *r, struct job *job)
     struct creation creation = {.write = write_created, .object = job};
     enum prilora_status rc = creation_begin(&creation, r, &err);
 
+    memcpy(job->key_id, r->caller, sizeof job->key_id);
     if (rc == PRILORA_OK)
         rc = queue_submit(r->api->store, job, &err);
     if (creation_end(&creation, r, rc))
@@ -330,6 +331,8 @@ static void submit(struct request *r, struct job *job)
         respond_error(r, 400,
                       strcmp(err.where, "model") == 0 ? "model_not_found" : "file_not_found",
                       err.where, "%s: %s", err.where, err.message);
+    else if (rc == PRILORA_ELIMIT)
+        respond_quota(r, &err);
     else
         respond_internal(r, &err);
 }

@@ -8,15 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "api/peer.h"
 #include "daemon/error.h"
-#include "daemon/log.h"
 
-#define BACKLOG     511
-#define OTHER_FILES 256 /* the database of each thread, base models, checkpoints, uploads */
+#define BACKLOG 511
 
 enum prilora_status listen_parse(const char *address, char *host, size_t host_room, char port[6],
                                  struct prilora_error *err)
@@ -121,17 +121,66 @@ enum prilora_status listen_open(const char *address, int *fd, int *port, struct 
     return rc;
 }
 
-void listen_reserve(long n_connections)
+bool listen_is_loopback(int fd)
 {
-    rlim_t wanted = (rlim_t)n_connections + OTHER_FILES;
-    struct rlimit limit;
+    struct sockaddr_storage name = {0};
+    socklen_t size = sizeof name;
+    char text[PEER_ADDRESS_SIZE];
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-        log_warn("http",
-                 "server.max_connections is %ld, but only %llu files may be open (RLIMIT_NOFILE): "
-                 "connections beyond will be refused",
-                 n_connections, (unsigned long long)limit.rlim_cur);
+    return getsockname(fd, (struct sockaddr *)&name, &size) == 0 &&
+           peer_describe((const struct sockaddr *)&name, text);
+}
+
+/* ---- Unix sockets ---- */
+
+/* Makes room at the path. */
+static enum prilora_status remove_stale(const struct sockaddr_un *name, struct prilora_error *err)
+{
+    struct stat st;
+    int fd, code;
+
+    if (lstat(name->sun_path, &st) != 0)
+        return errno == ENOENT ? PRILORA_OK : error_errno(err, name->sun_path, "listen there");
+    if (!S_ISSOCK(st.st_mode))
+        return error_set(err, PRILORA_EIO, "%s (server.socket): is there, and is no socket",
+                         name->sun_path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return error_errno(err, name->sun_path, "open a socket");
+    code = connect(fd, (const struct sockaddr *)name, sizeof *name) == 0 ? 0 : errno;
+    close(fd);
+    if (code != ECONNREFUSED && code != ENOENT)
+        return error_set(err, PRILORA_EIO, "%s (server.socket): somebody listens there already%s%s",
+                         name->sun_path, code ? ": " : "", code ? strerror(code) : "");
+    if (unlink(name->sun_path) != 0 && errno != ENOENT)
+        return error_errno(err, name->sun_path, "remove what is left of a socket");
+    return PRILORA_OK;
+}
+
+enum prilora_status listen_open_unix(const char *path, unsigned mode, int *fd,
+                                     struct prilora_error *err)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    enum prilora_status rc;
+
+    *fd = -1;
+    if (strlen(path) >= sizeof name.sun_path)
+        return error_set(err, PRILORA_EINVAL,
+                         "server.socket = \"%s\": a socket's path has at most %zu bytes", path,
+                         sizeof name.sun_path - 1);
+    memcpy(name.sun_path, path, strlen(path));
+    rc = remove_stale(&name, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* its mode before it has a name: nobody gets in between */
+    if (*fd >= 0 && fchmod(*fd, mode) == 0 &&
+        bind(*fd, (const struct sockaddr *)&name, sizeof name) == 0 && chmod(path, mode) == 0 &&
+        listen(*fd, BACKLOG) == 0)
+        return PRILORA_OK;
+    rc = error_errno(err, path, "listen there (server.socket)");
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return rc;
 }

@@ -14,8 +14,13 @@ enum prilora_status listen_parse(const char *address, char *host, size_t host_ro
 /* A socket that listens there, close-on-exec, in *fd, and the port really bound. */
 enum prilora_status listen_open(const char *address, int *fd, int *port, struct prilora_error *err);
 
-/* Lets the process open files for so many connections, and those it needs besides: raises the
- * soft limit as far as the hard one allows. Told in the log if that is too little. */
-void listen_reserve(long n_connections);
+/*
+ * listen_open_unix - a Unix socket at `path` with these permissions. One that was left behind by a
+ * program that is gone is replaced; EIO if somebody listens there, or it is something else.
+ */
+enum prilora_status listen_open_unix(const char *path, unsigned mode, int *fd,
+                                     struct prilora_error *err);
+
+bool listen_is_loopback(int fd); /* a bound socket's own address */
 
 #endif

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/headers.h"
 #include "api/idempotency.h"
+#include "api/origin.h"
 #include "api/respond.h"
 
 #define MAX_PATH 4096
@@ -73,16 +75,20 @@ bool request_is_type(const struct request *r, const char *media_type)
 }
 
 /* What the headers alone make impossible. */
-static void check_length(struct request *r)
+static bool check_length(struct request *r)
 {
     const char *length = request_header(r, "Content-Length");
     uint64_t limit = MEGABYTE * (uint64_t)(r->route->sink ? r->api->config->max_upload_mb + 1
                                                           : r->api->config->max_body_mb);
 
-    if (length && strtoull(length, NULL, 10) > limit)
-        respond_error(r, 413, "body_too_large", NULL,
-                      "the body has %s bytes, but at most %llu are taken (%s)", length,
-                      (unsigned long long)limit, r->route->sink ? "max_upload_mb" : "max_body_mb");
+    if (!length)
+        return true;
+    if (strtoull(length, NULL, 10) <= limit)
+        return !r->route->sink || auth_check_bytes(r, strtoull(length, NULL, 10));
+    respond_error(r, 413, "body_too_large", NULL,
+                  "the body has %s bytes, but at most %llu are taken (%s)", length,
+                  (unsigned long long)limit, r->route->sink ? "max_upload_mb" : "max_body_mb");
+    return false;
 }
 
 static void respond_no_route(struct request *r, enum route_found found)
@@ -99,33 +105,44 @@ static void respond_no_route(struct request *r, enum route_found found)
     respond_header(r, MHD_HTTP_HEADER_ALLOW, methods);
 }
 
-void request_begin(struct request *r, struct MHD_Connection *connection, const char *method)
+/* What must be right before the body is read, each check with its own answer. */
+static bool check(struct request *r)
 {
     enum route_found found;
 
-    r->begun = true;
-    r->connection = connection;
-    snprintf(r->method, sizeof r->method, "%s", method);
+    if (!headers_check(r) || !origin_check_host(r) || origin_preflight(r))
+        return false;
     if (!r->target_ok) {
         respond_fault(r, &r->fault);
-        return;
+        return false;
     }
     found = route_find(r->method, r->path, &r->route, r->captures);
     if (found != ROUTE_FOUND) {
         respond_no_route(r, found);
-        return;
+        return false;
     }
-    check_length(r);
-    if (!r->answer.response && r->route->sink)
+    return auth_check(r) && origin_check_change(r) && check_length(r);
+}
+
+void request_begin(struct request *r, struct MHD_Connection *connection, const char *method,
+                   const char *version)
+{
+    r->begun = true;
+    r->connection = connection;
+    r->is_http10 = strcmp(version, "HTTP/1.0") == 0;
+    snprintf(r->method, sizeof r->method, "%s", method);
+    if (check(r) && r->route->sink)
         r->route->sink->begin(r, &r->sink);
+    peer_enter(peer_of(connection),
+               r->route && r->route->sink && !r->answer.response ? PEER_UPLOAD : PEER_BODY);
 }
 
 bool request_answers_early(const struct request *r)
 {
     const char *length = request_header(r, "Content-Length");
 
-    return r->answer.response &&
-           (request_header(r, "Expect") || (length && strtoull(length, NULL, 10) > DISCARD_LIMIT));
+    return r->answer.response && (r->must_close || request_header(r, "Expect") ||
+                                  (length && strtoull(length, NULL, 10) > DISCARD_LIMIT));
 }
 
 static void collect(struct request *r, const char *data, size_t size)
@@ -155,6 +172,7 @@ static void collect(struct request *r, const char *data, size_t size)
 
 bool request_take(struct request *r, const char *data, size_t size)
 {
+    peer_received(peer_of(r->connection), size);
     if (r->answer.response) {
         r->n_discarded += size;
         return r->n_discarded <= DISCARD_LIMIT;
@@ -168,6 +186,7 @@ bool request_take(struct request *r, const char *data, size_t size)
 
 void request_handle(struct request *r)
 {
+    peer_enter(peer_of(r->connection), PEER_ANSWER);
     if (r->waiting.resumed)
         r->waiting.resumed(r);
     else if (!r->answer.response)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "api/auth.h"
 #include "api/query.h"
 #include "api/routes.h"
 #include "api/server.h"
@@ -40,6 +41,7 @@ struct request {
     struct MHD_Connection *connection;
     char id[ID_SIZE];     /* x-request-id */
     char caller[ID_SIZE]; /* id of the key that it came with; "": none */
+    struct caller who;    /* more of the same */
     struct timespec started;
 
     char *target;       /* as it came, for the log */
@@ -62,11 +64,14 @@ struct request {
     unsigned n_suspensions; /* so far: tells whether a handler has answered */
 
     bool begun, queued;
+    bool is_http10;
+    bool must_close; /* after the answer, without reading on */
     struct answer answer;
 };
 
 struct request *request_new(struct api *api, const char *target);
-void request_begin(struct request *r, struct MHD_Connection *connection, const char *method);
+void request_begin(struct request *r, struct MHD_Connection *connection, const char *method,
+                   const char *version);
 /* False: the client sends on and on after what went wrong; the connection is to be cut. */
 bool request_take(struct request *r, const char *data, size_t size);
 void request_handle(struct request *r);

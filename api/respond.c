@@ -99,9 +99,19 @@ void respond_json(struct request *r, unsigned status, json_t *body)
 
 static const char *error_type(unsigned status)
 {
+    static const struct {
+        unsigned status;
+        const char *type;
+    } types[] = {{401, "authentication_error"},
+                 {403, "permission_error"},
+                 {429, "rate_limit_error"}};
+
     if (status >= 500)
         return "server_error";
-    return status == 403 ? "permission_error" : "invalid_request_error";
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].status == status)
+            return types[i].type;
+    return "invalid_request_error";
 }
 
 static json_t *text_or_null(const char *text)

@@ -60,6 +60,11 @@ const struct route routes[] = {
     {"POST", "/v1/webhooks/deliveries/{id}/retry", SCOPE_ADMIN, api_webhook_retry,
      "send a webhook again", NULL},
 
+    {"POST", "/v1/keys", SCOPE_ADMIN, api_key_create, "make an API key, shown this once", NULL},
+    {"GET", "/v1/keys", SCOPE_ADMIN, api_key_list, "API keys, newest first", NULL},
+    {"GET", "/v1/keys/{id}", SCOPE_ADMIN, api_key_show, "one API key, with what it has used", NULL},
+    {"DELETE", "/v1/keys/{id}", SCOPE_ADMIN, api_key_revoke, "revoke an API key at once", NULL},
+
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

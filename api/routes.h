@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/keys.h"
+
 struct request;
 
 #define ROUTE_MAX_CAPTURES 2
@@ -17,9 +19,6 @@ struct body_sink {
     void (*take)(struct request *r, void *state, const char *data, size_t size);
     void (*free)(void *state); /* accepts NULL */
 };
-
-/* What a caller must be allowed to do; each includes those before it. */
-enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_SUBMIT, SCOPE_ADMIN };
 
 struct route {
     const char *method, *pattern; /* {id}: one segment, not empty; {id*}: all that are left */

@@ -16,16 +16,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/audit.h"
 #include "api/completions.h"
 #include "api/idempotency.h"
 #include "api/listen.h"
+#include "api/origin.h"
 #include "api/respond.h"
 #include "api/waiting.h"
 #include "api/watch.h"
 #include "daemon/error.h"
+#include "daemon/limits.h"
 #include "daemon/log.h"
 
 #define POLLING_THREADS   6
+#define LOCAL_THREADS     2                   /* of the Unix socket */
+#define SPARE_CONNECTIONS 64                  /* above the limit that peers_accept keeps */
+#define FILES_LEFT        256                 /* that are open for other things than connections */
 #define WATCHERS_END_S    2                   /* at the stop, that live streams have to end in */
 #define CONNECTION_MEMORY ((size_t)96 * 1024) /* headers, and the pieces in which bodies come */
 
@@ -62,6 +68,9 @@ static enum MHD_Result send_answer(struct request *r)
 {
     respond_header(r, "x-request-id", r->id);
     respond_header(r, "x-content-type-options", "nosniff");
+    if (r->must_close)
+        respond_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    origin_add_headers(r);
     r->queued = true;
     idempotency_release(r); /* before the client can send it again */
     return r->answer.response
@@ -79,11 +88,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
     (void)context;
     (void)url;
-    (void)version;
     if (!r)
         return MHD_NO; /* there was no memory for it */
     if (!r->begun) {
-        request_begin(r, connection, method);
+        request_begin(r, connection, method, version);
         return request_answers_early(r) ? send_answer(r) : MHD_YES;
     }
     if (*size > 0) {
@@ -137,10 +145,11 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 {
     struct request *r = *state;
 
-    (void)connection;
+    peer_enter(peer_of(connection), PEER_HEADERS);
     if (!r)
         return;
     log_request(r, code);
+    audit_request(r);
     request_free(r);
     *state = NULL;
     count(context, -1);
@@ -161,35 +170,137 @@ static void on_log(void *context, const char *format, va_list arguments)
 
 /* ---- starting and stopping ---- */
 
-static struct MHD_Daemon *start_daemon(struct api *api, int fd)
+static unsigned max_connections(const struct api *api)
+{
+    uint64_t files = limits_raise_files();
+    uint64_t most = (uint64_t)api->config->max_connections;
+
+    if (files >= most + FILES_LEFT)
+        return (unsigned)most;
+    most = files > 2 * FILES_LEFT ? files - FILES_LEFT : FILES_LEFT;
+    log_warn("http",
+             "server.max_connections = %ld, but with %llu files open at a time (ulimit -Hn) %llu "
+             "are taken",
+             api->config->max_connections, (unsigned long long)files, (unsigned long long)most);
+    return (unsigned)most;
+}
+
+/* Serves on a listening socket, which it takes. */
+static enum prilora_status start_daemon(struct api *api, struct MHD_Daemon **out, int fd,
+                                        bool is_local, struct prilora_error *err)
 {
     const struct config *config = api->config;
-    long threads =
-        POLLING_THREADS < config->max_connections ? POLLING_THREADS : config->max_connections;
+    unsigned per_address = is_local ? 0 : (unsigned)config->max_connections_per_address;
+    unsigned most = (unsigned)api->peers.max_tcp + SPARE_CONNECTIONS;
+    bool is_tls = !is_local && api->tls.cert;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, api->tls.cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, api->tls.key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
 
-    return MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-                                MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_USE_ERROR_LOG,
-                            0, NULL, NULL, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-                            NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-                            (unsigned)threads, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)config->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)config->request_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                            MHD_OPTION_URI_LOG_CALLBACK, on_target, api,
-                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_END);
+    *out = MHD_start_daemon(
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC |
+            (is_tls ? MHD_USE_TLS : 0),
+        0, peers_accept, &api->peers, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        is_local ? LOCAL_THREADS : POLLING_THREADS, MHD_OPTION_CONNECTION_LIMIT, most,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)config->request_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, on_target, api,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        api, MHD_OPTION_NOTIFY_CONNECTION, peers_notify, &api->peers, MHD_OPTION_ARRAY,
+        is_tls ? tls : tls + sizeof tls / sizeof *tls - 1, MHD_OPTION_END);
+    if (*out)
+        return PRILORA_OK;
+    close(fd);
+    return error_set(err, PRILORA_EIO, "cannot start the HTTP server: %s", strerror(errno));
+}
+
+static enum prilora_status open_tcp(struct api *api, int *port, struct prilora_error *err)
+{
+    const char *listen = api->config->listen;
+    enum prilora_status rc;
+    int fd;
+
+    *port = 0;
+    if (!*listen || strcmp(listen, "none") == 0)
+        return PRILORA_OK;
+    rc = listen_open(listen, &fd, port, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    if (!listen_is_loopback(fd) && !api->tls.cert)
+        log_warn(
+            "http",
+            "%s is not the loopback address, and there is no TLS: keys and data can be read on "
+            "the way (server.tls_cert)",
+            listen);
+    return start_daemon(api, &api->tcp, fd, false, err);
+}
+
+static enum prilora_status open_local(struct api *api, struct prilora_error *err)
+{
+    const struct config *config = api->config;
+    enum prilora_status rc;
+    int fd;
+
+    if (!*config->socket)
+        return api->tcp ? PRILORA_OK
+                        : error_set(err, PRILORA_EINVAL,
+                                    "neither server.listen nor server.socket is set: nobody could "
+                                    "reach the daemon");
+    rc =
+        listen_open_unix(config->socket, (unsigned)strtoul(config->socket_mode, NULL, 8), &fd, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = start_daemon(api, &api->local, fd, true, err);
+    if (rc != PRILORA_OK)
+        unlink(config->socket);
+    return rc;
+}
+
+static struct api *api_new(const struct config *config, struct store *store, struct models *models)
+{
+    struct api *api = calloc(1, sizeof *api);
+    pthread_condattr_t monotonic;
+
+    if (!api)
+        return NULL;
+    api->config = config;
+    api->store = store;
+    api->models = models;
+    digests_init(&api->digests);
+    attempts_init(&api->attempts);
+    peers_init(&api->peers, config->request_timeout_s, config->min_upload_rate,
+               max_connections(api));
+    pthread_mutex_init(&api->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&api->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return api;
 }
 
 /* Ordinary requests always find a connection. */
-static size_t max_watchers(const struct config *config)
+static size_t max_watchers(const struct api *api)
 {
-    return ((size_t)config->max_connections * 3 + 3) / 4;
+    return (api->peers.max_tcp * 3 + 3) / 4;
 }
 
 static void api_free(struct api *api)
 {
+    upkeep_stop(&api->upkeep);
+    if (api->tcp)
+        MHD_stop_daemon(api->tcp);
+    if (api->local)
+        MHD_stop_daemon(api->local);
     watch_stop(api->watch);
     completions_stop(api->completions);
+    keys_close(api->keys);
+    tls_close(&api->tls);
+    peers_destroy(&api->peers);
+    attempts_destroy(&api->attempts);
     digests_destroy(&api->digests);
     pthread_cond_destroy(&api->idle);
     pthread_mutex_destroy(&api->lock);
@@ -200,41 +311,42 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
                               struct models *models, int *port, struct prilora_error *err)
 {
     enum prilora_status rc;
-    struct api *api = calloc(1, sizeof *api);
-    pthread_condattr_t monotonic;
-    int fd;
+    struct api *api = api_new(config, store, models);
 
     *out = NULL;
     if (!api)
         return error_memory(err);
-    api->config = config;
-    api->store = store;
-    api->models = models;
-    digests_init(&api->digests);
-    pthread_mutex_init(&api->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&api->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    listen_reserve(config->max_connections);
-    rc = watch_start(&api->watch, max_watchers(config), err);
+    rc = tls_open(&api->tls, config->tls_cert, config->tls_key, err);
+    if (rc == PRILORA_OK)
+        rc = keys_open(&api->keys, store, err);
+    if (rc == PRILORA_OK)
+        rc = upkeep_start(&api->upkeep, &api->peers, api->keys, err);
+    if (rc == PRILORA_OK)
+        rc = watch_start(&api->watch, max_watchers(api), err);
     if (rc == PRILORA_OK)
         rc = completions_start(&api->completions, store, err);
     if (rc == PRILORA_OK)
-        rc = listen_open(config->listen, &fd, port, err);
-    if (rc == PRILORA_OK) {
-        api->daemon = start_daemon(api, fd);
-        if (!api->daemon) {
-            rc = error_set(err, PRILORA_EIO, "cannot start the HTTP server: %s", strerror(errno));
-            close(fd);
-        }
-    }
+        rc = open_tcp(api, port, err);
+    if (rc == PRILORA_OK)
+        rc = open_local(api, err);
     if (rc != PRILORA_OK) {
         api_free(api);
         return rc;
     }
+    if (strcmp(config->keys, "always") == 0 && !api->local && keys_is_empty(api->keys))
+        log_warn("http", "server.keys = always, but there are no keys, and no server.socket to "
+                         "make one over: nobody can do anything");
     *out = api;
     return PRILORA_OK;
+}
+
+/* No more connections are taken; the listening socket stays until close(2). */
+static void quiesce(struct MHD_Daemon *daemon)
+{
+    MHD_socket fd = daemon ? MHD_quiesce_daemon(daemon) : MHD_INVALID_SOCKET;
+
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
 }
 
 /* Until no request is left, or the time is over. */
@@ -254,18 +366,16 @@ static void wait_for_requests(struct api *api, long timeout_s)
 
 void api_stop(struct api *api, long timeout_s)
 {
-    MHD_socket fd;
-
     if (!api)
         return;
-    fd = MHD_quiesce_daemon(api->daemon);
+    if (api->local)
+        unlink(api->config->socket); /* while it is surely ours */
+    quiesce(api->tcp);
+    quiesce(api->local);
     completions_interrupt(api->completions);
     waiting_wake_all(api);
     wait_for_requests(api, WATCHERS_END_S);
     watch_cut(api->watch); /* who has not taken the end of his stream by now does not read */
     wait_for_requests(api, timeout_s);
-    MHD_stop_daemon(api->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
     api_free(api);
 }

@@ -5,7 +5,12 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/attempts.h"
 #include "api/digests.h"
+#include "api/peer.h"
+#include "api/tls.h"
+#include "api/upkeep.h"
+#include "daemon/keys.h"
 
 struct MHD_Daemon;
 struct watch;
@@ -16,9 +21,14 @@ struct api {
     struct store *store;
     struct models *models;
     struct digests digests;
+    struct keys *keys;
+    struct peers peers;
+    struct attempts attempts;
+    struct tls tls;
+    struct upkeep upkeep;
     struct watch *watch; /* live streams and long polls */
     struct completions *completions;
-    struct MHD_Daemon *daemon;
+    struct MHD_Daemon *tcp, *local; /* local: on the Unix socket; NULL: there is none */
 
     pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;     /* told when n_requests falls to 0 */

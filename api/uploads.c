@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/auth.h"
 #include "api/completions.h"
 #include "api/creation.h"
 #include "api/file_json.h"
@@ -145,7 +146,11 @@ static void create(struct request *r, struct upload *upload)
     snprintf(upload->key_id, sizeof upload->key_id, "%s", r->caller);
     if (rc == PRILORA_OK)
         rc = uploads_create(r->api->store, upload, &err);
-    if (!creation_end(&creation, r, rc))
+    if (creation_end(&creation, r, rc))
+        return;
+    if (rc == PRILORA_ELIMIT)
+        respond_quota(r, &err);
+    else
         respond_internal(r, &err);
 }
 
@@ -284,6 +289,8 @@ static void respond_not_completed(struct request *r, const struct prilora_error 
 {
     if (err->status == PRILORA_ELIMIT && strcmp(err->where, UPLOAD_DISK) == 0)
         respond_error(r, 507, "disk_full", NULL, "%s", err->message);
+    else if (err->status == PRILORA_ELIMIT)
+        respond_quota(r, err);
     else
         respond_failure(r, err);
 }

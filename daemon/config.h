@@ -20,12 +20,20 @@
 
 struct config {
     /* [server] */
-    char *listen;    /* "127.0.0.1:8471", "[::1]:8471", ":0" for a free port */
-    char *port_file; /* the port really bound is written here; "" for none */
-    long max_connections;
-    long max_body_mb;       /* request bodies other than file uploads */
-    long max_upload_mb;     /* one uploaded file, in one piece or in parts */
-    long request_timeout_s; /* a connection silent for so long is closed */
+    char *listen;      /* "127.0.0.1:8471", "[::1]:8471", ":0" for a free port; "none" */
+    char *port_file;   /* the port really bound is written here; "" for none */
+    char *socket;      /* path of a Unix socket; "": none */
+    char *socket_mode; /* "0660" */
+    char *tls_cert, *tls_key;
+    char *keys;                       /* who needs one: "remote" or "always" */
+    char *allowed_hosts;              /* names in Host, besides our own; "*": any */
+    char *cors_origins;               /* "https://a.example https://b.example"; "": none */
+    long max_connections;             /* by TCP */
+    long max_connections_per_address; /* likewise */
+    long max_body_mb;                 /* request bodies other than file uploads */
+    long max_upload_mb;               /* one uploaded file, in one piece or in parts */
+    long request_timeout_s; /* silence, headers or a body that take longer end a connection */
+    long min_upload_rate;   /* bytes a second of a file that is uploaded */
     /* [storage] */
     char *state_dir;
     char *models_dirs; /* folders of base models, ':' between */

@@ -13,8 +13,10 @@ static const char *check_listen(const char *value)
     char *end;
     long port;
 
+    if (!*value || strcmp(value, "none") == 0)
+        return NULL;
     if (!colon || !isdigit((unsigned char)colon[1]))
-        return "must be ADDRESS:PORT, as 127.0.0.1:8471, [::1]:8471 or :0 for a free port";
+        return "must be ADDRESS:PORT, as 127.0.0.1:8471, [::1]:8471, :0 for a free port, or none";
     port = strtol(colon + 1, &end, 10);
     if (*end || end - colon > 6 || port > 65535)
         return "the port must be 0 to 65535";
@@ -34,6 +36,32 @@ static const char *check_url(const char *value)
         !*value || strncasecmp(value, "http://", 7) == 0 || strncasecmp(value, "https://", 8) == 0;
 
     return right ? NULL : "must be an http:// or https:// address";
+}
+
+static const char *check_mode(const char *value)
+{
+    size_t n = strlen(value);
+
+    return n >= 3 && n <= 4 && value[strspn(value, "01234567")] == '\0' && (n == 3 || *value == '0')
+               ? NULL
+               : "must be three octal digits, as 0660";
+}
+
+static const char *check_origins(const char *value)
+{
+    for (const char *word = value + strspn(value, " ,"); *word; word += strspn(word, " ,")) {
+        size_t n = strcspn(word, " ,");
+        size_t scheme = strncmp(word, "https://", 8) == 0  ? 8
+                        : strncmp(word, "http://", 7) == 0 ? 7
+                                                           : 0;
+
+        if (scheme == 0 || n == scheme || memchr(word + scheme, '/', n - scheme) ||
+            memchr(word, '*', n))
+            return "must be origins, as https://app.example:8443, with spaces between; \"any\" is "
+                   "not offered";
+        word += n;
+    }
+    return NULL;
 }
 
 #define TEXT(section, key, alias, standard, check, help)                                           \
@@ -59,16 +87,30 @@ static const char *check_url(const char *value)
 
 const struct setting config_settings[] = {
     TEXT("server", listen, "--listen", "127.0.0.1:8471", check_listen,
-         "address and port to serve HTTP on; port 0 takes a free one"),
+         "address and port to serve HTTP on; port 0 takes a free one; none: only the socket"),
     TEXT("server", port_file, "--port-file", "", NULL,
          "file that the port really bound is written to"),
-    NUMBER("server", max_connections, NULL, "256", 1, 65536, "connections at a time"),
+    TEXT("server", socket, "--socket", "", NULL, "path of a Unix socket to serve HTTP on, too"),
+    TEXT("server", socket_mode, NULL, "0660", check_mode, "permissions of that socket"),
+    TEXT("server", tls_cert, NULL, "", NULL, "PEM file of the certificate chain: serves HTTPS"),
+    TEXT("server", tls_key, NULL, "", NULL, "PEM file of its private key"),
+    CHOICE("server", "keys", keys, "remote", "remote always",
+           "who needs an API key: all but loopback and the Unix socket, or all but the latter"),
+    TEXT("server", allowed_hosts, NULL, "", NULL,
+         "names that requests may be sent to, besides addresses and localhost; * for any"),
+    TEXT("server", cors_origins, NULL, "", check_origins,
+         "origins whose web pages may use the interface, spaces between"),
+    NUMBER("server", max_connections, NULL, "4096", 1, 65536, "connections at a time"),
+    NUMBER("server", max_connections_per_address, NULL, "1024", 1, 65536,
+           "of these, from one address"),
     NUMBER("server", max_body_mb, NULL, "8", 1, 1024,
            "size of a request body other than a file, in MiB"),
     NUMBER("server", max_upload_mb, NULL, "8192", 1, 1048576,
            "size of an uploaded file, in one piece or in parts, in MiB"),
     NUMBER("server", request_timeout_s, NULL, "60", 1, 86400,
-           "seconds after which a silent connection is closed"),
+           "seconds after which a silent connection, slow headers or a slow body are cut"),
+    NUMBER("server", min_upload_rate, NULL, "1024", 0, 1073741824,
+           "bytes a second below which an upload is cut; 0: never"),
     TEXT("storage", state_dir, "--state-dir", NULL, check_not_empty,
          "folder of the database, files, checkpoints and adapters"),
     TEXT("storage", models_dirs, "--models", NULL, check_not_empty,

@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/keys.h"
 #include "daemon/path.h"
 
-#define COLUMNS "id, bytes, created_at, expires_at, filename, purpose, status, sha256, row"
+#define COLUMNS "id, bytes, created_at, expires_at, filename, purpose, status, sha256, key_id"
 
 /* An unfinished job that still reads the file ?1. */
 #define NEEDED_BY                                                                                  \
@@ -77,6 +78,7 @@ static enum prilora_status read_row(sqlite3_stmt *row, void *file, struct prilor
     const char *id = (const char *)sqlite3_column_text(row, 0);
     const char *status = (const char *)sqlite3_column_text(row, 6);
     const char *sha256 = (const char *)sqlite3_column_text(row, 7);
+    const char *key_id = (const char *)sqlite3_column_text(row, 8);
 
     *out = (struct file){0};
     snprintf(out->id, sizeof out->id, "%s", id ? id : "");
@@ -87,6 +89,7 @@ static enum prilora_status read_row(sqlite3_stmt *row, void *file, struct prilor
     out->purpose = store_text(row, 5);
     snprintf(out->status, sizeof out->status, "%s", status ? status : "");
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256 ? sha256 : "");
+    snprintf(out->key_id, sizeof out->key_id, "%s", key_id ? key_id : "");
     if (out->filename && out->purpose)
         return PRILORA_OK;
     file_clear(out);
@@ -103,9 +106,10 @@ static enum prilora_status insert(struct store *store, const struct file *file,
         return rc;
     rc = store_run(store, err, "write the file's row",
                    "INSERT INTO files (id, bytes, created_at, expires_at, filename, purpose, "
-                   "status, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                   "tiiitttt", file->id, file->bytes, file->created_at, file->expires_at,
-                   file->filename, file->purpose, file->status, file->sha256);
+                   "status, sha256, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   "tiiittttt", file->id, file->bytes, file->created_at, file->expires_at,
+                   file->filename, file->purpose, file->status, file->sha256,
+                   file->key_id[0] ? file->key_id : NULL);
     return store_end(store, rc, err);
 }
 
@@ -136,9 +140,10 @@ out:
     return rc;
 }
 
-enum prilora_status files_adopt(struct store *store, const char *path, const char *filename,
-                                const char *purpose, int64_t bytes, const char *sha256,
-                                int64_t expires_at, struct file *out, struct prilora_error *err)
+enum prilora_status files_adopt(struct store *store, const char *key_id, const char *path,
+                                const char *filename, const char *purpose, int64_t bytes,
+                                const char *sha256, int64_t expires_at, struct file *out,
+                                struct prilora_error *err)
 {
     enum prilora_status rc;
 
@@ -146,6 +151,7 @@ enum prilora_status files_adopt(struct store *store, const char *path, const cha
     store_new_id(out->id, "file-");
     snprintf(out->status, sizeof out->status, "processed");
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
+    snprintf(out->key_id, sizeof out->key_id, "%s", key_id);
     out->filename = strdup(filename);
     out->purpose = strdup(purpose);
     if (!out->filename || !out->purpose) {
@@ -153,7 +159,9 @@ enum prilora_status files_adopt(struct store *store, const char *path, const cha
         return error_memory(err);
     }
     pthread_mutex_lock(&moving);
-    rc = take_in(store, path, out, err);
+    rc = keys_check_bytes(store, key_id, bytes, err);
+    if (rc == PRILORA_OK)
+        rc = take_in(store, path, out, err);
     pthread_mutex_unlock(&moving);
     if (rc != PRILORA_OK)
         file_clear(out);

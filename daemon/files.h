@@ -10,19 +10,22 @@ struct file {
     char *filename, *purpose;
     char status[16]; /* "processed" */
     char sha256[65];
+    char key_id[ID_SIZE]; /* of the key that it was uploaded with; "": none */
 };
 
 /* Where an upload may be spooled: an open file in uploads/, its path in *path (free it). */
 int files_spool(struct store *store, char **path, struct prilora_error *err);
 
 /*
- * files_adopt - takes the spooled file at `path` (already synced by the caller) as a new file. *out
- * is filled before its row is written: who joins that transaction (store_join) may read it. On
- * failure the spooled file is left to the caller.
+ * files_adopt - takes the spooled file at `path` (already synced by the caller) as a new file of
+ * key `key_id` ("": nobody's). *out is filled before its row is written: who joins that transaction
+ * (store_join) may read it. ELIMIT: beyond the key's quota. On failure the spooled file is left to
+ * the caller.
  */
-enum prilora_status files_adopt(struct store *store, const char *path, const char *filename,
-                                const char *purpose, int64_t bytes, const char *sha256,
-                                int64_t expires_at, struct file *out, struct prilora_error *err);
+enum prilora_status files_adopt(struct store *store, const char *key_id, const char *path,
+                                const char *filename, const char *purpose, int64_t bytes,
+                                const char *sha256, int64_t expires_at, struct file *out,
+                                struct prilora_error *err);
 /* ENOENT: no such file. */
 enum prilora_status files_get(struct store *store, const char *id, struct file *out,
                               struct prilora_error *err);

@@ -13,6 +13,9 @@ uint64_t limits_own_bytes(void);
 /* The most memory that the process ever held; 0: unknown. */
 uint64_t limits_peak_bytes(void);
 
+/* Lets the process have as many files open as its hard limit allows; how many that are. */
+uint64_t limits_raise_files(void);
+
 /* "200000 100000" is 2 cores; 0: no limit. */
 long limits_parse_cpu_max(const char *text);
 

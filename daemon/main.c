@@ -180,7 +180,7 @@ static enum prilora_status write_port(const struct daemon *daemon, struct prilor
     enum prilora_status rc;
     char *text;
 
-    if (!daemon->config.port_file || !*daemon->config.port_file)
+    if (!daemon->config.port_file || !*daemon->config.port_file || daemon->port == 0)
         return PRILORA_OK;
     text = text_format("%d\n", daemon->port);
     rc = text ? path_replace(daemon->config.port_file, text, err) : error_memory(err);
@@ -190,14 +190,21 @@ static enum prilora_status write_port(const struct daemon *daemon, struct prilor
 
 static void tell_ready(struct daemon *daemon)
 {
-    const char *listen = daemon->config.listen;
+    const struct config *config = &daemon->config;
+    const char *colon = strrchr(config->listen, ':');
+    bool has_port = daemon->port > 0 && colon;
+    char address[300] = "";
     struct model_entry *models = NULL;
     size_t n_models = 0;
 
     models_list(daemon->models, &models, &n_models, NULL);
     models_free_list(models, n_models);
-    log_info("main", "ready on %.*s:%d (process %ld, state in %s, %zu base models)",
-             (int)(strrchr(listen, ':') - listen), listen, daemon->port, (long)getpid(),
+    if (has_port)
+        snprintf(address, sizeof address, "%.*s:%d", (int)(colon - config->listen), config->listen,
+                 daemon->port);
+    log_info("main", "ready on %s%s%s%s (process %ld, state in %s, %zu base models)", address,
+             has_port && *config->tls_cert ? " (HTTPS)" : "",
+             has_port && *config->socket ? " and " : "", config->socket, (long)getpid(),
              store_folder(daemon->store), n_models);
     notify_systemd("READY=1");
 }

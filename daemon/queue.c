@@ -15,6 +15,7 @@
 
 #include "daemon/error.h"
 #include "daemon/events.h"
+#include "daemon/keys.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
@@ -147,11 +148,12 @@ static enum prilora_status insert(struct store *store, const struct job *job,
     return store_run(store, err, "write a job",
                      "INSERT INTO jobs (id, status, created_at, priority, seed, model, "
                      "start_from, training_file, validation_file, suffix, metadata, spec, "
-                     "requested, forecast) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "ttiiittttttttt", job->id, job_status_name(job->status), job->created_at,
+                     "requested, forecast, key_id) "
+                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "ttiiitttttttttt", job->id, job_status_name(job->status), job->created_at,
                      job->priority, job->seed, job->model, job->start_from, job->training_file,
                      job->validation_file, job->suffix, job->metadata, job->spec, job->requested,
-                     job->forecast);
+                     job->forecast, job->key_id[0] ? job->key_id : NULL);
 }
 
 static enum prilora_status add_first_notes(struct store *store, const struct job *job,
@@ -187,6 +189,8 @@ enum prilora_status queue_submit(struct store *store, struct job *job, struct pr
         rc = check_there(store, file_sql, job->validation_file, "validation_file", err);
     if (rc == PRILORA_OK)
         rc = check_there(store, model_sql, job->start_from, "model", err);
+    if (rc == PRILORA_OK)
+        rc = keys_check_jobs(store, job->key_id, err);
     if (rc == PRILORA_OK)
         rc = insert(store, job, err);
     if (rc == PRILORA_OK)

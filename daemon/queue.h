@@ -57,13 +57,14 @@ struct job {
     int64_t attempts; /* times a worker has begun it */
     bool cancel_requested;
     bool pause_requested; /* and not there yet: running or being validated */
+    char key_id[ID_SIZE]; /* for queue_submit only: the key that it came with; "": none */
     struct job_progress progress;
 };
 void job_clear(struct job *job);
 
 /* Writes the job (validating_files) and its first event. `job` gives priority, seed, model ..
- * requested, forecast; id, status and times are filled in. ENOENT, `where` the member: a file or
- * start_from is not there. */
+ * requested, forecast, key_id; id, status and times are filled in. ENOENT, `where` the member: a
+ * file or start_from is not there; ELIMIT: beyond the key's quota. */
 enum prilora_status queue_submit(struct store *store, struct job *job, struct prilora_error *err);
 enum prilora_status queue_get(struct store *store, const char *id, struct job *out,
                               struct prilora_error *err); /* ENOENT */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/keys.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
 
@@ -210,6 +211,29 @@ enum prilora_status uploads_list(struct store *store, const char *after, size_t 
 
 /* ---- announcing and cancelling ---- */
 
+/* What was announced and has not come counts, too; called inside of a transaction. */
+static enum prilora_status check_quota(struct store *store, const struct upload *upload,
+                                       struct prilora_error *err)
+{
+    enum prilora_status rc;
+    int64_t pending = 0;
+    bool row;
+    sqlite3_stmt *s = store_query(store, err,
+                                  "SELECT COALESCE(SUM(bytes), 0) FROM uploads WHERE key_id = ? "
+                                  "AND status = 'pending'",
+                                  "t", upload->key_id);
+
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "look at uploads", err);
+    if (rc == PRILORA_OK && row) {
+        pending = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    return rc == PRILORA_OK ? keys_check_bytes(store, upload->key_id, upload->bytes + pending, err)
+                            : rc;
+}
+
 enum prilora_status uploads_create(struct store *store, struct upload *upload,
                                    struct prilora_error *err)
 {
@@ -222,13 +246,15 @@ enum prilora_status uploads_create(struct store *store, struct upload *upload,
     rc = store_begin(store, err);
     if (rc != PRILORA_OK)
         return rc;
-    rc = store_run(store, err, "write an upload",
-                   "INSERT INTO uploads (id, key_id, created_at, expires_at, bytes, filename, "
-                   "mime_type, purpose, file_expires_s, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, "
-                   "?, 'pending')",
-                   "ttiiittti", upload->id, upload->key_id[0] ? upload->key_id : NULL,
-                   upload->created_at, upload->expires_at, upload->bytes, upload->filename,
-                   upload->mime_type, upload->purpose, upload->file_expires_s);
+    rc = check_quota(store, upload, err);
+    if (rc == PRILORA_OK)
+        rc = store_run(store, err, "write an upload",
+                       "INSERT INTO uploads (id, key_id, created_at, expires_at, bytes, filename, "
+                       "mime_type, purpose, file_expires_s, status) VALUES (?, ?, ?, ?, ?, ?, ?, "
+                       "?, ?, 'pending')",
+                       "ttiiittti", upload->id, upload->key_id[0] ? upload->key_id : NULL,
+                       upload->created_at, upload->expires_at, upload->bytes, upload->filename,
+                       upload->mime_type, upload->purpose, upload->file_expires_s);
     return store_end(store, rc, err);
 }
 

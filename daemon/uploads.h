@@ -81,7 +81,7 @@ struct upload_order {
  *
  * ENOENT: no such upload. EMISMATCH: it is not pending, or no longer when all was read. EINVAL with
  * err->where, a pointer into {"part_ids": [...], "md5"}: not these parts; it stays pending. ELIMIT,
- * err->where UPLOAD_DISK: the disk is full. ESTOPPED.
+ * err->where UPLOAD_DISK: the disk is full; else beyond the key's quota. ESTOPPED.
  */
 #define UPLOAD_DISK "disk"
 enum prilora_status uploads_complete(struct store *store, const char *id,

@@ -252,9 +252,10 @@ static enum prilora_status adopt(struct joining *j, const struct upload *upload,
     if (rc == PRILORA_OK && j->order->joined)
         rc = store_join(j->store, j->order->joined, err);
     if (rc == PRILORA_OK)
-        rc = files_adopt(j->store, j->path, upload->filename, upload->purpose, upload->bytes,
-                         sha256, upload->file_expires_s ? store_now() + upload->file_expires_s : 0,
-                         &file, err);
+        rc = files_adopt(j->store, upload->key_id, j->path, upload->filename, upload->purpose,
+                         upload->bytes, sha256,
+                         upload->file_expires_s ? store_now() + upload->file_expires_s : 0, &file,
+                         err);
     store_leave(j->store);
     if (rc == PRILORA_OK)
         file_clear(&file);

@@ -476,8 +476,9 @@ static void requests_that_are_not_http_do_no_harm(void **state)
     } rows[] = {
         {"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n", "400 Bad Request"},
         {"GET /livez HTTP/1.0\r\n\r\n", "\"status\":\"ok\""},
-        {"GET /\xff\x01 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "nothing is at /??"},
-        {"POST " JOBS " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: "
+        {"GET /\xff\x01 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+         "nothing is at /??"},
+        {"POST " JOBS " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: "
          "chunked\r\n\r\nzz\r\n",
          "400"},
         {"hello\r\n\r\n", ""},

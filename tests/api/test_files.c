@@ -216,7 +216,7 @@ static void a_file_over_the_limit_leaves_nothing_behind(void **state)
 /* The client goes away in the middle of its file. */
 static void half_an_upload_leaves_nothing_behind(void **state)
 {
-    static const char half[] = "POST /v1/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    static const char half[] = "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                                "Content-Type: multipart/form-data; boundary=cut\r\n"
                                "Content-Length: 100000\r\n\r\n" FILE_PART("a.jsonl", ROW);
     const struct timespec tick = {0, 10000000};

@@ -142,8 +142,11 @@ struct test_reply *test_send(const struct test_server *server, const struct test
     body_stream = open_memstream(&last.body, &last.size);
     header_stream = open_memstream(&last.headers, &header_size);
     assert_true(body_stream && header_stream);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server->port, request->path);
+    snprintf(url, sizeof url, "%s:%d%s", request->ca ? "https://localhost" : "http://127.0.0.1",
+             request->socket ? 80 : server->port, request->path);
     curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request->socket);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
@@ -204,14 +207,21 @@ const char *test_upload(const struct test_server *server, const char *filename, 
     return id;
 }
 
-static int send_all(const struct test_server *server, const char *data, size_t size)
+int test_connect(const struct test_server *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server->port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static int send_all(const struct test_server *server, const char *data, size_t size)
+{
+    int fd = test_connect(server);
+
     while (size > 0) {
         ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
 

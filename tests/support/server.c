@@ -1,6 +1,7 @@
 /* server.c - see server.h: the child process, and what tests ask of it. client.c sends. */
 #include "support/server.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,10 +78,16 @@ static int read_port(const struct test_server *server)
     return port;
 }
 
-static void show_log(const struct test_server *server)
+char *test_server_log(const struct test_server *server)
 {
     size_t size;
-    char *log = test_file(test_server_path(server, "log"), &size);
+
+    return test_file(test_server_path(server, "log"), &size);
+}
+
+static void show_log(const struct test_server *server)
+{
+    char *log = test_server_log(server);
 
     fprintf(stderr, "---- what prilorad wrote ----\n%s----\n", log ? log : "");
     free(log);
@@ -191,6 +199,26 @@ void test_server_free(struct test_server *server)
     test_client_free();
     test_tree_remove(server->folder);
     free(server);
+}
+
+char *test_server_refuses(const struct test_server *server, const char *const *settings)
+{
+    struct test_server other = {0};
+    int n = snprintf(other.folder, sizeof other.folder, "%s/refused", server->folder), status;
+
+    assert_true(n < (int)sizeof other.folder);
+    assert_true(mkdir(other.folder, 0700) == 0 || errno == EEXIST);
+    unlink(test_server_path(&other, "log"));
+    for (size_t i = 0; settings[i] && i + 1 < TEST_MAX_SETTINGS; i++)
+        other.settings[i] = settings[i];
+    other.pid = fork();
+    if (other.pid == 0)
+        run_daemon(&other);
+    assert_true(other.pid > 0);
+    status = wait_for_end(&other);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
+        fail_msg("prilorad did not refuse %s", settings[0]);
+    return test_server_log(&other);
 }
 
 /* ---- jobs ---- */

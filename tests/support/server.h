@@ -33,6 +33,11 @@ void test_server_stop(struct test_server *server);  /* SIGTERM; it must end well
 void test_server_wait(struct test_server *server);  /* the same, but something else ends it */
 void test_server_kill(struct test_server *server);  /* SIGKILL */
 
+/* Runs the daemon with these settings, which it must refuse; what it wrote. Free it. */
+char *test_server_refuses(const struct test_server *server, const char *const *settings);
+/* What the daemon has written so far; free it. */
+char *test_server_log(const struct test_server *server);
+
 /* The path of something in the state folder; one of four buffers used in turn. */
 const char *test_server_path(const struct test_server *server, const char *name);
 
@@ -53,6 +58,8 @@ struct test_request {
     const char *type; /* Content-Type; NULL: application/json if there is a body */
     const char *headers[6];
     bool chunked;
+    const char *socket; /* path of the Unix socket to send it to; NULL: to the port */
+    const char *ca;     /* certificate to believe, by HTTPS to localhost; NULL: plain HTTP */
 };
 
 /* The reply is valid until the next request; freed by test_server_free. */
@@ -65,6 +72,9 @@ const char *test_header(const struct test_reply *reply, const char *name);
 
 /* Uploads for fine-tune and returns the id, in one of four buffers used in turn. */
 const char *test_upload(const struct test_server *server, const char *filename, const char *text);
+
+/* A connection to the server's port. */
+int test_connect(const struct test_server *server);
 
 /* Bytes as they are to the server's port; what it answers until it is silent or closes. Free it. */
 char *test_send_raw(const struct test_server *server, const char *data, size_t size);

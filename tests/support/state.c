@@ -59,7 +59,7 @@ const char *test_add_file(struct store *store, const char *filename, const char 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
-    assert_int_equal(files_adopt(store, path, filename, "fine-tune", (int64_t)strlen(text),
+    assert_int_equal(files_adopt(store, "", path, filename, "fine-tune", (int64_t)strlen(text),
                                  "0000000000000000000000000000000000000000000000000000000000000000",
                                  0, &file, &err),
                      PRILORA_OK);

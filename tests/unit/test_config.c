@@ -62,6 +62,9 @@ static void without_anything_the_defaults_hold(void **state)
     assert_int_equal(action, CONFIG_RUN);
     assert_string_equal(config.listen, "127.0.0.1:8471");
     assert_string_equal(config.port_file, "");
+    assert_string_equal(config.keys, "remote");
+    assert_string_equal(config.socket, "");
+    assert_string_equal(config.cors_origins, "");
     assert_string_equal(config.state_dir, "/var/lib/prilorad");
     assert_string_equal(config.models_dirs, "/var/lib/prilorad/models");
     assert_int_equal(config.workers, 1);
@@ -121,13 +124,25 @@ static void wrong_files_are_refused_with_line_and_reason(void **state)
     } cases[] = {
         {"[server]\n\nlisten = nowhere\n",
          "f:3: [server] listen = \"nowhere\": must be ADDRESS:PORT, as 127.0.0.1:8471, "
-         "[::1]:8471 or :0 for a free port"},
+         "[::1]:8471, :0 for a free port, or none"},
         {"[server]\nlisten = a:70000\n",
          "f:2: [server] listen = \"a:70000\": the port must be 0 to 65535"},
         {"[webhooks]\nurl = ftp://x/\n",
          "f:2: [webhooks] url = \"ftp://x/\": must be an http:// or https:// address"},
         {"[server]\nlisten = ::1:80\n",
          "f:2: [server] listen = \"::1:80\": an IPv6 address needs brackets, as [::1]:8471"},
+        {"[server]\nsocket_mode = rw\n",
+         "f:2: [server] socket_mode = \"rw\": must be three octal digits, as 0660"},
+        {"[server]\nsocket_mode = 7777\n",
+         "f:2: [server] socket_mode = \"7777\": must be three octal digits, as 0660"},
+        {"[server]\ncors_origins = *\n",
+         "f:2: [server] cors_origins = \"*\": must be origins, as https://app.example:8443, with "
+         "spaces between; \"any\" is not offered"},
+        {"[server]\ncors_origins = https://a.example https://b.example/\n",
+         "f:2: [server] cors_origins = \"https://a.example https://b.example/\": must be origins, "
+         "as https://app.example:8443, with spaces between; \"any\" is not offered"},
+        {"[server]\nkeys = never\n",
+         "f:2: [server] keys = \"never\": must be one of: remote always"},
         {"[training]\nworkers = 0\n",
          "f:2: [training] workers = \"0\": must be a whole number from 1 to 256"},
         {"[training]\nworkers = 2x\n",

@@ -38,8 +38,8 @@ static struct file adopt(struct store *store, const char *purpose, int64_t expir
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "hello world\n", 12), 12);
     close(fd);
-    assert_int_equal(files_adopt(store, path, "a \"b\".csv", purpose, 12, SHA, expires_at, &file,
-                                 &err),
+    assert_int_equal(files_adopt(store, "", path, "a \"b\".csv", purpose, 12, SHA, expires_at,
+                                 &file, &err),
                      PRILORA_OK);
     assert_int_not_equal(access(path, F_OK), 0); /* it has moved */
     free(path);
@@ -75,7 +75,7 @@ static void a_file_that_cannot_be_adopted_stays_with_the_caller(void **state)
     struct prilora_error err;
     struct file file;
 
-    assert_int_equal(files_adopt(*state, "/nowhere/x", "x", "p", 1, SHA, 0, &file, &err),
+    assert_int_equal(files_adopt(*state, "", "/nowhere/x", "x", "p", 1, SHA, 0, &file, &err),
                      PRILORA_ENOENT);
     assert_non_null(strstr(err.message, "/nowhere/x: cannot"));
     assert_null(file.filename);

@@ -29,6 +29,8 @@ void api_job_metrics(struct request *r);
 void api_adapter_tar(struct request *r);
 void api_adapter_file(struct request *r);
 
+void api_predictions(struct request *r);
+
 void api_livez(struct request *r);
 void api_readyz(struct request *r);
 

@@ -38,6 +38,9 @@ const struct route routes[] = {
      NULL},
     {"GET", JOB "/adapter/{file}", SCOPE_READ, api_adapter_file, "one file of the adapter", NULL},
 
+    {"POST", "/v1/predictions", SCOPE_READ, api_predictions,
+     "what a finished adapter says of texts", NULL},
+
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

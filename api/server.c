@@ -171,7 +171,8 @@ static void api_free(struct api *api)
 }
 
 enum prilora_status api_start(struct api **out, const struct config *config, struct store *store,
-                              struct models *models, int *port, struct prilora_error *err)
+                              struct models *models, struct predictor *predictor, int *port,
+                              struct prilora_error *err)
 {
     enum prilora_status rc;
     struct api *api = calloc(1, sizeof *api);
@@ -184,6 +185,7 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     api->config = config;
     api->store = store;
     api->models = models;
+    api->predictor = predictor;
     digests_init(&api->digests);
     pthread_mutex_init(&api->lock, NULL);
     pthread_condattr_init(&monotonic);

@@ -13,6 +13,7 @@ struct api {
     const struct config *config;
     struct store *store;
     struct models *models;
+    struct predictor *predictor;
     struct digests digests;
     struct MHD_Daemon *daemon;
 

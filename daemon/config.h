@@ -33,6 +33,10 @@ struct config {
     long workers;         /* jobs at a time */
     long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */
     long memory_limit_mb; /* forecasts above are refused; 0: the machine's (or cgroup's) memory */
+    /* [predictions] */
+    long predictions_threads;         /* compute threads; 0: cores (and cpu.max) */
+    long predictions_memory_limit_mb; /* of open adapters and their bases; 0: a quarter of it all */
+    long max_waiting;                 /* texts */
     /* [log] */
     char *log_level;  /* "debug", "info", "warn", "error" */
     char *log_format; /* "text" or "json" */

@@ -37,6 +37,12 @@ static const char *check_not_empty(const char *value)
         section, #key, alias, SETTING_NUMBER, offsetof(struct config, key), standard, least, most, \
             NULL, NULL, help                                                                       \
     }
+/* A member of another name than the key, which another section has too. */
+#define NUMBER_AS(section, key, member, standard, least, most, help)                               \
+    {                                                                                              \
+        section, key, NULL, SETTING_NUMBER, offsetof(struct config, member), standard, least,      \
+            most, NULL, NULL, help                                                                 \
+    }
 #define CHOICE(section, key, member, standard, choices, help)                                      \
     {                                                                                              \
         section, key, NULL, SETTING_CHOICE, offsetof(struct config, member), standard, 0, 0,       \
@@ -63,6 +69,12 @@ const struct setting config_settings[] = {
            "compute threads of each job; 0: the cores there are, divided by workers"),
     NUMBER("training", memory_limit_mb, NULL, "0", 0, 1073741824,
            "jobs that would need more MiB are refused; 0: the machine's memory"),
+    NUMBER_AS("predictions", "threads", predictions_threads, "0", 0, 1024,
+              "compute threads for predictions; 0: the cores there are"),
+    NUMBER_AS("predictions", "memory_limit_mb", predictions_memory_limit_mb, "0", 0, 1073741824,
+              "MiB that open adapters and their bases may take; 0: a quarter of the memory"),
+    NUMBER("predictions", max_waiting, NULL, "4096", 1, 1000000,
+           "texts that may wait to be predicted; more are refused for a while (429)"),
     CHOICE("log", "level", log_level, "info", "debug info warn error",
            "the least important messages that are written"),
     CHOICE("log", "format", log_format, "text", "text json",

@@ -101,8 +101,8 @@ static void respond_failure(struct request *r, const struct asking *a)
     else if (p->status == PRILORA_ELIMIT && p->stage == PREDICTION_ADAPTER)
         respond_error(r, 507, "memory_limit", "model", "%s", message);
     else if (p->stage == PREDICTION_BASE && p->status != PRILORA_ENOMEM)
-        respond_error(r, 409, "base_model_not_usable", "model",
-                      "the base of %s cannot be used: %s", a->model, message);
+        respond_error(r, 409, "base_model_not_usable", "model", "the base of %s cannot be used: %s",
+                      a->model, message);
     else if (p->stage == PREDICTION_ADAPTER && p->status == PRILORA_EMISMATCH)
         respond_error(r, 409, "base_model_changed", "model",
                       "%s was trained on another %s than is there now", a->model, p->base);

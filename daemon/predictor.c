@@ -227,7 +227,8 @@ static enum prilora_status compute(struct predictor *p, struct round *round,
     for (size_t i = 0; rc == PRILORA_OK && i < round->n_pieces; i++)
         rc = prepare(round->pieces[i].prediction, adapter, &round->error);
     if (rc == PRILORA_OK) {
-        values = calloc(round->n_texts, round->pieces[0].prediction->info.n_labels * sizeof(double));
+        values =
+            calloc(round->n_texts, round->pieces[0].prediction->info.n_labels * sizeof(double));
         rc = values ? prilora_adapter_predict(adapter, round->texts, round->n_texts, &p->stop, out,
                                               values, &round->error)
                     : error_memory(&round->error);
@@ -439,8 +440,7 @@ enum prilora_status predictor_start(struct predictor **out, const struct config 
                                     struct prilora_error *err)
 {
     struct predictor *p = calloc(1, sizeof *p);
-    long threads =
-        config->predictions_threads > 0 ? config->predictions_threads : limits_cores();
+    long threads = config->predictions_threads > 0 ? config->predictions_threads : limits_cores();
     pthread_condattr_t monotonic;
 
     *out = NULL;

@@ -1,11 +1,11 @@
 /*
- * predictor.h - finished adapters that say something of texts: one thread, a queue, and the adapters
- * that it keeps open.
+ * predictor.h - finished adapters that say something of texts: one thread, a queue, and the
+ * adapters that it keeps open.
  *
  * What waits for the same adapter is computed in one batch: while a batch is computed the next one
  * gathers, so that it is as large as there are requests, and one request alone waits for nobody. In
- * a batch everyone has a fair part, and a request with many texts is computed in several rounds, the
- * others' between them.
+ * a batch everyone has a fair part, and a request with many texts is computed in several rounds,
+ * the others' between them.
  */
 #ifndef PREDICTOR_H
 #define PREDICTOR_H

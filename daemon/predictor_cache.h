@@ -1,4 +1,5 @@
-/* predictor_cache.h - the adapters that the predictor's thread keeps open; nobody else sees them. */
+/* predictor_cache.h - the adapters that the predictor's thread keeps open; nobody else sees them.
+ */
 #ifndef PREDICTOR_CACHE_H
 #define PREDICTOR_CACHE_H
 
@@ -24,7 +25,8 @@ struct predictor_cache {
 };
 
 /* The open adapter of a prediction's job, most recently used from now on; less recently used ones
- * are closed to keep to the limit. ELIMIT: it does not keep to it alone. *stage is what was done. */
+ * are closed to keep to the limit. ELIMIT: it does not keep to it alone. *stage is what was done.
+ */
 enum prilora_status predictor_cache_get(struct predictor_cache *cache,
                                         const struct prediction *prediction,
                                         struct prilora_adapter **out, enum prediction_stage *stage,

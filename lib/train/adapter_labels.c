@@ -25,8 +25,7 @@ static enum prilora_status read_task(struct pl_adapter_labels *out, const json_t
 
     if (!task)
         return PRILORA_OK;
-    if (!json_is_string(task) ||
-        !pl_choice_value(pl_task_words, json_string_value(task), &value) ||
+    if (!json_is_string(task) || !pl_choice_value(pl_task_words, json_string_value(task), &value) ||
         value == PRILORA_TASK_AUTO)
         return pl_fail_at(err, PRILORA_EFORMAT, "/task", "%s: \"%.40s\" is no task", out->path,
                           json_is_string(task) ? json_string_value(task) : "(no text)");
@@ -71,8 +70,7 @@ static enum prilora_status read_names(struct pl_adapter_labels *out, const json_
 static enum prilora_status read_length(struct pl_adapter_labels *out, const json_t *root,
                                        struct prilora_error *err)
 {
-    const json_t *method =
-        json_object_get(json_object_get(root, "specification"), "method");
+    const json_t *method = json_object_get(json_object_get(root, "specification"), "method");
     const char *type = json_string_value(json_object_get(method, "type"));
     const json_t *settings =
         type ? json_object_get(json_object_get(method, type), "hyperparameters") : NULL;

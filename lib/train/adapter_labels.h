@@ -8,9 +8,9 @@
 struct pl_adapter_labels {
     enum prilora_task task;
     size_t n;
-    char **names; /* [n] */
+    char **names;      /* [n] */
     size_t max_length; /* tokens */
-    char *path; /* of the file, for messages */
+    char *path;        /* of the file, for messages */
 };
 
 /*
@@ -24,8 +24,8 @@ void pl_adapter_labels_free(struct pl_adapter_labels *labels);
 /*
  * pl_adapter_labels_complete - what the file did not say: a head of one output is a regression, any
  * other a classification, with the names of the base's config.json if they are as many, else
- * LABEL_0, LABEL_1, ... And max_length is at most what the model reads. Errors: EFORMAT: there is no
- * classifier, or one of too many outputs.
+ * LABEL_0, LABEL_1, ... And max_length is at most what the model reads. Errors: EFORMAT: there is
+ * no classifier, or one of too many outputs.
  */
 enum prilora_status pl_adapter_labels_complete(struct pl_adapter_labels *labels,
                                                const struct pl_import *in,

@@ -101,8 +101,7 @@ enum prilora_status pl_form_add_copy(struct prilora_form *form, const char *fold
 enum prilora_status pl_form_add_tensor(struct prilora_form *form, char *name, size_t rows,
                                        size_t cols, const void *data, struct prilora_error *err)
 {
-    struct pl_tensor *grown =
-        pl_realloc(form->tensors, form->n_tensors + 1, sizeof *form->tensors);
+    struct pl_tensor *grown = pl_realloc(form->tensors, form->n_tensors + 1, sizeof *form->tensors);
     struct pl_tensor tensor = {.name = name, .dtype = PL_F32, .n_dims = rows ? 2 : 1, .data = data};
 
     if (grown)
@@ -134,8 +133,8 @@ enum prilora_status pl_form_add_tensors(struct prilora_form *form, const char *n
     form->starts = pl_calloc(n + 1, sizeof *form->starts);
     if (!form->starts)
         return pl_fail(err, PRILORA_ENOMEM, "no memory for %zu tensors", n);
-    rc = pl_safetensors_header(&form->header, &form->header_size, name, form->tensors, n, NULL,
-                               err);
+    rc =
+        pl_safetensors_header(&form->header, &form->header_size, name, form->tensors, n, NULL, err);
     if (rc == PRILORA_OK)
         rc = add(form, name, &file, err);
     if (rc != PRILORA_OK)

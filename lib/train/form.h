@@ -52,7 +52,8 @@ enum prilora_status pl_form_add_bytes(struct prilora_form *form, const char *nam
 enum prilora_status pl_form_add_copy(struct prilora_form *form, const char *folder,
                                      const char *name, struct prilora_error *err);
 
-/* The next tensor, F32 of one or two dimensions (rows 0: one); takes `name` (NULL: out of memory). */
+/* The next tensor, F32 of one or two dimensions (rows 0: one); takes `name` (NULL: out of memory).
+ */
 enum prilora_status pl_form_add_tensor(struct prilora_form *form, char *name, size_t rows,
                                        size_t cols, const void *data, struct prilora_error *err);
 /* All tensors are there: the file of them. */

@@ -275,8 +275,8 @@ static enum prilora_status add_tokenizer(struct prilora_form *form, const char *
                                          struct prilora_error *err)
 {
     static const char *const names[] = {
-        "added_tokens.json", "merges.txt",  "sentencepiece.bpe.model", "special_tokens_map.json",
-        "spiece.model",      "spm.model",   "tokenizer.json",          "tokenizer_config.json",
+        "added_tokens.json", "merges.txt", "sentencepiece.bpe.model", "special_tokens_map.json",
+        "spiece.model",      "spm.model",  "tokenizer.json",          "tokenizer_config.json",
         "vocab.json",        "vocab.txt",
     };
 

@@ -46,8 +46,7 @@ static enum prilora_status open_adapter(struct prilora_adapter *a, const struct 
                                         struct prilora_error *err)
 {
     struct pl_engine_limits limits = {.n_threads = n_threads};
-    enum prilora_status rc =
-        pl_adapter_labels_read(&a->labels, folder, a->base->fingerprint, err);
+    enum prilora_status rc = pl_adapter_labels_read(&a->labels, folder, a->base->fingerprint, err);
 
     if (rc == PRILORA_OK)
         rc = pl_adapter_labels_complete(&a->labels, in, a->base->model, err);

@@ -147,8 +147,9 @@ static void predict_without_adapter(const struct prilora_base *base,
                                     double values[N_VALID * LABELS])
 {
     struct pl_batch batch = pl_feed_all(test_training.valid);
-    struct pl_engine_limits limits = {
-        .n_outputs = LABELS, .longest = test_training.valid->longest, .n_threads = 1};
+    struct pl_engine_limits limits = {.n_outputs = LABELS,
+                                      .longest = test_training.valid->longest,
+                                      .n_threads = 1};
     pl_real logits[N_VALID * LABELS], *params;
     struct prilora_spec *spec;
     struct pl_engine *engine;
@@ -156,8 +157,8 @@ static void predict_without_adapter(const struct prilora_base *base,
     bool known = false;
 
     assert_int_equal(prilora_spec_parse(&spec, "{}", 2, NULL), PRILORA_OK);
-    assert_int_equal(pl_engine_new(&engine, base->model, spec, PRILORA_TASK_CLASSIFICATION,
-                                   &limits, NULL),
+    assert_int_equal(pl_engine_new(&engine, base->model, spec, PRILORA_TASK_CLASSIFICATION, &limits,
+                                   NULL),
                      PRILORA_OK);
     params = pl_calloc_aligned(engine->layout->size, sizeof *params);
     pl_net_init(engine->net, params, 0, &known);
@@ -215,14 +216,22 @@ static void the_merged_model_says_what_base_and_adapter_say(void **state)
 static void the_tensors_have_hugging_face_s_names(void **state)
 {
     static const char *const of_layer[] = {
-        "attention.output.LayerNorm.bias", "attention.output.LayerNorm.weight",
-        "attention.output.dense.bias",     "attention.output.dense.weight",
-        "attention.self.key_proj.bias",    "attention.self.key_proj.weight",
-        "attention.self.query_proj.bias",  "attention.self.query_proj.weight",
-        "attention.self.value_proj.bias",  "attention.self.value_proj.weight",
-        "intermediate.dense.bias",         "intermediate.dense.weight",
-        "output.LayerNorm.bias",           "output.LayerNorm.weight",
-        "output.dense.bias",               "output.dense.weight",
+        "attention.output.LayerNorm.bias",
+        "attention.output.LayerNorm.weight",
+        "attention.output.dense.bias",
+        "attention.output.dense.weight",
+        "attention.self.key_proj.bias",
+        "attention.self.key_proj.weight",
+        "attention.self.query_proj.bias",
+        "attention.self.query_proj.weight",
+        "attention.self.value_proj.bias",
+        "attention.self.value_proj.weight",
+        "intermediate.dense.bias",
+        "intermediate.dense.weight",
+        "output.LayerNorm.bias",
+        "output.LayerNorm.weight",
+        "output.dense.bias",
+        "output.dense.weight",
     };
     static const char *const others[] = {
         "classifier.bias",
@@ -327,12 +336,11 @@ static void the_configuration_is_the_base_s_with_the_labels(void **state)
 
     (void)state;
     json_object_update_new(
-        expected,
-        json_pack("{s:[s], s:{s:s, s:s, s:s}, s:{s:i, s:i, s:i}, s:i, s:s, s:s}", "architectures",
-                  "DebertaV2ForSequenceClassification", "id2label", "0", "class 0", "1", "class 1",
-                  "2", "class 2", "label2id", "class 0", 0, "class 1", 1, "class 2", 2,
-                  "num_labels", 3, "problem_type", "single_label_classification", "torch_dtype",
-                  "float32"));
+        expected, json_pack("{s:[s], s:{s:s, s:s, s:s}, s:{s:i, s:i, s:i}, s:i, s:s, s:s}",
+                            "architectures", "DebertaV2ForSequenceClassification", "id2label", "0",
+                            "class 0", "1", "class 1", "2", "class 2", "label2id", "class 0", 0,
+                            "class 1", 1, "class 2", 2, "num_labels", 3, "problem_type",
+                            "single_label_classification", "torch_dtype", "float32"));
     config = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     assert_true(json_equal(config, expected));
     json_decref(config);
@@ -469,7 +477,8 @@ static void it_has_one_rank_and_no_patterns(void **state)
 /* With a common scale nothing has to be multiplied: B's columns are those of the file. */
 static void where_scales_agree_no_number_changes(void **state)
 {
-    static const char name[] = "base_model.model.deberta.encoder.layer.0.output.dense.lora_B.weight";
+    static const char name[] =
+        "base_model.model.deberta.encoder.layer.0.output.dense.lora_B.weight";
     struct prilora_form *form = open_uniform(common);
     struct pl_tensors *padded, *original;
     const struct pl_tensor *to, *from;

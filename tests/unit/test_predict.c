@@ -28,8 +28,7 @@ static void must(enum prilora_status rc, const struct prilora_error *err)
 static void train_adapter(const struct prilora_dataset *train, const struct prilora_dataset *valid,
                           const char *name)
 {
-    struct prilora_spec *spec =
-        test_training_spec("\"max_length\": 40, \"learning_rate\": 0.005");
+    struct prilora_spec *spec = test_training_spec("\"max_length\": 40, \"learning_rate\": 0.005");
     struct prilora_run_options options = {.n_threads = 2};
     struct prilora_error err;
     struct prilora_run *run;
@@ -133,8 +132,7 @@ static void right_answers_are_as_many_as_the_evaluation_counts(void **state)
                           json_string_value(json_object_get(rows[i], "label"))) == 0;
     }
     assert_true(n_right > 0);
-    assert_true((double)n_right / (double)n ==
-                evaluated(folder, test_training.valid, "accuracy"));
+    assert_true((double)n_right / (double)n == evaluated(folder, test_training.valid, "accuracy"));
     free_rows(rows, n);
     prilora_adapter_close(adapter);
 }
@@ -143,10 +141,13 @@ static void right_answers_are_as_many_as_the_evaluation_counts(void **state)
 static void a_text_s_values_do_not_depend_on_the_others(void **state)
 {
     enum { N = 1100, KINDS = 7 };
-    static const char *const kinds[KINDS] = {
-        "The ship", "", "My garden is very good, they said, and it was.", "x",
-        "Their music came to the town in the evening.", "The ship was old. The ship was old.",
-        "music"};
+    static const char *const kinds[KINDS] = {"The ship",
+                                             "",
+                                             "My garden is very good, they said, and it was.",
+                                             "x",
+                                             "Their music came to the town in the evening.",
+                                             "The ship was old. The ship was old.",
+                                             "music"};
     struct prilora_adapter *adapter = open_adapter(folder, 2);
     struct prilora_text *texts = calloc(N, sizeof *texts);
     struct prilora_prediction *out = calloc(N, sizeof *out), one;
@@ -404,8 +405,7 @@ static void a_regression_gives_the_numbers_that_were_evaluated(void **state)
     x /= (double)n;
     y /= (double)n;
     /* from logits of other batches: float sums in another order */
-    test_close((xy / (double)n - x * y) /
-                   sqrt((xx / (double)n - x * x) * (yy / (double)n - y * y)),
+    test_close((xy / (double)n - x * y) / sqrt((xx / (double)n - x * x) * (yy / (double)n - y * y)),
                evaluated(path, data, "pearson"), 1e-4);
     free_rows(rows, n);
     prilora_adapter_close(adapter);

@@ -27,8 +27,8 @@ struct finished {
     char job[64], model[128], rows[64]; /* ids; rows: of the file trained on */
 };
 
-static void train_one(struct test_server *server, const char *rows, const char *suffix, char job[64],
-                      char model[128])
+static void train_one(struct test_server *server, const char *rows, const char *suffix,
+                      char job[64], char model[128])
 {
     char json[800];
 
@@ -147,9 +147,9 @@ static void top_k_cuts_the_list(void **state)
     assert_int_equal(reply->status, 200);
     assert_int_equal(json_array_size(test_member(reply->json, "data.1.probabilities")), 1);
     assert_int_equal(test_integer(reply->json, "data.1.index"), 1);
-    assert_int_equal(json_array_size(test_member(
-                         predict(f, "\"input\": \"a\", \"top_k\": null")->json,
-                         "data.0.probabilities")),
+    assert_int_equal(json_array_size(
+                         test_member(predict(f, "\"input\": \"a\", \"top_k\": null")->json,
+                                     "data.0.probabilities")),
                      2);
 }
 
@@ -170,8 +170,8 @@ static void right_answers_are_as_many_as_the_job_reports(void **state)
              "5e-3}}}}",
              f->rows, valid);
     snprintf(job, sizeof job, "%s", test_create_job(f->server, json));
-    accuracy = json_number_value(test_member(
-        test_wait_job(f->server, job, "succeeded"), "result.metrics.accuracy"));
+    accuracy = json_number_value(
+        test_member(test_wait_job(f->server, job, "succeeded"), "result.metrics.accuracy"));
     snprintf(model, sizeof model, "%s",
              test_text(test_get(f->server, "/v1/fine_tuning/jobs/%s", job)->json,
                        "fine_tuned_model"));
@@ -188,8 +188,9 @@ static void right_answers_are_as_many_as_the_job_reports(void **state)
     line = json_dumps(body, 0);
     answer = json_deep_copy(test_post(f->server, PATH, line)->json);
     for (size_t i = 0; i < n; i++)
-        right += strcmp(json_string_value(json_array_get(labels, i)),
-                        test_text(json_array_get(json_object_get(answer, "data"), i), "label")) == 0;
+        right +=
+            strcmp(json_string_value(json_array_get(labels, i)),
+                   test_text(json_array_get(json_object_get(answer, "data"), i), "label")) == 0;
     assert_int_equal(n, 40);
     /* nine digits of k/40 are exact */
     assert_true((double)right / (double)n == accuracy);
@@ -427,9 +428,9 @@ static void clients_that_go_away_disturb_nobody(void **state)
     char *all = malloc(n + sizeof request);
 
     for (int i = 0; i < 8; i++) {
-        int used = snprintf(all, n + sizeof request,
-                            "POST " PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", n,
-                            body);
+        int used =
+            snprintf(all, n + sizeof request,
+                     "POST " PATH " HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", n, body);
 
         test_send_and_leave(f->server, all, (size_t)used);
         test_send_and_leave(f->server, all, (size_t)used - n / 2); /* half a body */
@@ -463,9 +464,8 @@ static void it_answers_while_a_job_trains(void **state)
     assert_string_equal(test_text(test_wait_job(f->server, job, "running"), "status"), "running");
     for (int i = 0; i < 5; i++)
         assert_int_equal(predict(f, "\"input\": [\"a\", \"b\", \"c\"]")->status, 200);
-    assert_string_equal(test_text(test_get(f->server, "/v1/fine_tuning/jobs/%s", job)->json,
-                                  "status"),
-                        "running");
+    assert_string_equal(
+        test_text(test_get(f->server, "/v1/fine_tuning/jobs/%s", job)->json, "status"), "running");
     snprintf(json, sizeof json, "/v1/fine_tuning/jobs/%s/cancel", job);
     assert_int_equal(test_post(f->server, json, "")->status, 200);
     test_wait_job(f->server, job, "cancelled");

@@ -17,6 +17,7 @@ void measure_open(void);
 void measure_start(void);
 void measure_history(void);
 void measure_training(void);
+void measure_predictions(void);
 
 /* A fresh folder for the daemon's state, and its end. */
 extern char folder[256];

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "api/suggest.h"
+#include "api/utf8.h"
 
 static const char *const members[] = {"model", "input", "top_k", NULL};
 static const char *const of_input[] = {"text", "text_pair", NULL};
 
-#define FORMS "a text, {\"text\", \"text_pair\"} or [text, text]"
+#define MAX_POINTER 120 /* bytes of one to a member that nobody knows */
+#define FORMS       "a text, {\"text\", \"text_pair\"} or [text, text]"
 
 static const char *kind_of(const json_t *value)
 {
@@ -35,15 +37,21 @@ static bool fail_at(struct fault *fault, const char *pointer, const char *format
 {
     char param[sizeof fault->param], what[512];
     va_list arguments;
+    size_t n = 0;
 
-    snprintf(param, sizeof param, "%s", pointer + 1);
-    for (char *c = param; *c; c++)
-        *c = *c == '/' ? '.' : *c;
+    for (const char *c = pointer + 1; *c && n + 1 < sizeof param; c++) {
+        if (c[0] == '~' && c[1])
+            param[n++] = *++c == '0' ? '~' : '/';
+        else
+            param[n++] = *c == '/' ? '.' : *c;
+    }
+    param[n] = '\0';
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
     fault_set(fault, 400, "invalid_value", param, "%s: %s", param, what);
     snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
+    utf8_repair(fault->pointer);
     return false;
 }
 
@@ -52,8 +60,14 @@ static bool fail_unknown(struct fault *fault, const char *where, const char *nam
 {
     const char *meant = suggest(name, known);
     char pointer[sizeof fault->pointer];
+    size_t n = (size_t)snprintf(pointer, sizeof pointer, "%s/", where);
 
-    snprintf(pointer, sizeof pointer, "%s/%.100s", where, name);
+    for (; *name && n + 3 < MAX_POINTER; name++) { /* RFC 6901's escapes */
+        if (*name == '~' || *name == '/')
+            pointer[n++] = '~';
+        pointer[n++] = *name == '~' ? '0' : *name == '/' ? '1' : *name;
+    }
+    pointer[n] = '\0';
     return fail_at(fault, pointer, "not known here%s%s%s", meant ? "; did you mean \"" : "",
                    meant ? meant : "", meant ? "\"?" : "");
 }

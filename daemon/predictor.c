@@ -35,8 +35,8 @@ struct predictor {
     pthread_mutex_t mutex; /* guards the rest, and the predictions' own part */
     pthread_cond_t changed;
     struct prediction *first, *last; /* the queue */
-    size_t n_waiting;                /* texts in it, not yet computed */
-    double texts_per_second;         /* of the last rounds; 0: none yet */
+    struct predictor_figures figures;
+    double texts_per_second; /* of the last rounds; 0: none yet */
     char forgotten[MAX_FORGOTTEN][ID_SIZE];
     size_t n_forgotten; /* above MAX_FORGOTTEN: everything is to be closed */
     bool stopping;
@@ -134,7 +134,7 @@ static void take_out(struct predictor *p, struct prediction *prediction)
 static void finish(struct predictor *p, struct prediction *prediction)
 {
     take_out(p, prediction);
-    p->n_waiting -= prediction->n - prediction->n_done;
+    p->figures.n_waiting -= prediction->n - prediction->n_done;
     prediction->is_done = true;
     if (prediction->is_released)
         prediction_free(prediction);
@@ -190,7 +190,7 @@ static void settle(struct predictor *p, const struct round *round)
             continue;
         }
         prediction->n_done += round->pieces[i].n;
-        p->n_waiting -= round->pieces[i].n;
+        p->figures.n_waiting -= round->pieces[i].n;
         if (prediction->n_done == prediction->n) {
             finish(p, prediction);
         } else {
@@ -293,9 +293,12 @@ static void run_round(struct predictor *p, struct round *round)
     run(p, round);
     pthread_mutex_lock(&p->mutex);
     speed = (double)round->n_texts / (now() - start + 1e-6);
-    if (round->status == PRILORA_OK)
+    if (round->status == PRILORA_OK) {
         p->texts_per_second =
             p->texts_per_second > 0 ? 0.8 * p->texts_per_second + 0.2 * speed : speed;
+        p->figures.n_rounds++;
+        p->figures.n_texts += round->n_texts;
+    }
     settle(p, round);
 }
 
@@ -335,13 +338,13 @@ enum prilora_status predictor_submit(struct predictor *p, struct prediction *pre
     pthread_mutex_lock(&p->mutex);
     if (p->stopping) {
         rc = error_set(err, PRILORA_ESTOPPED, "prilorad is stopping");
-    } else if (p->n_waiting > 0 && p->n_waiting + prediction->n > p->max_waiting) {
+    } else if (p->figures.n_waiting > 0 && p->figures.n_waiting + prediction->n > p->max_waiting) {
         rc = error_set(err, PRILORA_ELIMIT,
                        "%zu texts wait to be predicted; %zu more would be above "
                        "predictions.max_waiting (%zu)",
-                       p->n_waiting, prediction->n, p->max_waiting);
+                       p->figures.n_waiting, prediction->n, p->max_waiting);
     } else {
-        p->n_waiting += prediction->n;
+        p->figures.n_waiting += prediction->n;
         append(p, prediction);
         pthread_cond_signal(&p->changed);
     }
@@ -401,9 +404,16 @@ long predictor_patience_s(struct predictor *p)
     double seconds;
 
     pthread_mutex_lock(&p->mutex);
-    seconds = p->texts_per_second > 0 ? (double)p->n_waiting / p->texts_per_second : 0;
+    seconds = p->texts_per_second > 0 ? (double)p->figures.n_waiting / p->texts_per_second : 0;
     pthread_mutex_unlock(&p->mutex);
     return seconds > MAX_PATIENCE - 1 ? MAX_PATIENCE : 1 + (long)seconds;
+}
+
+void predictor_get_figures(struct predictor *p, struct predictor_figures *out)
+{
+    pthread_mutex_lock(&p->mutex);
+    *out = p->figures;
+    pthread_mutex_unlock(&p->mutex);
 }
 
 void predictor_forget(struct predictor *p, const char *job_id)

@@ -69,6 +69,13 @@ void predictor_release(struct predictor *predictor, struct prediction *predictio
 /* In how many seconds what waits now will probably be done, 1 to 60. */
 long predictor_patience_s(struct predictor *predictor);
 
+/* What it has done since it was started, and what waits now. */
+struct predictor_figures {
+    uint64_t n_rounds, n_texts; /* computed; n_texts in so many rounds */
+    size_t n_waiting;           /* texts */
+};
+void predictor_get_figures(struct predictor *predictor, struct predictor_figures *out);
+
 /* A job's adapter is gone: it need not be kept open. */
 void predictor_forget(struct predictor *predictor, const char *job_id);
 

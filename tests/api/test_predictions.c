@@ -222,6 +222,7 @@ static void wrong_requests_say_what_and_where(void **state)
         {"\"input\": {\"text\": \"a\", \"test_pair\": \"\"}", 400, "input.test_pair",
          "did you mean \"text_pair\"?"},
         {"\"input\": \"a\", \"topk\": 5", 400, "topk", "did you mean \"top_k\"?"},
+        {"\"input\": \"a\", \"a/b\": 5", 400, "a/b", "a/b: not known here"},
         {"\"input\": \"a\", \"top_k\": 0", 400, "top_k", "0, but must be an integer from 1"},
         {"\"input\": \"a\", \"top_k\": 1001", 400, "top_k", "1001, but must be"},
         {"\"input\": \"a\", \"top_k\": 1.5", 400, "top_k", "is a number, but must be an integer"},

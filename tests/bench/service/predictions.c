@@ -9,7 +9,7 @@
 #include "quiet.h"
 #include "submit.h"
 
-#define WINDOW_S  2.0
+#define WINDOW_S  1.0
 #define N_CLIENTS 32
 #define TEXT      "I was charged twice for my order this month, please send the money back"
 
@@ -114,7 +114,7 @@ static double per_second(void *context)
 
 static double measure(struct predicting *p, double (*what)(void *context))
 {
-    struct quiet quiet = {.wanted = 5, .most = 10};
+    struct quiet quiet = {.wanted = 3, .most = 8};
 
     return quiet_measure(&quiet, p->child, what, p);
 }

@@ -1,4 +1,5 @@
-/* adapter.c - downloads of a finished adapter: all of it as one tar, or a file. */
+/* adapter.c - downloads of a finished adapter: all of it as one tar, or a file; other forms of it
+ * are adapter_form.c's. */
 #include "api/handlers.h"
 
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/adapter_files.h"
+#include "api/adapter_form.h"
 #include "api/content.h"
 #include "api/list.h"
 #include "api/respond.h"
@@ -75,13 +77,14 @@ static bool find_digest(struct request *r, const struct source *source, const ch
 
 /* ---- what both do first ---- */
 
-static bool find(struct request *r, struct job *job, struct adapter_files *files)
+static bool find(struct request *r, const char *const *names, struct job *job,
+                 struct adapter_files *files)
 {
     struct prilora_error err;
     enum prilora_status rc;
 
     *files = (struct adapter_files){0};
-    if (!query_check(r, NULL) || !api_find_job(r, job))
+    if (!query_check(r, names) || !api_find_job(r, job))
         return false;
     rc = adapter_files_read(r->api->store, job, files, &err);
     if (rc == PRILORA_ENOENT)
@@ -115,11 +118,19 @@ static void send_tar(struct request *r, const struct job *job, const struct adap
 
 void api_adapter_tar(struct request *r)
 {
+    static const char *const names[] = {"merged", "rank", NULL};
     struct job job = {0};
-    struct adapter_files files;
+    struct adapter_files files = {0};
+    enum adapter_form form;
 
-    if (find(r, &job, &files))
-        send_tar(r, &job, &files);
+    if (!adapter_form_read(r, &form))
+        return;
+    if (find(r, names, &job, &files)) {
+        if (form == ADAPTER_AS_IT_IS)
+            send_tar(r, &job, &files);
+        else
+            adapter_form_send(r, form, &job, files.folder);
+    }
     adapter_files_clear(&files);
     job_clear(&job);
 }
@@ -167,7 +178,7 @@ void api_adapter_file(struct request *r)
     struct job job = {0};
     struct adapter_files files;
 
-    if (find(r, &job, &files))
+    if (find(r, NULL, &job, &files))
         send_file(r, &job, &files, r->captures[1]);
     adapter_files_clear(&files);
     job_clear(&job);

@@ -7,13 +7,15 @@
 
 #include "daemon/config.h"
 #include "daemon/models.h"
+#include "daemon/predictor.h"
 #include "daemon/store.h"
 
 struct api;
 
 /* *port is what was really bound (the configuration may say 0). */
 enum prilora_status api_start(struct api **out, const struct config *config, struct store *store,
-                              struct models *models, int *port, struct prilora_error *err);
+                              struct models *models, struct predictor *predictor, int *port,
+                              struct prilora_error *err);
 /* Stops accepting, lets running requests end (at most timeout_s seconds), closes. */
 void api_stop(struct api *api, long timeout_s);
 

@@ -129,8 +129,10 @@ static void add_headers(struct request *r, const struct content *content, const 
     free(disposition);
     respond_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
     respond_header(r, MHD_HTTP_HEADER_ETAG, plan->etag);
-    repr_digest(text, content->sha256);
-    respond_header(r, "Repr-Digest", text);
+    if (!content->is_computed) {
+        repr_digest(text, content->sha256);
+        respond_header(r, "Repr-Digest", text);
+    }
     if (plan->status != 206)
         return;
     snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)plan->range.first,

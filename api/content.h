@@ -10,6 +10,7 @@ struct content {
     const char *media_type;
     const char *filename;         /* what a client may save it as; UTF-8 */
     char sha256[DIGEST_HEX_SIZE]; /* of all bytes; becomes the entity tag */
+    bool is_computed; /* while it is sent: sha256 is of what the bytes follow from, no digest */
     uint64_t size;
 };
 

@@ -49,6 +49,8 @@ void api_key_list(struct request *r);
 void api_key_show(struct request *r);
 void api_key_revoke(struct request *r);
 
+void api_predictions(struct request *r);
+
 void api_livez(struct request *r);
 void api_readyz(struct request *r);
 

@@ -1,6 +1,7 @@
 /* models.c - /v1/models: the base models in the configured folders, and finished adapters. */
 #include "api/handlers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/json.h"
@@ -113,10 +114,14 @@ void api_model_delete(struct request *r)
     bool is_base;
     struct prilora_error err;
     json_t *object = query_check(r, NULL) ? find(r, &is_base) : NULL;
+    char job_id[ID_SIZE];
+    const char *of;
     enum prilora_status rc;
 
     if (!object)
         return;
+    of = json_string_value(json_object_get(object, "fine_tuning_job_id"));
+    snprintf(job_id, sizeof job_id, "%s", of ? of : "");
     json_decref(object);
     if (is_base) {
         respond_error(r, 403, "base_model", "model",
@@ -130,7 +135,8 @@ void api_model_delete(struct request *r)
         respond_error(r, 409, "model_in_use", "model", "%s", err.message);
     else if (rc != PRILORA_OK)
         respond_internal(r, &err);
-    else
-        respond_json(r, 200,
-                     json_pack("{s:s, s:s, s:b}", "id", id, "object", "model", "deleted", 1));
+    if (rc != PRILORA_OK)
+        return;
+    predictor_forget(r->api->predictor, job_id);
+    respond_json(r, 200, json_pack("{s:s, s:s, s:b}", "id", id, "object", "model", "deleted", 1));
 }

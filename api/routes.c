@@ -65,6 +65,9 @@ const struct route routes[] = {
     {"GET", "/v1/keys/{id}", SCOPE_ADMIN, api_key_show, "one API key, with what it has used", NULL},
     {"DELETE", "/v1/keys/{id}", SCOPE_ADMIN, api_key_revoke, "revoke an API key at once", NULL},
 
+    {"POST", "/v1/predictions", SCOPE_READ, api_predictions,
+     "what a finished adapter says of texts", NULL},
+
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

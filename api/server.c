@@ -260,7 +260,8 @@ static enum prilora_status open_local(struct api *api, struct prilora_error *err
     return rc;
 }
 
-static struct api *api_new(const struct config *config, struct store *store, struct models *models)
+static struct api *api_new(const struct config *config, struct store *store, struct models *models,
+                           struct predictor *predictor)
 {
     struct api *api = calloc(1, sizeof *api);
     pthread_condattr_t monotonic;
@@ -270,6 +271,7 @@ static struct api *api_new(const struct config *config, struct store *store, str
     api->config = config;
     api->store = store;
     api->models = models;
+    api->predictor = predictor;
     digests_init(&api->digests);
     attempts_init(&api->attempts);
     peers_init(&api->peers, config->request_timeout_s, config->min_upload_rate,
@@ -308,10 +310,11 @@ static void api_free(struct api *api)
 }
 
 enum prilora_status api_start(struct api **out, const struct config *config, struct store *store,
-                              struct models *models, int *port, struct prilora_error *err)
+                              struct models *models, struct predictor *predictor, int *port,
+                              struct prilora_error *err)
 {
     enum prilora_status rc;
-    struct api *api = api_new(config, store, models);
+    struct api *api = api_new(config, store, models, predictor);
 
     *out = NULL;
     if (!api)

@@ -20,6 +20,7 @@ struct api {
     const struct config *config;
     struct store *store;
     struct models *models;
+    struct predictor *predictor;
     struct digests digests;
     struct keys *keys;
     struct peers peers;

@@ -27,10 +27,11 @@ _Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
 struct member {
     struct header header;
     uint64_t offset, size; /* of the header in the archive; of the file */
-    int fd;
+    int fd;                /* -1: a file of the form */
 };
 
 struct tar {
+    struct prilora_form *form; /* or NULL */
     uint64_t size;
     size_t n;
     struct member members[];
@@ -74,21 +75,40 @@ static void put_header(struct header *h, const char *name, uint64_t size, int64_
     put_octal(h->checksum, sizeof h->checksum - 1, sum);
 }
 
+/* The header of a member of m->size bytes. */
+static enum prilora_status begin_member(struct member *m, const char *prefix, const char *name,
+                                        int64_t mtime, struct prilora_error *err)
+{
+    char path[sizeof m->header.name];
+    int n = snprintf(path, sizeof path, "%s/%s", prefix, name);
+
+    if (n < 0 || (size_t)n >= sizeof path || m->size > MAX_SIZE)
+        return error_set(err, PRILORA_ELIMIT, "%s: is not a file that a tar can hold", name);
+    put_header(&m->header, path, m->size, mtime);
+    return PRILORA_OK;
+}
+
 static enum prilora_status open_member(struct member *m, int folder, const char *prefix,
                                        const char *name, int64_t mtime, struct prilora_error *err)
 {
-    char path[sizeof m->header.name];
     struct stat st;
-    int n = snprintf(path, sizeof path, "%s/%s", prefix, name);
 
     m->fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (m->fd < 0 || fstat(m->fd, &st) != 0)
         return error_errno(err, name, "read it");
-    if (n < 0 || (size_t)n >= sizeof path || !S_ISREG(st.st_mode) || st.st_size > MAX_SIZE)
+    if (!S_ISREG(st.st_mode))
         return error_set(err, PRILORA_ELIMIT, "%s: is not a file that a tar can hold", name);
     m->size = (uint64_t)st.st_size;
-    put_header(&m->header, path, m->size, mtime);
-    return PRILORA_OK;
+    return begin_member(m, prefix, name, mtime, err);
+}
+
+static struct tar *tar_new(size_t n)
+{
+    struct tar *tar = n <= 1000 ? calloc(1, sizeof *tar + n * sizeof tar->members[0]) : NULL;
+
+    for (size_t i = 0; tar && i < n; i++)
+        tar->members[i].fd = -1;
+    return tar;
 }
 
 enum prilora_status tar_open(struct tar **out, const char *folder, const char *prefix,
@@ -97,7 +117,7 @@ enum prilora_status tar_open(struct tar **out, const char *folder, const char *p
 {
     enum prilora_status rc = PRILORA_OK;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct tar *tar = n <= 1000 ? calloc(1, sizeof *tar + n * sizeof tar->members[0]) : NULL;
+    struct tar *tar = tar_new(n);
 
     *out = NULL;
     if (!tar || fd < 0) {
@@ -123,12 +143,43 @@ out:
     return rc;
 }
 
+enum prilora_status tar_open_form(struct tar **out, struct prilora_form *form, const char *prefix,
+                                  int64_t mtime, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    size_t n = prilora_form_count(form);
+    struct tar *tar = tar_new(n);
+
+    *out = NULL;
+    if (!tar) {
+        prilora_form_close(form);
+        return error_memory(err);
+    }
+    tar->form = form;
+    for (; rc == PRILORA_OK && tar->n < n; tar->n++) {
+        struct member *m = &tar->members[tar->n];
+
+        m->offset = tar->size;
+        m->size = prilora_form_size(form, tar->n);
+        rc = begin_member(m, prefix, prilora_form_name(form, tar->n), mtime, err);
+        tar->size += BLOCK + padded(m->size);
+    }
+    tar->size += 2 * BLOCK;
+    if (rc == PRILORA_OK)
+        *out = tar;
+    else
+        tar_close(tar);
+    return rc;
+}
+
 void tar_close(struct tar *tar)
 {
     for (size_t i = 0; tar && i < tar->n; i++) {
         if (tar->members[i].fd >= 0)
             close(tar->members[i].fd);
     }
+    if (tar)
+        prilora_form_close(tar->form);
     free(tar);
 }
 
@@ -142,8 +193,24 @@ static size_t least(uint64_t a, size_t b)
     return a < b ? (size_t)a : b;
 }
 
+static ssize_t read_bytes(const struct tar *tar, const struct member *m, uint64_t offset, char *out,
+                          size_t room)
+{
+    ssize_t n;
+
+    room = least(m->size - offset, room);
+    if (m->fd < 0)
+        return prilora_form_read(tar->form, (size_t)(m - tar->members), offset, out, room, NULL) ==
+                       PRILORA_OK
+                   ? (ssize_t)room
+                   : -1;
+    n = pread(m->fd, out, room, (off_t)offset);
+    return n > 0 ? n : -1;
+}
+
 /* A piece that lies wholly in the header, in the file or in the zeros. */
-static ssize_t read_member(const struct member *m, uint64_t offset, char *out, size_t room)
+static ssize_t read_member(const struct tar *tar, const struct member *m, uint64_t offset,
+                           char *out, size_t room)
 {
     if (offset < BLOCK) {
         room = least(BLOCK - offset, room);
@@ -151,11 +218,8 @@ static ssize_t read_member(const struct member *m, uint64_t offset, char *out, s
         return (ssize_t)room;
     }
     offset -= BLOCK;
-    if (offset < m->size) {
-        ssize_t n = pread(m->fd, out, least(m->size - offset, room), (off_t)offset);
-
-        return n > 0 ? n : -1;
-    }
+    if (offset < m->size)
+        return read_bytes(tar, m, offset, out, room);
     room = least(padded(m->size) - offset, room);
     memset(out, 0, room);
     return (ssize_t)room;
@@ -169,7 +233,7 @@ ssize_t tar_read(const struct tar *tar, uint64_t offset, char *out, size_t room)
         const struct member *m = &tar->members[i];
 
         if (offset < m->offset + BLOCK + padded(m->size))
-            return read_member(m, offset - m->offset, out, room);
+            return read_member(tar, m, offset - m->offset, out, room);
     }
     room = least(tar->size - offset, room);
     memset(out, 0, room);

@@ -1,6 +1,7 @@
 /*
- * tar.h - a folder's files as one POSIX.1-1988 ("ustar") archive that is never whole anywhere: any
- * piece of it can be read at its offset. The same files, prefix and time give the same bytes.
+ * tar.h - a folder's files, or a form's, as one POSIX.1-1988 ("ustar") archive that is never whole
+ * anywhere: any piece of it can be read at its offset. The same files, prefix and time give the
+ * same bytes.
  */
 #ifndef TAR_H
 #define TAR_H
@@ -19,6 +20,12 @@ struct tar;
 enum prilora_status tar_open(struct tar **out, const char *folder, const char *prefix,
                              const char *const *names, size_t n, int64_t mtime,
                              struct prilora_error *err);
+/*
+ * tar_open_form - the same of an adapter's other form, which is read while the archive is. Takes
+ * the form, also when it fails. ELIMIT.
+ */
+enum prilora_status tar_open_form(struct tar **out, struct prilora_form *form, const char *prefix,
+                                  int64_t mtime, struct prilora_error *err);
 uint64_t tar_size(const struct tar *tar);
 /* At most `room` bytes at `offset`: how many, 0 at the end, -1: a file has become shorter, or
  * errno. */

@@ -44,6 +44,10 @@ struct config {
     /* [webhooks] */
     char *webhooks_url;         /* "": none are sent */
     char *webhooks_secret_file; /* a path, or the name of a systemd credential */
+    /* [predictions] */
+    long predictions_threads;         /* compute threads; 0: cores (and cpu.max) */
+    long predictions_memory_limit_mb; /* of open adapters and their bases; 0: a quarter of it all */
+    long max_waiting;                 /* texts */
     /* [log] */
     char *log_level;  /* "debug", "info", "warn", "error" */
     char *log_format; /* "text" or "json" */

@@ -79,6 +79,12 @@ static const char *check_origins(const char *value)
         section, #key, alias, SETTING_NUMBER, offsetof(struct config, key), standard, least, most, \
             NULL, NULL, help                                                                       \
     }
+/* A member of another name than the key, which another section has too. */
+#define NUMBER_AS(section, key, member, standard, least, most, help)                               \
+    {                                                                                              \
+        section, key, NULL, SETTING_NUMBER, offsetof(struct config, member), standard, least,      \
+            most, NULL, NULL, help                                                                 \
+    }
 #define CHOICE(section, key, member, standard, choices, help)                                      \
     {                                                                                              \
         section, key, NULL, SETTING_CHOICE, offsetof(struct config, member), standard, 0, 0,       \
@@ -124,6 +130,12 @@ const struct setting config_settings[] = {
             "address that is told when a job has ended; empty: none"),
     TEXT_IN("webhooks", "secret_file", webhooks_secret_file, "", NULL,
             "file whose first line signs webhooks: a path, or a systemd credential's name"),
+    NUMBER_AS("predictions", "threads", predictions_threads, "0", 0, 1024,
+              "compute threads for predictions; 0: the cores there are"),
+    NUMBER_AS("predictions", "memory_limit_mb", predictions_memory_limit_mb, "0", 0, 1073741824,
+              "MiB that open adapters and their bases may take; 0: a quarter of the memory"),
+    NUMBER("predictions", max_waiting, NULL, "4096", 1, 1000000,
+           "texts that may wait to be predicted; more are refused for a while (429)"),
     CHOICE("log", "level", log_level, "info", "debug info warn error",
            "the least important messages that are written"),
     CHOICE("log", "format", log_format, "text", "text json",

@@ -21,6 +21,7 @@
 #include "daemon/models.h"
 #include "daemon/notify.h"
 #include "daemon/path.h"
+#include "daemon/predictor.h"
 #include "daemon/priority.h"
 #include "daemon/queue.h"
 #include "daemon/store.h"
@@ -36,6 +37,7 @@ struct daemon {
     struct config config;
     struct store *store;
     struct models *models;
+    struct predictor *predictor;
     struct api *api;
     struct workers *workers;
     struct webhooks *webhooks;
@@ -217,9 +219,12 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return error_set(err, PRILORA_EIO, "libcurl cannot be used");
     rc = open_state(daemon, err);
+    if (rc == PRILORA_OK)
+        rc = predictor_start(&daemon->predictor, &daemon->config, daemon->store, daemon->models,
+                             err);
     if (rc == PRILORA_OK) /* before any job runs: the port may be taken */
-        rc = api_start(&daemon->api, &daemon->config, daemon->store, daemon->models, &daemon->port,
-                       err);
+        rc = api_start(&daemon->api, &daemon->config, daemon->store, daemon->models,
+                       daemon->predictor, &daemon->port, err);
     if (rc == PRILORA_OK)
         rc = workers_start(&daemon->workers, &daemon->config, daemon->store, daemon->models, err);
     if (rc == PRILORA_OK)
@@ -233,6 +238,7 @@ static void stop(struct daemon *daemon)
 {
     if (daemon->api)
         api_stop(daemon->api, REQUESTS_LEFT_S);
+    predictor_stop(daemon->predictor);
     workers_stop(daemon->workers);
     webhooks_stop(daemon->webhooks);
     if (daemon->config.port_file && *daemon->config.port_file && daemon->port)

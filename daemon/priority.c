@@ -18,12 +18,13 @@
 #include <unistd.h>
 
 #define NICER    10
+#define SOMEWHAT 5 /* of a contended core three times as much as training */
 #define NICEST   19
 #define SLICE_NS 100000000ull /* the longest there is */
 
-void priority_lower(void)
+static void lower(int by)
 {
-    int nice_value = getpriority(PRIO_PROCESS, 0) + NICER; /* on Linux, of the thread */
+    int nice_value = getpriority(PRIO_PROCESS, 0) + by; /* on Linux, of the thread */
     struct sched_attr wanted = {
         .size = sizeof wanted,
         .sched_policy = SCHED_NORMAL,
@@ -33,4 +34,14 @@ void priority_lower(void)
 
     /* refused (a sandbox may): training then only shares more evenly with requests */
     (void)!syscall(SYS_sched_setattr, 0, &wanted, 0);
+}
+
+void priority_lower(void)
+{
+    lower(NICER);
+}
+
+void priority_lower_some(void)
+{
+    lower(SOMEWHAT);
 }

@@ -9,4 +9,7 @@
  */
 void priority_lower(void);
 
+/* The same, but before those: for what a client waits for, and is a computation all the same. */
+void priority_lower_some(void);
+
 #endif

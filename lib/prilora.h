@@ -11,6 +11,8 @@
  *     prilora_run_open        a run: fresh, or resumed from the checkpoint in its folder
  *     prilora_run_train       trains, reporting through one callback
  *     prilora_run_export      writes the adapter as Hugging Face PEFT reads it
+ *     prilora_adapter_predict what a finished adapter says of texts
+ *     prilora_form_merged     the same adapter merged into its base, and other forms of it
  *
  * Conventions
  *   Errors    functions that can fail return a status and fill the caller's struct prilora_error
@@ -446,6 +448,120 @@ PRILORA_API enum prilora_status
 prilora_adapter_evaluate(struct prilora_base *base, const char *folder,
                          const struct prilora_dataset *data, size_t n_threads,
                          struct prilora_value *values, size_t *n_values, struct prilora_error *err);
+
+struct prilora_adapter;
+
+struct prilora_adapter_info {
+    enum prilora_task task;
+    size_t n_labels;       /* numbers per text: classes, labels, or 1 for regression */
+    size_t max_length;     /* tokens that a text is cut to: what the adapter was trained with */
+    size_t n_parameters;   /* of adapter and head */
+    size_t resident_bytes; /* memory that the open adapter holds, the shared base not counted */
+};
+
+/*
+ * prilora_adapter_open - a PEFT adapter folder, ours or PEFT's own, on its base, to predict with
+ * `n_threads` compute threads (the caller's one counted; 0 means 1). Task, labels and max_length
+ * come from labels.json; without one, a head of one output is a regression, any other a
+ * classification with the names of the base's config.json or LABEL_0, LABEL_1, ..., and texts may
+ * be as long as the model reads. The folder is read completely: it may go afterwards.
+ *
+ * Errors   those of the files; EMISMATCH: labels.json names another base; EUNSUPPORTED for an
+ *          adapter that computes what this library does not
+ * Memory   a reference to base until it is closed, and what prilora_adapter_describe tells
+ * Threads  one at a time; adapters on one base are independent
+ */
+PRILORA_API enum prilora_status prilora_adapter_open(struct prilora_adapter **out,
+                                                     struct prilora_base *base, const char *folder,
+                                                     size_t n_threads, struct prilora_error *err);
+PRILORA_API void prilora_adapter_describe(const struct prilora_adapter *adapter,
+                                          struct prilora_adapter_info *info);
+/* Name of a label, NULL beyond the last; valid until the adapter is closed. */
+PRILORA_API const char *prilora_adapter_label(const struct prilora_adapter *adapter, size_t label);
+PRILORA_API void prilora_adapter_close(struct prilora_adapter *adapter);
+
+/* UTF-8; bytes that are not are read as U+FFFD. */
+struct prilora_text {
+    const char *text, *pair; /* pair NULL: none */
+    size_t text_size, pair_size;
+};
+#define PRILORA_MAX_TEXT_BYTES ((size_t)1 << 20) /* of text and of pair */
+
+struct prilora_prediction {
+    size_t n_tokens; /* that were computed, special ones included */
+    bool truncated;  /* the text was longer than max_length */
+};
+
+/*
+ * prilora_adapter_predict - n texts, in packed batches.
+ *
+ *     classification   values[i,k] = softmax(logits)[k]       sum 1
+ *     multi-label      values[i,k] = 1 / (1 + e^-logit[k])    each label by itself
+ *     regression       values[i,0] = the number
+ *
+ * Shapes   texts, out [n]; values f64[n, n_labels]; out may be NULL
+ * Errors   ELIMIT above PRILORA_MAX_TEXT_BYTES: err->where is "/i", the text's number; ENOMEM;
+ *          ESTOPPED: *stop was raised (NULL: never). After an error values mean nothing
+ * Memory   none that grows with n
+ * Numbers  a text's values do not depend on the others beyond the rounding of float sums
+ */
+PRILORA_API enum prilora_status prilora_adapter_predict(struct prilora_adapter *adapter,
+                                                        const struct prilora_text *texts, size_t n,
+                                                        const atomic_int *stop,
+                                                        struct prilora_prediction *out,
+                                                        double *values, struct prilora_error *err);
+
+/* ---- Other forms of an adapter ----------------------------------------------------------------
+ */
+
+/*
+ * Files whose bytes are computed while they are read, so that a merged model of gigabytes is never
+ * whole in memory: names and sizes are known at once, any piece of a file can be read, and a byte
+ * is the same however it is asked for.
+ *
+ * Threads  one at a time per form
+ */
+struct prilora_form;
+
+/*
+ * prilora_form_merged - the whole checkpoint, without adapters: W + scale * B * A for every adapted
+ * map, head and pooler as trained, all in F32 under the names that Hugging Face's
+ * ...ForSequenceClassification loads. model.safetensors, config.json (of `base_folder`, with the
+ * adapter's labels) and the base's tokenizer files. Keeps a reference to base; both folders are
+ * read while it is open.
+ * Errors: those of prilora_adapter_open.
+ */
+PRILORA_API enum prilora_status
+prilora_form_merged(struct prilora_form **out, struct prilora_base *base, const char *base_folder,
+                    const char *adapter_folder, struct prilora_error *err);
+/*
+ * prilora_form_uniform - the adapter with one rank and one scale for all maps, for programs that
+ * ignore rank_pattern and alpha_pattern: A and B padded with zeros to the largest rank, what
+ * differs in the scales multiplied into B (where they all agree, B stays as it is). The folder's
+ * other plain files are part of it unchanged.
+ * Errors: those of the files; ELIMIT for more than 32 of them.
+ */
+PRILORA_API enum prilora_status prilora_form_uniform(struct prilora_form **out,
+                                                     const char *adapter_folder,
+                                                     struct prilora_error *err);
+PRILORA_API void prilora_form_close(struct prilora_form *form);
+
+PRILORA_API size_t prilora_form_count(const struct prilora_form *form);
+/* By name, ascending; NULL and 0 beyond the last. */
+PRILORA_API const char *prilora_form_name(const struct prilora_form *form, size_t file);
+PRILORA_API uint64_t prilora_form_size(const struct prilora_form *form, size_t file);
+/* Exactly `size` bytes at `offset`. Errors: EINVAL if they do not lie in the file; EIO. */
+PRILORA_API enum prilora_status prilora_form_read(struct prilora_form *form, size_t file,
+                                                  uint64_t offset, void *out, size_t size,
+                                                  struct prilora_error *err);
+/*
+ * prilora_form_fingerprint - SHA-256 over what all its bytes follow from: the adapter's numbers,
+ * the small files, the base's fingerprint. Equal fingerprints mean equal files; nothing is computed
+ * or read of the base's weights.
+ */
+PRILORA_API enum prilora_status prilora_form_fingerprint(struct prilora_form *form,
+                                                         char fingerprint[65],
+                                                         struct prilora_error *err);
 
 #ifdef __cplusplus
 }

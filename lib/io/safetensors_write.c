@@ -12,7 +12,8 @@ struct writing {
     const struct pl_tensor *tensors;
     size_t n;
     const char *path;
-    const char *header; /* JSON */
+    const char *header; /* length, JSON, padding */
+    size_t header_size;
 };
 
 /* Adds the members of the JSON object `text`, all strings, to metadata. */
@@ -71,15 +72,8 @@ static enum prilora_status describe_all(json_t *header, const struct writing *w,
 static enum prilora_status write_file(FILE *file, void *context, struct prilora_error *err)
 {
     const struct writing *w = context;
-    size_t length = strlen(w->header), padding = (8 - length % 8) % 8;
-    uint64_t claimed = length + padding;
-    enum prilora_status rc;
+    enum prilora_status rc = pl_file_write(file, w->header, w->header_size, w->path, err);
 
-    rc = pl_file_write(file, &claimed, sizeof claimed, w->path, err);
-    if (rc == PRILORA_OK)
-        rc = pl_file_write(file, w->header, length, w->path, err);
-    if (rc == PRILORA_OK)
-        rc = pl_file_write(file, "        ", padding, w->path, err);
     for (size_t i = 0; i < w->n && rc == PRILORA_OK; i++) {
         const struct pl_tensor *tensor = &w->tensors[i];
 
@@ -89,27 +83,62 @@ static enum prilora_status write_file(FILE *file, void *context, struct prilora_
     return rc;
 }
 
-enum prilora_status pl_safetensors_write(const char *path, const struct pl_tensor *tensors,
-                                         size_t n, const char *metadata, struct prilora_error *err)
+/* The JSON with its length before it and spaces after it, up to a multiple of 8; NULL: no memory.
+ */
+static char *frame(const char *json, size_t *size)
 {
-    struct writing w = {tensors, n, path, NULL};
+    size_t length = json ? strlen(json) : 0, padding = (8 - length % 8) % 8;
+    uint64_t claimed = length + padding;
+    char *out = json ? pl_alloc(sizeof claimed + length + padding, 1) : NULL;
+
+    if (!out)
+        return NULL;
+    memcpy(out, &claimed, sizeof claimed);
+    memcpy(out + sizeof claimed, json, length);
+    memset(out + sizeof claimed + length, ' ', padding);
+    *size = sizeof claimed + length + padding;
+    return out;
+}
+
+enum prilora_status pl_safetensors_header(char **out, size_t *size, const char *path,
+                                          const struct pl_tensor *tensors, size_t n,
+                                          const char *metadata, struct prilora_error *err)
+{
+    const struct writing w = {.tensors = tensors, .n = n, .path = path};
     json_t *header = json_pack("{s:{s:s}}", METADATA, "format", "pt");
     enum prilora_status rc = PRILORA_OK;
     char *text = NULL;
 
+    *out = NULL;
     if (!header)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
     if (metadata)
         rc = add_metadata(json_object_get(header, METADATA), metadata, path, err);
     if (rc == PRILORA_OK)
         rc = describe_all(header, &w, err);
-    if (rc == PRILORA_OK && !(text = json_dumps(header, JSON_COMPACT)))
-        rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
     if (rc == PRILORA_OK) {
-        w.header = text;
-        rc = pl_file_replace(path, write_file, &w, err);
+        text = json_dumps(header, JSON_COMPACT);
+        *out = frame(text, size);
+        if (!*out)
+            rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
     }
     free(text);
     json_decref(header);
+    return rc;
+}
+
+enum prilora_status pl_safetensors_write(const char *path, const struct pl_tensor *tensors,
+                                         size_t n, const char *metadata, struct prilora_error *err)
+{
+    struct writing w = {.tensors = tensors, .n = n, .path = path};
+    char *header;
+    enum prilora_status rc =
+        pl_safetensors_header(&header, &w.header_size, path, tensors, n, metadata, err);
+
+    if (rc == PRILORA_OK) {
+        w.header = header;
+        rc = pl_file_replace(path, write_file, &w, err);
+    }
+    free(header);
     return rc;
 }

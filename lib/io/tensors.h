@@ -73,6 +73,14 @@ void pl_tensors_fetch(const struct pl_tensors *tensors, const struct pl_tensor *
                       size_t at, size_t size);
 
 /*
+ * pl_safetensors_header - what stands before the numbers of pl_safetensors_write's file: length,
+ * JSON and padding, malloc'ed. `path` is for messages; nothing is written.
+ */
+enum prilora_status pl_safetensors_header(char **out, size_t *size, const char *path,
+                                          const struct pl_tensor *tensors, size_t n,
+                                          const char *metadata, struct prilora_error *err);
+
+/*
  * pl_safetensors_write - `tensors` into one file, in the order given and without gaps (the format
  * allows none), the first at an 8-byte boundary of the file, with {"format": "pt"} and `metadata`
  * (a JSON object of strings as text, or NULL) as metadata. Written atomically.

@@ -26,6 +26,18 @@ void pl_add(pl_real *y, const pl_real *x, size_t n)
     add(y, x, n);
 }
 
+PL_CLONES static void add_scaled(pl_real *restrict y, const pl_real *restrict x, size_t n,
+                                 pl_real factor)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += factor * x[i];
+}
+
+void pl_add_scaled(pl_real *y, const pl_real *x, size_t n, double factor)
+{
+    add_scaled(y, x, n, (pl_real)factor);
+}
+
 void pl_add_transposed(pl_real *y, const pl_real *x, size_t n, size_t width, double factor)
 {
     const pl_real f = (pl_real)factor;

@@ -17,6 +17,9 @@ void pl_fill_rows(pl_real *y, const pl_real *row, size_t n, size_t width);
 /* y += x, n numbers. */
 void pl_add(pl_real *y, const pl_real *x, size_t n);
 
+/* y += factor * x, n numbers. */
+void pl_add_scaled(pl_real *y, const pl_real *x, size_t n, double factor);
+
 /* y [n, width] += factor * the transpose of x [width, n]. */
 void pl_add_transposed(pl_real *y, const pl_real *x, size_t n, size_t width, double factor);
 

@@ -15,6 +15,7 @@ struct pl_architecture {
     const char *prefix;              /* of checkpoint names, present or not, and of module paths */
     const char *probe;               /* a name that tells whether the prefix is there */
     const char *pooler, *classifier; /* module paths of the trained head */
+    const char *class_name;          /* of Hugging Face's model with that head */
 
     /* Asks the binder for all tensors; makes model->weights, sites and maps. */
     void (*bind)(struct pl_model *model, struct pl_binder *binder);

@@ -314,6 +314,7 @@ const struct pl_architecture pl_architecture_deberta_v2 = {
     .probe = "embeddings.word_embeddings.weight",
     .pooler = "pooler.dense",
     .classifier = "classifier",
+    .class_name = "DebertaV2ForSequenceClassification",
     .bind = deberta_bind,
     .prepare = deberta_prepare,
     .unbind = deberta_unbind,

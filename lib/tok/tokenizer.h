@@ -17,7 +17,7 @@
 
 struct pl_tokenizer;
 
-#define PL_MAX_TEXT_BYTES ((size_t)1 << 20) /* of one text of an example */
+#define PL_MAX_TEXT_BYTES PRILORA_MAX_TEXT_BYTES /* of one text of an example */
 
 /* A growing list of ids; start with {0}, release with pl_ids_free. type_ids runs beside ids. */
 struct pl_ids {

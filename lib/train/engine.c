@@ -225,19 +225,36 @@ static void evaluate_share(void *context, size_t share, size_t thread)
     pl_turn_done(e->team, share);
 }
 
-bool pl_engine_evaluate(struct pl_engine *engine, const struct pl_batch *batch,
-                        const struct pl_shares *cut, const pl_real *params, pl_real *logits,
-                        const atomic_int *stop)
+void pl_engine_prepare(struct pl_engine *engine, size_t longest, const pl_real *params)
 {
-    struct pl_pass pass = {batch, params, 0, 0, false, engine->tables};
+    const struct pl_batch batch = {.longest = longest};
+    const struct pl_pass pass = {&batch, params, 0, 0, false, engine->tables};
+
+    engine->pass = &pass;
+    pl_team_run(engine->team, begin_layer, engine, engine->n_layers);
+    engine->pass = NULL;
+}
+
+bool pl_engine_predict(struct pl_engine *engine, const struct pl_batch *batch,
+                       const struct pl_shares *cut, const pl_real *params, pl_real *logits,
+                       const atomic_int *stop)
+{
+    const struct pl_pass pass = {batch, params, 0, 0, false, engine->tables};
 
     engine->pass = &pass;
     engine->cut = cut;
     engine->logits = logits;
     engine->stop = stop;
     engine->loss = 0;
-    pl_team_run(engine->team, begin_layer, engine, engine->n_layers);
     pl_team_run(engine->team, evaluate_share, engine, cut->n);
     engine->pass = NULL;
     return !stopped(stop);
+}
+
+bool pl_engine_evaluate(struct pl_engine *engine, const struct pl_batch *batch,
+                        const struct pl_shares *cut, const pl_real *params, pl_real *logits,
+                        const atomic_int *stop)
+{
+    pl_engine_prepare(engine, batch->longest, params);
+    return pl_engine_predict(engine, batch, cut, params, logits, stop);
 }

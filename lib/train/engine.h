@@ -72,4 +72,11 @@ bool pl_engine_evaluate(struct pl_engine *engine, const struct pl_batch *batch,
                         const struct pl_shares *cut, const pl_real *params, pl_real *logits,
                         const atomic_int *stop);
 
+/* The same in two parts, for many batches under the same parameters: what all of them share, for
+ * sequences up to `longest`, and then each batch. */
+void pl_engine_prepare(struct pl_engine *engine, size_t longest, const pl_real *params);
+bool pl_engine_predict(struct pl_engine *engine, const struct pl_batch *batch,
+                       const struct pl_shares *cut, const pl_real *params, pl_real *logits,
+                       const atomic_int *stop);
+
 #endif

@@ -9,6 +9,7 @@
 #include "adapter/ranks.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/architecture.h"
 
 #define MAX_CONFIG ((size_t)16 << 20) /* bytes */
 #define MAX_NAME   320
@@ -232,18 +233,19 @@ static enum prilora_status check_unread(const struct pl_import *in, const struct
     return PRILORA_OK;
 }
 
-enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_model *model,
-                                   const struct pl_engine *engine, pl_real *params,
-                                   struct prilora_error *err)
+enum prilora_status pl_import_fill_net(const struct pl_import *in, const struct pl_model *model,
+                                       const struct pl_net *net, pl_real *params,
+                                       struct prilora_error *err)
 {
-    const struct pl_layout *layout = engine->layout;
+    const struct pl_layout *layout = pl_net_layout(net);
+    const struct pl_adapter *adapter = pl_net_adapter(net);
     enum prilora_status rc = PRILORA_OK;
     size_t n_used = 0;
     bool known = false;
 
-    pl_net_init(engine->net, params, 0, &known);
+    pl_net_init(net, params, 0, &known);
     for (size_t i = 0; rc == PRILORA_OK && i < model->n_sites; i++)
-        rc = fill_map(in, &model->sites[i], &engine->adapter->maps[i], params, &n_used, err);
+        rc = fill_map(in, &model->sites[i], &adapter->maps[i], params, &n_used, err);
     for (size_t i = 0; rc == PRILORA_OK && i < layout->n; i++) {
         if (layout->params[i].kind == PL_PARAM_HEAD)
             rc = fill_head(in, &layout->params[i], known, params, &n_used, err);
@@ -251,4 +253,20 @@ enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_m
     if (rc == PRILORA_OK && n_used != pl_tensors_count(in->tensors))
         rc = check_unread(in, model, layout, err);
     return rc;
+}
+
+enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_model *model,
+                                   const struct pl_engine *engine, pl_real *params,
+                                   struct prilora_error *err)
+{
+    return pl_import_fill_net(in, model, engine->net, params, err);
+}
+
+size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model)
+{
+    const struct pl_tensor *t = find(in, model->architecture->classifier, ".weight");
+
+    if (!t)
+        t = model->head.weight;
+    return t && t->n_dims == 2 ? t->dims[0] : 0;
 }

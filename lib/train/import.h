@@ -35,4 +35,12 @@ enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_m
                                    const struct pl_engine *engine, pl_real *params,
                                    struct prilora_error *err);
 
+/* The same for a net alone. */
+enum prilora_status pl_import_fill_net(const struct pl_import *in, const struct pl_model *model,
+                                       const struct pl_net *net, pl_real *params,
+                                       struct prilora_error *err);
+
+/* Outputs of the classifier in the file, else of the base's own; 0: neither has one. */
+size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model);
+
 #endif

@@ -262,6 +262,110 @@ static void head_tells_all_but_the_bytes(void **state)
     assert_non_null(test_header(reply, "ETag"));
 }
 
+/* ---- other forms ---- */
+
+static char *get_form(struct download *d, const char *query, size_t *size)
+{
+    struct test_reply *reply = test_get(d->server, "%s?%s", d->path, query);
+    char length[32], *bytes = malloc(reply->size);
+
+    assert_int_equal(reply->status, 200);
+    assert_string_equal(test_header(reply, "Content-Type"), "application/x-tar");
+    snprintf(length, sizeof length, "%zu", reply->size);
+    assert_string_equal(test_header(reply, "Content-Length"), length);
+    *size = reply->size;
+    memcpy(bytes, reply->body, reply->size);
+    return bytes;
+}
+
+/* Offsets in headers, numbers, between tensors and at the end; lengths that cut numbers. */
+static void any_range_of_another_form_is_its_part(void **state)
+{
+    static const char *const queries[] = {"merged=true", "rank=uniform"};
+    struct download *d = *state;
+
+    for (size_t q = 0; q < 2; q++) {
+        char path[200], header[80], etag[200];
+        size_t n;
+        char *whole = get_form(d, queries[q], &n);
+        const size_t firsts[] = {0, 511, 700, 5001, n / 3, n / 2 + 1, n - 2048};
+
+        snprintf(path, sizeof path, "%s?%s", d->path, queries[q]);
+        for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+            size_t last = firsts[i] + 70001 < n ? firsts[i] + 70001 : n - 1;
+            struct test_reply *reply;
+
+            snprintf(header, sizeof header, "Range: bytes=%zu-%zu", firsts[i], last);
+            reply = get_with(d, path, header, NULL);
+            assert_int_equal(reply->status, 206);
+            assert_int_equal(reply->size, last - firsts[i] + 1);
+            assert_memory_equal(reply->body, whole + firsts[i], reply->size);
+        }
+        snprintf(etag, sizeof etag, "If-None-Match: %s",
+                 test_header(get_with(d, path, NULL, NULL), "ETag"));
+        assert_int_equal(get_with(d, path, etag, NULL)->status, 304);
+        assert_null(test_header(get_with(d, path, NULL, NULL), "Repr-Digest"));
+        assert_int_equal(get_with(d, d->path, etag, NULL)->status, 200); /* another tag */
+        free(whole);
+    }
+}
+
+static void tar_reads_the_merged_model(void **state)
+{
+    static const struct {
+        const char *name, *original; /* of the base, if it is the same */
+    } files[] = {{"config.json", NULL},
+                 {"model.safetensors", NULL},
+                 {"spm.model", "examples/prilora-mini-en/spm.model"},
+                 {"tokenizer_config.json", "examples/prilora-mini-en/tokenizer_config.json"}};
+    struct download *d = *state;
+    const char *archive = test_server_path(d->server, "merged.tar");
+    size_t n, n_original;
+    char *whole = get_form(d, "merged=true", &n);
+    FILE *file = fopen(archive, "wb");
+
+    assert_int_equal(fwrite(whole, 1, n, file), n);
+    fclose(file);
+    free(whole);
+    assert_int_equal(run_tar(d->server->folder, archive), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char member[200], *bytes, *original;
+
+        snprintf(member, sizeof member, "%s/%s", d->job, files[i].name);
+        bytes = test_file(test_server_path(d->server, member), &n);
+        assert_non_null(bytes);
+        original = files[i].original ? test_file(files[i].original, &n_original) : NULL;
+        if (original) {
+            assert_int_equal(n, n_original);
+            assert_memory_equal(bytes, original, n);
+        }
+        free(original);
+        free(bytes);
+    }
+}
+
+static void forms_that_there_are_not_are_refused(void **state)
+{
+    static const struct {
+        const char *query, *param;
+    } rows[] = {{"merged=yes", "merged"},
+                {"merged=", "merged"},
+                {"rank=8", "rank"},
+                {"merged=true&rank=uniform", "rank"},
+                {"file=x", "file"}};
+    struct download *d = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct test_reply *reply = test_get(d->server, "%s?%s", d->path, rows[i].query);
+
+        assert_int_equal(reply->status, 400);
+        assert_string_equal(test_text(reply->json, "error.param"), rows[i].param);
+    }
+    assert_int_equal(test_get(d->server, "%s?merged=false", d->path)->size, d->n_tar);
+    assert_int_equal(test_get(d->server, "%s/labels.json?merged=true", d->path)->status, 400);
+    assert_int_equal(test_get(d->server, JOBS "/ftjob-none/adapter?merged=true")->status, 404);
+}
+
 static void only_files_of_the_adapter_are_given_out(void **state)
 {
     static const char *const names[] = {"..",
@@ -290,6 +394,9 @@ int main(void)
         cmocka_unit_test(odd_ranges_are_answered_as_http_says),
         cmocka_unit_test(entity_tags_save_a_second_download),
         cmocka_unit_test(head_tells_all_but_the_bytes),
+        cmocka_unit_test(any_range_of_another_form_is_its_part),
+        cmocka_unit_test(tar_reads_the_merged_model),
+        cmocka_unit_test(forms_that_there_are_not_are_refused),
         cmocka_unit_test(only_files_of_the_adapter_are_given_out),
     };
 

@@ -18,9 +18,7 @@ void measure_start(void);
 void measure_history(void);
 void measure_training(void);
 void measure_streams(void);
-
-/* A job that trains for hours on steps that are all alike; its id, malloc'ed. */
-char *start_training(const struct child *child);
+void measure_predictions(void);
 
 /* A fresh folder for the daemon's state, and its end. */
 extern char folder[256];

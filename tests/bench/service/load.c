@@ -157,12 +157,19 @@ static void send_next(struct client *c, const struct load *load)
 
     fill(path, sizeof path, load->paths[c->path],
          load->n_jobs ? load->jobs[turn++ % load->n_jobs] : "", c->step);
-    n = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+    n = load->body
+            ? snprintf(head, sizeof head,
+                       "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                       "application/json\r\nContent-Length: %zu\r\n\r\n",
+                       path, strlen(load->body))
+            : snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     c->path++;
     c->waiting = false;
     c->n = c->need = 0;
     c->sent = child_now();
     send_all(c->fd, head, (size_t)n);
+    if (load->body)
+        send_all(c->fd, load->body, strlen(load->body));
 }
 
 static void remember_step(struct client *c)

@@ -19,6 +19,7 @@ char *load_request(int port, const char *path, const char *type, const char *bod
 struct load {
     int port;
     const char *const *paths;
+    const char *body; /* JSON that is posted; NULL: GET */
     size_t n_paths, n_connections;
     double interval_s, seconds;
     const char *const *jobs;

@@ -1,7 +1,7 @@
 /*
  * service.c - `make bench`: what is around the training step, against its targets.
  *
- *   bench-service [--json FILE] [--markdown FILE] [data|open|start|history|training|streams]...
+ *   bench-service [--json FILE] [--markdown FILE] [CASE]...
  *
  * The results are printed, and also go to the files. Without names, all of:
  *
@@ -11,6 +11,7 @@
  * history   the same after 100,000 jobs; status requests to a daemon on one core
  * training  status requests while every core trains, and what a dashboard costs the training
  * streams   what 500 live streams cost it
+ * predictions  one text and many, on an idle daemon and beside a job that trains
  *
  * The daemon is the released one, in a temporary folder. GLUE's files and DeBERTa's own vocabulary
  * are taken from ../shared where they are; else the bundled example stands for them.
@@ -25,15 +26,20 @@ static const struct {
     const char *name;
     void (*measure)(void);
 } cases[] = {
-    {"data", measure_data},       {"open", measure_open},         {"start", measure_start},
-    {"history", measure_history}, {"training", measure_training}, {"streams", measure_streams},
+    {"data", measure_data},
+    {"open", measure_open},
+    {"start", measure_start},
+    {"history", measure_history},
+    {"training", measure_training},
+    {"streams", measure_streams},
+    {"predictions", measure_predictions},
 };
 #define N_CASES (sizeof cases / sizeof *cases)
 
 static int usage(void)
 {
     fprintf(stderr, "usage: bench-service [--json FILE] [--markdown FILE] "
-                    "[data|open|start|history|training|streams]...\n");
+                    "[data|open|start|history|training|streams|predictions]...\n");
     return 2;
 }
 

@@ -161,7 +161,7 @@ void measure_streams(void)
     setenv("PRILORAD_SERVER_MAX_CONNECTIONS", CONNECTION, 1);
     child_start(&child, folder, MODELS, CHILD_ANY_CORE);
     unsetenv("PRILORAD_SERVER_MAX_CONNECTIONS");
-    id = start_training(&child);
+    id = submit_endless(&child);
     streams.child = &child;
     streams.job = id;
     figures_add("processor time of a step, 500 live streams open, more than without them", "%",

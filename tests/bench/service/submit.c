@@ -8,6 +8,9 @@
 #include "cases.h"
 #include "load.h"
 
+#define STEP_TOKENS   512 /* 8 sequences of 64: short steps, all alike */
+#define SEQUENCE_ROOM 64
+
 static char *text_of(const char *json, const char *name)
 {
     json_t *object = json_loads(json, 0, NULL);
@@ -77,4 +80,37 @@ json_int_t step_of(const struct child *child, const char *id, char status[32])
     free(now);
     free(answer);
     return step;
+}
+
+/* Rows that all have the same number of tokens, so that every step is the same work. */
+static char *equal_rows(size_t n, size_t *size)
+{
+    char *rows = NULL;
+    FILE *out = open_memstream(&rows, size);
+
+    for (size_t i = 0; i < n; i++) {
+        fprintf(out, "{\"label\": \"%s\", \"text\": \"", i % 2 ? "even" : "odd");
+        for (size_t k = 0; k < SEQUENCE_ROOM; k++)
+            fputs("rain ", out);
+        fputs("\"}\n", out);
+    }
+    if (fclose(out) != 0)
+        child_die("out of memory");
+    return rows;
+}
+
+char *submit_endless(const struct child *child)
+{
+    char settings[200], status[32], *rows, *id;
+    size_t size;
+
+    snprintf(settings, sizeof settings,
+             "\"n_epochs\": 10000, \"max_length\": %d, \"batch_size\": %d, \"eval_steps\": 1000000",
+             SEQUENCE_ROOM, STEP_TOKENS / SEQUENCE_ROOM);
+    rows = equal_rows(2000, &size);
+    id = submit(child, rows, size, settings);
+    free(rows);
+    while (step_of(child, id, status) < 50)
+        child_sleep(0.1);
+    return id;
 }

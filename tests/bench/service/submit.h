@@ -12,4 +12,8 @@ char *submit(const struct child *child, const char *rows, size_t size, const cha
 /* The steps it has done, and its status. */
 json_int_t step_of(const struct child *child, const char *id, char status[32]);
 
+/* A job of equal short steps that goes on until the daemon is stopped, when it has begun; its id.
+ */
+char *submit_endless(const struct child *child);
+
 #endif

@@ -9,46 +9,11 @@
 #include "quiet.h"
 #include "submit.h"
 
-#define LATENCY_S     5.0
-#define N_LATENCIES   5 /* windows; the median counts */
-#define N_WATCHERS    5
-#define WINDOW_S      5.0
-#define N_WINDOWS     8   /* with watchers, and as many without */
-#define STEP_TOKENS   512 /* 8 sequences of 64: short steps, all alike */
-#define SEQUENCE_ROOM 64
-
-/* Rows that all have the same number of tokens, so that every step is the same work. */
-static char *equal_rows(size_t n, size_t *size)
-{
-    char *rows = NULL;
-    FILE *out = open_memstream(&rows, size);
-
-    for (size_t i = 0; i < n; i++) {
-        fprintf(out, "{\"label\": \"%s\", \"text\": \"", i % 2 ? "even" : "odd");
-        for (size_t k = 0; k < SEQUENCE_ROOM; k++)
-            fputs("rain ", out);
-        fputs("\"}\n", out);
-    }
-    if (fclose(out) != 0)
-        child_die("out of memory");
-    return rows;
-}
-
-char *start_training(const struct child *child)
-{
-    char settings[200], status[32], *rows, *id;
-    size_t size;
-
-    snprintf(settings, sizeof settings,
-             "\"n_epochs\": 10000, \"max_length\": %d, \"batch_size\": %d, \"eval_steps\": 1000000",
-             SEQUENCE_ROOM, STEP_TOKENS / SEQUENCE_ROOM);
-    rows = equal_rows(2000, &size);
-    id = submit(child, rows, size, settings);
-    free(rows);
-    while (step_of(child, id, status) < 50)
-        child_sleep(0.1);
-    return id;
-}
+#define LATENCY_S   5.0
+#define N_LATENCIES 5 /* windows; the median counts */
+#define N_WATCHERS  5
+#define WINDOW_S    5.0
+#define N_WINDOWS   8 /* with watchers, and as many without */
 
 static const char *const dashboard[] = {JOB "%JOB", JOB "%JOB/layers",
                                         JOB "%JOB/metrics?after=%STEP"};
@@ -158,7 +123,7 @@ void measure_training(void)
 
     folder_open();
     child_start(&child, folder, MODELS, CHILD_ANY_CORE);
-    id = start_training(&child);
+    id = submit_endless(&child);
     training = (struct training){.child = &child, .id = id};
     measure_latency(&training);
     measure_watchers(&training);

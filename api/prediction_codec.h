@@ -1,0 +1,31 @@
+/* prediction_codec.h - predictions as JSON: what a client asks, and what it is told. No I/O. */
+#ifndef PREDICTION_CODEC_H
+#define PREDICTION_CODEC_H
+
+#include <jansson.h>
+
+#include "api/fault.h"
+#include "api/json_out.h"
+#include "daemon/predictor.h"
+
+#define PREDICTION_MAX_INPUTS 2048
+#define PREDICTION_TOP_K      100 /* if it is not given */
+
+struct prediction_request {
+    json_t *root; /* holds all texts */
+    const char *model;
+    size_t top_k;
+    struct prilora_text *texts; /* [n] */
+    size_t n;
+};
+
+/* {"model", "input", "top_k"?}. On a fault nothing is left to clear. */
+bool prediction_decode(const char *body, size_t size, struct prediction_request *out,
+                       struct fault *fault);
+void prediction_request_clear(struct prediction_request *request);
+
+/* The answer to a prediction that is done and right. */
+void prediction_encode(struct json_out *out, const char *model, const struct prediction *prediction,
+                       size_t top_k);
+
+#endif

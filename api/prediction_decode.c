@@ -1,0 +1,238 @@
+/*
+ * prediction_decode.c - see prediction_codec.h. Input is a text, {"text", "text_pair"?}, or a list
+ * in which each element is a text, such an object, or a pair of texts in a list.
+ */
+#include "api/prediction_codec.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/suggest.h"
+#include "api/utf8.h"
+
+static const char *const members[] = {"model", "input", "top_k", NULL};
+static const char *const of_input[] = {"text", "text_pair", NULL};
+
+#define MAX_POINTER 120 /* bytes of one to a member that nobody knows */
+#define FORMS       "a text, {\"text\", \"text_pair\"} or [text, text]"
+
+static const char *kind_of(const json_t *value)
+{
+    static const char *const kinds[] = {
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",  [JSON_STRING] = "a text",
+        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number", [JSON_TRUE] = "true",
+        [JSON_FALSE] = "false",      [JSON_NULL] = "null",
+    };
+
+    return value ? kinds[json_typeof(value)] : "absent";
+}
+
+/* A fault at "/input/3/text"; the parameter is "input.3.text". */
+static bool fail_at(struct fault *fault, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool fail_at(struct fault *fault, const char *pointer, const char *format, ...)
+{
+    char param[sizeof fault->param], what[512];
+    va_list arguments;
+    size_t n = 0;
+
+    for (const char *c = pointer + 1; *c && n + 1 < sizeof param; c++) {
+        if (c[0] == '~' && c[1])
+            param[n++] = *++c == '0' ? '~' : '/';
+        else
+            param[n++] = *c == '/' ? '.' : *c;
+    }
+    param[n] = '\0';
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    fault_set(fault, 400, "invalid_value", param, "%s: %s", param, what);
+    snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
+    utf8_repair(fault->pointer);
+    return false;
+}
+
+static bool fail_unknown(struct fault *fault, const char *where, const char *name,
+                         const char *const *known)
+{
+    const char *meant = suggest(name, known);
+    char pointer[sizeof fault->pointer];
+    size_t n = (size_t)snprintf(pointer, sizeof pointer, "%s/", where);
+
+    for (; *name && n + 3 < MAX_POINTER; name++) { /* RFC 6901's escapes */
+        if (*name == '~' || *name == '/')
+            pointer[n++] = '~';
+        pointer[n++] = *name == '~' ? '0' : *name == '/' ? '1' : *name;
+    }
+    pointer[n] = '\0';
+    return fail_at(fault, pointer, "not known here%s%s%s", meant ? "; did you mean \"" : "",
+                   meant ? meant : "", meant ? "\"?" : "");
+}
+
+static bool check_members(json_t *object, const char *where, const char *const *known,
+                          struct fault *fault)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach (object, name, value) {
+        size_t i = 0;
+
+        while (known[i] && strcmp(known[i], name) != 0)
+            i++;
+        if (!known[i])
+            return fail_unknown(fault, where, name, known);
+    }
+    return true;
+}
+
+/* ---- one input ---- */
+
+static bool read_text(const json_t *value, const char *pointer, const char **text, size_t *size,
+                      struct fault *fault)
+{
+    if (!json_is_string(value))
+        return fail_at(fault, pointer, "is %s, but must be a text", kind_of(value));
+    *text = json_string_value(value);
+    *size = json_string_length(value);
+    if (*size > PRILORA_MAX_TEXT_BYTES)
+        return fail_at(fault, pointer, "the text has %zu bytes, but at most %zu are read", *size,
+                       PRILORA_MAX_TEXT_BYTES);
+    return true;
+}
+
+static bool read_object(json_t *value, const char *pointer, struct prilora_text *out,
+                        struct fault *fault)
+{
+    const json_t *pair = json_object_get(value, "text_pair");
+    char inner[64];
+
+    if (!check_members(value, pointer, of_input, fault))
+        return false;
+    snprintf(inner, sizeof inner, "%s/text", pointer);
+    if (!read_text(json_object_get(value, "text"), inner, &out->text, &out->text_size, fault))
+        return false;
+    snprintf(inner, sizeof inner, "%s/text_pair", pointer);
+    return !pair || json_is_null(pair) ||
+           read_text(pair, inner, &out->pair, &out->pair_size, fault);
+}
+
+static bool read_pair(const json_t *value, const char *pointer, struct prilora_text *out,
+                      struct fault *fault)
+{
+    char inner[64];
+
+    if (json_array_size(value) != 2)
+        return fail_at(fault, pointer, "a list of %zu, but a pair has two texts",
+                       json_array_size(value));
+    snprintf(inner, sizeof inner, "%s/0", pointer);
+    if (!read_text(json_array_get(value, 0), inner, &out->text, &out->text_size, fault))
+        return false;
+    snprintf(inner, sizeof inner, "%s/1", pointer);
+    return read_text(json_array_get(value, 1), inner, &out->pair, &out->pair_size, fault);
+}
+
+static bool read_one(json_t *value, const char *pointer, struct prilora_text *out,
+                     struct fault *fault)
+{
+    if (json_is_object(value))
+        return read_object(value, pointer, out, fault);
+    if (json_is_array(value))
+        return read_pair(value, pointer, out, fault);
+    if (!json_is_string(value))
+        return fail_at(fault, pointer, "is %s, but must be " FORMS, kind_of(value));
+    return read_text(value, pointer, &out->text, &out->text_size, fault);
+}
+
+/* ---- all of it ---- */
+
+static bool read_inputs(struct prediction_request *out, json_t *input, struct fault *fault)
+{
+    bool is_list = json_is_array(input);
+    char pointer[32] = "/input";
+
+    if (!input)
+        return fault_set(fault, 400, "missing_required_parameter", "input",
+                         "input is missing: it must be " FORMS ", or a list of these");
+    out->n = is_list ? json_array_size(input) : 1;
+    if (out->n < 1 || out->n > PREDICTION_MAX_INPUTS)
+        return fail_at(fault, pointer, "a list of %zu, but must hold 1 to %d", out->n,
+                       PREDICTION_MAX_INPUTS);
+    out->texts = calloc(out->n, sizeof *out->texts);
+    if (!out->texts)
+        return fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
+    for (size_t i = 0; i < out->n; i++) {
+        if (is_list)
+            snprintf(pointer, sizeof pointer, "/input/%zu", i);
+        if (!read_one(is_list ? json_array_get(input, i) : input, pointer, &out->texts[i], fault))
+            return false;
+    }
+    return true;
+}
+
+static bool read_top_k(struct prediction_request *out, const json_t *value, struct fault *fault)
+{
+    json_int_t n = json_integer_value(value);
+
+    out->top_k = PREDICTION_TOP_K;
+    if (!value || json_is_null(value))
+        return true;
+    if (!json_is_integer(value))
+        return fail_at(fault, "/top_k", "is %s, but must be an integer from 1 to 1000",
+                       kind_of(value));
+    if (n < 1 || n > 1000)
+        return fail_at(fault, "/top_k",
+                       "%" JSON_INTEGER_FORMAT ", but must be an integer from 1 to 1000", n);
+    out->top_k = (size_t)n;
+    return true;
+}
+
+static bool read_body(struct prediction_request *out, struct fault *fault)
+{
+    const json_t *model = json_object_get(out->root, "model");
+
+    if (!check_members(out->root, "", members, fault))
+        return false;
+    out->model = json_string_value(model);
+    if (!model)
+        return fault_set(fault, 400, "missing_required_parameter", "model",
+                         "model is missing: it must be the id of a finished adapter");
+    if (!out->model)
+        return fail_at(fault, "/model", "is %s, but must be the id of a finished adapter",
+                       kind_of(model));
+    return read_top_k(out, json_object_get(out->root, "top_k"), fault) &&
+           read_inputs(out, json_object_get(out->root, "input"), fault);
+}
+
+bool prediction_decode(const char *body, size_t size, struct prediction_request *out,
+                       struct fault *fault)
+{
+    json_error_t error;
+
+    *out = (struct prediction_request){0};
+    if (size == 0)
+        return fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
+    out->root = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
+    if (!out->root)
+        return fault_set(fault, 400, "invalid_json", NULL,
+                         "the body is not JSON: line %d, column %d: %s", error.line, error.column,
+                         json_error_code(&error) == json_error_null_character
+                             ? "a string has a NUL character"
+                             : error.text);
+    if (!json_is_object(out->root))
+        fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
+    else if (read_body(out, fault))
+        return true;
+    prediction_request_clear(out);
+    return false;
+}
+
+void prediction_request_clear(struct prediction_request *request)
+{
+    json_decref(request->root);
+    free(request->texts);
+    *request = (struct prediction_request){0};
+}

@@ -38,7 +38,7 @@ DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
-DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd
+DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl
 
 # ---- flags ------------------------------------------------------------------------------------
 

@@ -17,6 +17,11 @@ void api_model_list(struct request *r);
 void api_model_show(struct request *r);
 void api_model_delete(struct request *r);
 
+void api_pull_create(struct request *r);
+void api_pull_list(struct request *r);
+void api_pull_show(struct request *r);
+void api_pull_cancel(struct request *r);
+
 void api_job_create(struct request *r);
 void api_job_list(struct request *r);
 void api_job_show(struct request *r);

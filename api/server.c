@@ -21,6 +21,7 @@
 #include "api/waiting.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
+#include "daemon/pulls.h"
 
 #define POLLING_THREADS   6
 #define CONNECTION_MEMORY ((size_t)96 * 1024) /* headers, and the pieces in which bodies come */
@@ -164,6 +165,7 @@ static struct MHD_Daemon *start_daemon(struct api *api, int fd)
 
 static void api_free(struct api *api)
 {
+    pulls_free(api->pulls);
     digests_destroy(&api->digests);
     pthread_cond_destroy(&api->idle);
     pthread_mutex_destroy(&api->lock);
@@ -190,7 +192,9 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&api->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    rc = listen_open(config->listen, &fd, port, err);
+    rc = pulls_new(&api->pulls, config, err);
+    if (rc == PRILORA_OK)
+        rc = listen_open(config->listen, &fd, port, err);
     if (rc == PRILORA_OK) {
         api->daemon = start_daemon(api, fd);
         if (!api->daemon) {

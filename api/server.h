@@ -8,11 +8,13 @@
 #include "api/digests.h"
 
 struct MHD_Daemon;
+struct pulls;
 
 struct api {
     const struct config *config;
     struct store *store;
     struct models *models;
+    struct pulls *pulls;
     struct digests digests;
     struct MHD_Daemon *daemon;
 

@@ -33,6 +33,10 @@ struct config {
     long workers;         /* jobs at a time */
     long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */
     long memory_limit_mb; /* forecasts above are refused; 0: the machine's (or cgroup's) memory */
+    /* [hub] */
+    char *hub_endpoint; /* of the hub that base models are brought from */
+    char *hub_token, *hub_token_file;
+    long hub_max_gb; /* of one model; 0: any */
     /* [log] */
     char *log_level;  /* "debug", "info", "warn", "error" */
     char *log_format; /* "text" or "json" */

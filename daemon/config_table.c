@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/pull.h"
+
 static const char *check_listen(const char *value)
 {
     const char *colon = strrchr(value, ':');
@@ -30,6 +32,12 @@ static const char *check_not_empty(const char *value)
 #define TEXT(section, key, alias, standard, check, help)                                           \
     {                                                                                              \
         section, #key, alias, SETTING_TEXT, offsetof(struct config, key), standard, 0, 0, NULL,    \
+            check, help                                                                            \
+    }
+/* A text or a number whose member in struct config has the section's name too. */
+#define OF_HUB(key, type, standard, most, check, help)                                             \
+    {                                                                                              \
+        "hub", #key, NULL, type, offsetof(struct config, hub_##key), standard, 0, most, NULL,      \
             check, help                                                                            \
     }
 #define NUMBER(section, key, alias, standard, least, most, help)                                   \
@@ -63,6 +71,13 @@ const struct setting config_settings[] = {
            "compute threads of each job; 0: the cores there are, divided by workers"),
     NUMBER("training", memory_limit_mb, NULL, "0", 0, 1073741824,
            "jobs that would need more MiB are refused; 0: the machine's memory"),
+    OF_HUB(endpoint, SETTING_TEXT, NULL, 0, pull_check_endpoint,
+           "address of the hub that base models are brought from"),
+    OF_HUB(token, SETTING_SECRET, NULL, 0, NULL,
+           "token for models that the hub does not give to all"),
+    OF_HUB(token_file, SETTING_TEXT, "", 0, NULL, "file whose first line is the token"),
+    OF_HUB(max_gb, SETTING_NUMBER, "64", 1048576, NULL,
+           "largest base model that is brought, in GiB; 0: any"),
     CHOICE("log", "level", log_level, "info", "debug info warn error",
            "the least important messages that are written"),
     CHOICE("log", "format", log_format, "text", "text json",

@@ -2,6 +2,7 @@
  * main.c - starts everything in order, waits for signals, stops everything in the other order.
  * The only file that sees both daemon/ and api/.
  */
+#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -196,6 +197,8 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
     enum prilora_status rc;
 
     prilora_init();
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return error_set(err, PRILORA_EIO, "libcurl cannot be used");
     rc = open_state(daemon, err);
     if (rc == PRILORA_OK) /* before any job runs: the port may be taken */
         rc = api_start(&daemon->api, &daemon->config, daemon->store, daemon->models, &daemon->port,
@@ -216,6 +219,7 @@ static void stop(struct daemon *daemon)
         unlink(daemon->config.port_file);
     models_free(daemon->models);
     store_close(daemon->store);
+    curl_global_cleanup();
     config_free(&daemon->config);
 }
 

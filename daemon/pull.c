@@ -40,8 +40,7 @@ enum prilora_status pull_check_names(const char *model, const char *revision, co
                             "digits, '-', '_' and '.'",
                             model);
     if (!*revision || strlen(revision) > PULL_MAX_REVISION || !has_only(revision, "/-_.") ||
-        strstr(revision, "..") || revision[0] == '/' || revision[0] == '.' ||
-        revision[0] == '-')
+        strstr(revision, "..") || revision[0] == '/' || revision[0] == '.' || revision[0] == '-')
         return error_set_at(err, PRILORA_EINVAL, "revision",
                             "revision: \"%.100s\", but must be a branch, a tag or a commit, in "
                             "letters, digits, '-', '_', '.' and '/', at most %d",

@@ -50,16 +50,16 @@ struct pull_progress {
 enum { PULL_GO = 0, PULL_STOP, PULL_CANCEL };
 
 struct pull_request {
-    const char *endpoint;    /* "https://huggingface.co"; http only if it says so itself */
-    const char *token;       /* NULL or "": none; never sent to another host */
-    const char *model;       /* "owner/name" or "name" */
-    const char *revision;    /* branch, tag or commit */
-    const char *models_dir;  /* the model becomes the folder <models_dir>/<model> ... */
-    const char *folder;      /* ... or, if this is not NULL, this one */
-    uint64_t max_bytes;      /* of all files together; 0: any */
-    bool force;              /* transfer what is there already, and replace what others made */
-    long stall_s, retry_ms;  /* 0: PULL_STALL_S, PULL_RETRY_MS; the latter doubles */
-    const atomic_int *stop;  /* may be NULL */
+    const char *endpoint;   /* "https://huggingface.co"; http only if it says so itself */
+    const char *token;      /* NULL or "": none; never sent to another host */
+    const char *model;      /* "owner/name" or "name" */
+    const char *revision;   /* branch, tag or commit */
+    const char *models_dir; /* the model becomes the folder <models_dir>/<model> ... */
+    const char *folder;     /* ... or, if this is not NULL, this one */
+    uint64_t max_bytes;     /* of all files together; 0: any */
+    bool force;             /* transfer what is there already, and replace what others made */
+    long stall_s, retry_ms; /* 0: PULL_STALL_S, PULL_RETRY_MS; the latter doubles */
+    const atomic_int *stop; /* may be NULL */
     void *context;
     /* About once a second while anything comes, and whenever a file is complete. May be NULL. */
     void (*on_progress)(void *context, const struct pull_progress *progress);

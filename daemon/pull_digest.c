@@ -87,7 +87,7 @@ enum prilora_status pull_verify(struct pull *pull, const char *path, const struc
 
     *same = false;
     if (fd < 0)
-        return errno == ENOENT ? PRILORA_OK : error_errno(err, path, "open");
+        return errno == ENOENT || errno == ENOTDIR ? PRILORA_OK : error_errno(err, path, "open");
     if (fstat(fd, &st) != 0) {
         rc = error_errno(err, path, "look at");
     } else if (S_ISREG(st.st_mode) &&

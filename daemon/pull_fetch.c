@@ -18,13 +18,13 @@
 #include "daemon/log.h"
 #include "daemon/path.h"
 
-#define MAX_TRIES       7 /* in a row in which nothing came */
-#define MAX_DELAY_MS    30000L
-#define MAX_ASKED_S     300L /* Retry-After beyond is not waited for at once */
-#define MAX_MISMATCHES  2
-#define LISTING_LIMIT   ((uint64_t)16 << 20)
-#define JSON_LIMIT      ((uint64_t)64 << 20)
-#define NAP_MS          100
+#define MAX_TRIES      7 /* in a row in which nothing came */
+#define MAX_DELAY_MS   30000L
+#define MAX_ASKED_S    300L /* Retry-After beyond is not waited for at once */
+#define MAX_MISMATCHES 2
+#define LISTING_LIMIT  ((uint64_t)16 << 20)
+#define JSON_LIMIT     ((uint64_t)64 << 20)
+#define NAP_MS         100
 
 static enum prilora_status wait_ms(struct pull *pull, long ms, struct prilora_error *err)
 {

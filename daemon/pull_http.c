@@ -223,10 +223,12 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
 static bool is_passing(CURLcode code)
 {
     static const CURLcode codes[] = {
-        CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT,
-        CURLE_PARTIAL_FILE,         CURLE_OPERATION_TIMEDOUT,    CURLE_SSL_CONNECT_ERROR,
-        CURLE_GOT_NOTHING,          CURLE_SEND_ERROR,            CURLE_RECV_ERROR,
-        CURLE_HTTP2,                CURLE_HTTP2_STREAM,          CURLE_WEIRD_SERVER_REPLY,
+        CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
+        CURLE_COULDNT_CONNECT,      CURLE_PARTIAL_FILE,
+        CURLE_OPERATION_TIMEDOUT,   CURLE_SSL_CONNECT_ERROR,
+        CURLE_GOT_NOTHING,          CURLE_SEND_ERROR,
+        CURLE_RECV_ERROR,           CURLE_HTTP2,
+        CURLE_HTTP2_STREAM,         CURLE_WEIRD_SERVER_REPLY,
     };
 
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)

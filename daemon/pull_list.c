@@ -17,9 +17,16 @@
 static const char *const weights[] = {"model.safetensors", INDEX, "pytorch_model.bin"};
 
 static const char *const others[] = {
-    "spm.model",      "spiece.model", "sentencepiece.bpe.model", "tokenizer.json",
-    "vocab.txt",      "vocab.json",   "merges.txt",              "tokenizer_config.json",
-    "special_tokens_map.json",        "added_tokens.json",
+    "spm.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
 };
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 

@@ -59,13 +59,13 @@ enum prilora_status pull_fetch_file(struct pull *pull, struct pull_file *file,
 #define PULL_MAX_ETAG 160
 
 struct pull_sink {
-    int fd;                  /* -1: into text */
-    uint64_t offset;         /* bytes that are there */
-    uint64_t limit;          /* more is an error */
-    char *text;              /* with a NUL after it */
-    size_t room;             /* of text */
+    int fd;                   /* -1: into text */
+    uint64_t offset;          /* bytes that are there */
+    uint64_t limit;           /* more is an error */
+    char *text;               /* with a NUL after it */
+    size_t room;              /* of text */
     char etag[PULL_MAX_ETAG]; /* of the bytes that are there, if it is a strong one; "": none */
-    struct pull_file *file;  /* which it is; NULL: none */
+    struct pull_file *file;   /* which it is; NULL: none */
 };
 
 enum pull_verdict { PULL_WHOLE, PULL_AGAIN, PULL_GIVE_UP };

@@ -19,10 +19,10 @@
 #include "daemon/error.h"
 #include "daemon/path.h"
 
-#define RECORD       ".pull.json"
-#define COMMIT_TAIL  12              /* letters of the commit in the work folder's name */
+#define RECORD        ".pull.json"
+#define COMMIT_TAIL   12                   /* letters of the commit in the work folder's name */
 #define ROOM_TO_LEAVE ((uint64_t)64 << 20) /* bytes of the disk that others need */
-#define GIB          ((double)(1 << 30))
+#define GIB           ((double)(1 << 30))
 
 static const char *name_of(const struct pull *pull)
 {
@@ -48,7 +48,8 @@ enum prilora_status pull_place_find(struct pull *pull, struct prilora_error *err
     if (!slash[1] || slash[1] == '.')
         return pull_fail(pull, PRILORA_EINVAL, "storage_error", err,
                          "\"%s\": no folder that a model could become", pull->folder);
-    pull->parent = slash == pull->folder ? strdup("/") : strndup(pull->folder, slash - pull->folder);
+    pull->parent =
+        slash == pull->folder ? strdup("/") : strndup(pull->folder, slash - pull->folder);
     return pull->parent ? PRILORA_OK : error_memory(err);
 }
 
@@ -295,7 +296,8 @@ enum prilora_status pull_place_check_room(struct pull *pull, struct prilora_erro
         struct stat st = {0};
 
         total += file->total_bytes;
-        if (part && !file->is_whole && (stat(part, &st) != 0 || (uint64_t)st.st_size <= file->total_bytes))
+        if (part && !file->is_whole &&
+            (stat(part, &st) != 0 || (uint64_t)st.st_size <= file->total_bytes))
             missing += file->total_bytes - (uint64_t)st.st_size;
         free(part);
     }

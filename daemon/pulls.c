@@ -260,8 +260,8 @@ static enum prilora_status make(struct pulls *pulls, const struct pulls_order *o
                                 struct one **out, struct prilora_error *err)
 {
     struct one *one = calloc(1, sizeof *one);
-    enum prilora_status rc = one ? find_token(pulls->config, order->token, &one->token, err)
-                                 : error_memory(err);
+    enum prilora_status rc =
+        one ? find_token(pulls->config, order->token, &one->token, err) : error_memory(err);
 
     *out = one;
     if (rc == PRILORA_OK)

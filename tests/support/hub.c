@@ -120,9 +120,9 @@ static enum MHD_Result answer_listing(struct test_hub *hub, struct MHD_Connectio
             json_object_set_new(one, "size", json_integer(size));
             json_object_set_new(one, "blobId", json_string(f->blob));
             if (f->large)
-                json_object_set_new(
-                    one, "lfs",
-                    json_pack("{s:s, s:I, s:i}", "sha256", f->sha256, "size", size, "pointerSize", 134));
+                json_object_set_new(one, "lfs",
+                                    json_pack("{s:s, s:I, s:i}", "sha256", f->sha256, "size", size,
+                                              "pointerSize", 134));
         }
         json_array_append_new(siblings, one);
     }
@@ -227,7 +227,8 @@ static enum MHD_Result send_bytes(struct test_hub *hub, struct MHD_Connection *c
     }
     file->n_transfers++;
     file->n_ranges += from > 0;
-    response = MHD_create_response_from_callback(file->size - from, 16 * PIECE, send_piece, s, free);
+    response =
+        MHD_create_response_from_callback(file->size - from, 16 * PIECE, send_piece, s, free);
     MHD_add_response_header(response, "ETag", etag);
     MHD_add_response_header(response, "Accept-Ranges", "bytes");
     if (commit)
@@ -282,8 +283,9 @@ static enum MHD_Result serve_file(struct test_hub *hub, struct MHD_Connection *c
 {
     struct file *file = find(hub, strcmp(commit, "main") == 0 ? hub->head : commit, name);
     char url[200], size[32], etag[80], nothing[] = "";
-    const char *headers[] = {"Location",      url,  "X-Linked-Etag", etag,
-                             "X-Linked-Size", size, "X-Repo-Commit", commit, NULL};
+    const char *headers[] = {
+        "Location", url, "X-Linked-Etag", etag, "X-Linked-Size", size, "X-Repo-Commit",
+        commit,     NULL};
 
     if (!file)
         return answer_error(connection, 404, 0);
@@ -337,8 +339,7 @@ static enum MHD_Result on_store(void *context, struct MHD_Connection *connection
         hub->leaked = true;
     if (sscanf(url, "/%63[^/]/%79s", commit, name) == 2)
         file = find(hub, commit, name);
-    result =
-        file ? send_bytes(hub, connection, file, NULL) : answer_error(connection, 404, 0);
+    result = file ? send_bytes(hub, connection, file, NULL) : answer_error(connection, 404, 0);
     pthread_mutex_unlock(&hub->lock);
     return result;
 }

@@ -265,11 +265,6 @@ static enum MHD_Result serve_listing(struct test_hub *hub, struct MHD_Connection
 {
     char head[41];
 
-    hub->n_listings++;
-    if (hub->n_refusals > 0) {
-        hub->n_refusals--;
-        return answer_error(connection, (unsigned)hub->refuse_status, 0);
-    }
     if (strcmp(revision, "main") != 0 && strcmp(revision, hub->head) != 0)
         return answer_error(connection, 404, 0);
     strcpy(head, hub->head);
@@ -307,12 +302,16 @@ static enum MHD_Result on_front(void *context, struct MHD_Connection *connection
                                 size_t *size, void **state)
 {
     struct test_hub *hub = context;
+    bool is_listing = strncmp(url, "/api/models/", 12) == 0;
     char commit[64], name[80];
     enum MHD_Result result;
 
     (void)method, (void)version, (void)data, (void)size, (void)state;
     pthread_mutex_lock(&hub->lock);
-    if (!is_allowed(hub, connection))
+    hub->n_listings += is_listing;
+    if (is_listing && hub->n_refusals > 0 && hub->n_refusals--)
+        result = answer_error(connection, (unsigned)hub->refuse_status, 0);
+    else if (!is_allowed(hub, connection))
         result = answer_error(connection, 401, 0);
     else if (sscanf(url, "/api/models/" TEST_HUB_MODEL "/revision/%63s", commit) == 1)
         result = serve_listing(hub, connection, commit);

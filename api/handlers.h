@@ -36,6 +36,7 @@ void api_adapter_file(struct request *r);
 
 void api_livez(struct request *r);
 void api_readyz(struct request *r);
+void api_prometheus(struct request *r);
 
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);

@@ -28,7 +28,12 @@ void respond_take(struct request *r, unsigned status, struct MHD_Response *respo
     }
     if (r->answer.response)
         MHD_destroy_response(r->answer.response);
-    r->answer = (struct answer){response, status};
+    r->answer = (struct answer){response, status, 0};
+}
+
+void respond_size(struct request *r, uint64_t n_bytes)
+{
+    r->answer.n_bytes = strcmp(r->method, "HEAD") == 0 ? 0 : n_bytes;
 }
 
 /* Takes `body`. */
@@ -48,6 +53,7 @@ static void respond_text(struct request *r, unsigned status, json_t *body, const
         free(text);
     json_decref(body);
     respond_take(r, status, response);
+    respond_size(r, response ? n + 1 : 0);
     if (response)
         respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 }
@@ -55,14 +61,17 @@ static void respond_text(struct request *r, unsigned status, json_t *body, const
 void respond_written(struct request *r, unsigned status, struct json_out *out)
 {
     struct MHD_Response *response = NULL;
+    size_t n;
 
     json_out_end(out);
+    n = out->n;
     if (!out->failed)
         response = MHD_create_response_from_buffer(out->n, out->text, MHD_RESPMEM_MUST_FREE);
     if (response)
         *out = (struct json_out){0}; /* the response has it now */
     json_out_clear(out);
     respond_take(r, status, response);
+    respond_size(r, response ? n : 0);
     if (response)
         respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
 }

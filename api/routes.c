@@ -43,6 +43,7 @@ const struct route routes[] = {
      NULL},
     {"GET", JOB "/adapter/{file}", SCOPE_READ, api_adapter_file, "one file of the adapter", NULL},
 
+    {"GET", "/metrics", SCOPE_READ, api_prometheus, "figures for Prometheus", NULL},
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

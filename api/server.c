@@ -18,9 +18,11 @@
 
 #include "api/listen.h"
 #include "api/respond.h"
+#include "api/traffic.h"
 #include "api/waiting.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 #include "daemon/pulls.h"
 
 #define POLLING_THREADS   6
@@ -83,6 +85,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return request_answers_early(r) ? send_answer(r) : MHD_YES;
     }
     if (*size > 0) {
+        meters_add(METER_RECEIVED_BYTES, *size);
         go_on = request_take(r, data, *size);
         *size = 0;
         return go_on ? MHD_YES : MHD_NO;
@@ -94,19 +97,23 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return r->n_suspensions != suspensions ? MHD_YES : send_answer(r);
 }
 
-/* One line each; a successful look is too common for more than debug. */
-static void log_request(const struct request *r, enum MHD_RequestTerminationCode code)
+static double age_ms(const struct request *r)
 {
     struct timespec now;
-    double ms;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)(now.tv_sec - r->started.tv_sec) +
+           1e-6 * (double)(now.tv_nsec - r->started.tv_nsec);
+}
+
+/* One line each; a successful look is too common for more than debug. */
+static void log_request(const struct request *r, double ms, enum MHD_RequestTerminationCode code)
+{
     bool whole = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     bool is_look = strcmp(r->method, "GET") == 0 && r->answer.status < 400 && whole;
     char target[200];
     size_t n = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ms = 1e3 * (double)(now.tv_sec - r->started.tv_sec) +
-         1e-6 * (double)(now.tv_nsec - r->started.tv_nsec);
     for (; r->target[n] && n + 1 < sizeof target; n++)
         target[n] = r->target[n] > ' ' && r->target[n] < 127 ? r->target[n] : '?';
     target[n] = '\0';
@@ -119,11 +126,16 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
                          enum MHD_RequestTerminationCode code)
 {
     struct request *r = *state;
+    double ms;
 
     (void)connection;
     if (!r)
         return;
-    log_request(r, code);
+    ms = age_ms(r);
+    log_request(r, ms, code);
+    traffic_count(r->route, r->answer.status, 1e-3 * ms);
+    if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        meters_add(METER_SENT_BYTES, r->answer.n_bytes);
     request_free(r);
     *state = NULL;
     count(context, -1);

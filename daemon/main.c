@@ -17,6 +17,7 @@
 #include "daemon/error.h"
 #include "daemon/files.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 #include "daemon/models.h"
 #include "daemon/notify.h"
 #include "daemon/path.h"
@@ -162,6 +163,8 @@ static enum prilora_status open_state(struct daemon *daemon, struct prilora_erro
         rc = queue_recover(daemon->store, &n_requeued, err);
     if (rc == PRILORA_OK && n_requeued)
         log_warn("main", "%zu jobs were running when prilorad ended; they go on", n_requeued);
+    if (rc == PRILORA_OK)
+        rc = meters_begin_jobs(daemon->store, err);
     return rc;
 }
 

@@ -124,6 +124,7 @@ void pull_tell(struct pull *pull, bool now)
         return;
     pull->told_at = time;
     progress.bytes_per_second = pull->bytes_per_second;
+    progress.n_received = pull->n_received;
     for (size_t i = 0; i < pull->n_files; i++) {
         progress.bytes += pull->files[i].bytes;
         progress.total_bytes += pull->files[i].total_bytes;

@@ -43,6 +43,7 @@ struct pull_progress {
     const struct pull_file *files;
     size_t n_files;
     uint64_t bytes, total_bytes; /* of all files */
+    uint64_t n_received;         /* that came from the hub in this pull */
     double bytes_per_second;     /* in the last seconds */
 };
 

@@ -8,6 +8,7 @@
 
 #include "daemon/error.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 #include "daemon/path.h"
 #include "daemon/priority.h"
 
@@ -20,6 +21,7 @@ struct one {
     struct pull_view view;
     char *token;
     bool force;
+    uint64_t n_counted; /* of the bytes received */
     pthread_t thread;
     atomic_int stop;
 };
@@ -53,6 +55,8 @@ static void take_progress(void *context, const struct pull_progress *progress)
     size_t size = progress->n_files * sizeof *progress->files;
     struct pull_file *files = size ? malloc(size) : NULL, *old = NULL;
 
+    meters_add(METER_PULLED_BYTES, progress->n_received - one->n_counted);
+    one->n_counted = progress->n_received;
     if (files)
         memcpy(files, progress->files, size);
     pthread_mutex_lock(&one->pulls->lock);

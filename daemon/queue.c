@@ -15,6 +15,7 @@
 #include "daemon/error.h"
 #include "daemon/events.h"
 #include "daemon/live.h"
+#include "daemon/meters.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
 
@@ -349,10 +350,17 @@ static enum prilora_status finish(struct store *store, const char *id, const str
     return rc == PRILORA_OK ? add_last_notes(store, id, end, err) : rc;
 }
 
+static void count_end(const struct job *job)
+{
+    meters_job_ended(job->status,
+                     job->started_at ? (double)(job->finished_at - job->started_at) : -1);
+}
+
 enum prilora_status queue_finish(struct store *store, const char *id, const struct job_end *end,
                                  struct prilora_error *err)
 {
     enum prilora_status rc;
+    struct job job;
 
     if (end->status != JOB_SUCCEEDED && end->status != JOB_FAILED && end->status != JOB_CANCELLED)
         return error_set(err, PRILORA_EINVAL, "a job cannot end as %s",
@@ -364,6 +372,9 @@ enum prilora_status queue_finish(struct store *store, const char *id, const stru
     if (rc != PRILORA_OK)
         return rc;
     clean_folder(store, id, end->fine_tuned_model != NULL);
+    if (queue_get(store, id, &job, NULL) == PRILORA_OK)
+        count_end(&job);
+    job_clear(&job);
     events_notify(id);
     return PRILORA_OK;
 }
@@ -402,10 +413,12 @@ enum prilora_status queue_cancel(struct store *store, const char *id, struct job
         job_clear(out);
         return rc;
     }
-    if (out->status == JOB_CANCELLED)
+    if (out->status == JOB_CANCELLED) {
+        count_end(out);
         clean_folder(store, id, false);
-    else
+    } else {
         live_stop(id); /* after the commit: a worker that is just beginning reads the row */
+    }
     events_notify(id);
     return PRILORA_OK;
 }

@@ -126,7 +126,8 @@ static void a_model_is_brought_and_trained(void **state)
     assert_int_equal(test_get(f->server, "/v1/models/owner%%2Fmini")->status, 200);
 
     snprintf(json, sizeof json,
-             "{\"model\": \"" TEST_HUB_MODEL "\", \"training_file\": \"%s\", \"method\": {\"type\": "
+             "{\"model\": \"" TEST_HUB_MODEL
+             "\", \"training_file\": \"%s\", \"method\": {\"type\": "
              "\"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": 1, \"batch_size\": 8, "
              "\"max_length\": 16}}}}",
              test_upload(f->server, "a.jsonl", text));
@@ -223,9 +224,9 @@ static void wrong_requests_are_refused(void **state)
         assert_string_equal(test_text(reply->json, "error.code"), cases[i].code);
     }
     assert_int_equal(test_send(f->server, &(struct test_request){.method = "POST",
-                                                                  .path = "/v1/models",
-                                                                  .body = MINI,
-                                                                  .type = "text/plain"})
+                                                                 .path = "/v1/models",
+                                                                 .body = MINI,
+                                                                 .type = "text/plain"})
                          ->status,
                      415);
     assert_int_equal(test_get(f->server, "/v1/pulls/pull-nothing")->status, 404);

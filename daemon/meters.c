@@ -3,8 +3,7 @@
 
 static const double step_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
                                      1,     2.5,  5,     10,   30,  60};
-static const double job_bounds[] = {1,    5,    15,   60,    300,   900,
-                                    1800, 3600, 7200, 14400, 43200, 86400};
+static const double job_bounds[] = {1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400};
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 
 static struct meter_counts step_counts, job_counts;

@@ -3,9 +3,9 @@
 #define PROCESS_H
 
 struct process_figures {
-    double cpu_seconds;   /* user and system */
-    double started_at;    /* seconds since 1970 */
-    double memory_bytes;  /* resident */
+    double cpu_seconds;  /* user and system */
+    double started_at;   /* seconds since 1970 */
+    double memory_bytes; /* resident */
     double virtual_bytes;
     double open_fds, max_fds;
     double threads;

@@ -371,10 +371,10 @@ enum prilora_status queue_finish(struct store *store, const char *id, const stru
     rc = store_end(store, finish(store, id, end, err), err);
     if (rc != PRILORA_OK)
         return rc;
-    clean_folder(store, id, end->fine_tuned_model != NULL);
     if (queue_get(store, id, &job, NULL) == PRILORA_OK)
         count_end(&job);
     job_clear(&job);
+    clean_folder(store, id, end->fine_tuned_model != NULL);
     events_notify(id);
     return PRILORA_OK;
 }

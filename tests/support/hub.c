@@ -9,6 +9,7 @@
 #include <nettle/sha2.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ struct file {
     char sha256[65], blob[41];
     struct test_hub_trouble trouble;
     int n_transfers, n_ranges;
-    size_t n_bytes;
+    atomic_size_t n_bytes; /* counted while libmicrohttpd holds locks of its own */
 };
 
 struct test_hub {
@@ -42,7 +43,8 @@ struct test_hub {
     size_t n_files;
     char head[41], next_head[41], token[80];
     int move_after, refuse_status, n_refusals, n_listings;
-    bool leaked, stopping;
+    bool leaked;
+    atomic_bool stopping;
 };
 
 /* ---- digests ---- */
@@ -140,6 +142,7 @@ struct sending {
     struct test_hub *hub;
     struct file *file;
     size_t from, stop; /* stop: break or stall there; SIZE_MAX: never */
+    int drip_ms;
     bool stalls, corrupt;
 };
 
@@ -150,39 +153,26 @@ static void nap_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-static bool is_stopping(struct test_hub *hub)
-{
-    bool stopping;
-
-    pthread_mutex_lock(&hub->lock);
-    stopping = hub->stopping;
-    pthread_mutex_unlock(&hub->lock);
-    return stopping;
-}
-
 static ssize_t send_piece(void *context, uint64_t position, char *out, size_t room)
 {
     struct sending *s = context;
     size_t at = s->from + (size_t)position, n = s->file->size - at;
-    int drip_ms = s->file->trouble.drip_ms;
 
     if (at >= s->stop && s->stalls)
-        while (!is_stopping(s->hub))
+        while (!atomic_load(&s->hub->stopping))
             nap_ms(20);
-    if (at >= s->stop || is_stopping(s->hub))
+    if (at >= s->stop || atomic_load(&s->hub->stopping))
         return MHD_CONTENT_READER_END_WITH_ERROR;
     n = n < room ? n : room;
     n = n < s->stop - at ? n : s->stop - at;
-    if (drip_ms) {
-        nap_ms(drip_ms);
+    if (s->drip_ms) {
+        nap_ms(s->drip_ms);
         n = n < PIECE ? n : PIECE;
     }
     memcpy(out, s->file->data + at, n);
     if (s->corrupt && at == 0)
         out[0] ^= 1;
-    pthread_mutex_lock(&s->hub->lock);
-    s->file->n_bytes += n;
-    pthread_mutex_unlock(&s->hub->lock);
+    atomic_fetch_add(&s->file->n_bytes, n);
     return (ssize_t)n;
 }
 
@@ -216,7 +206,8 @@ static enum MHD_Result send_bytes(struct test_hub *hub, struct MHD_Connection *c
         free(s);
         return answer_error(connection, 416, 0);
     }
-    *s = (struct sending){hub, file, from, SIZE_MAX, false, t->n_corrupt > 0 && t->n_corrupt--};
+    *s = (struct sending){
+        hub, file, from, SIZE_MAX, t->drip_ms, false, t->n_corrupt > 0 && t->n_corrupt--};
     if (t->n_breaks > 0 || t->n_stalls > 0) {
         s->stop = t->break_after > from ? t->break_after : from + t->break_after;
         s->stalls = t->n_breaks <= 0;
@@ -377,9 +368,7 @@ void test_hub_free(struct test_hub *hub)
 {
     if (!hub)
         return;
-    pthread_mutex_lock(&hub->lock);
-    hub->stopping = true;
-    pthread_mutex_unlock(&hub->lock);
+    atomic_store(&hub->stopping, true);
     MHD_stop_daemon(hub->front);
     MHD_stop_daemon(hub->store);
     for (size_t i = 0; i < hub->n_files; i++)

@@ -51,7 +51,8 @@ static void write_histogram(struct exposition *e)
 {
     static struct meter_counts counts;
     const struct meter_histogram histogram = {bounds, 2, &counts};
-    const double seen[] = {0, 0.5, 0.6, 2, 1000, -1, NAN, INFINITY}; /* the last three are nothing */
+    const double seen[] = {0,    0.5, 0.6, 2,
+                           1000, -1,  NAN, INFINITY}; /* the last three are nothing */
     const char *labels[] = {"a", "1", NULL};
 
     for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)

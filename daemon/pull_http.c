@@ -132,6 +132,10 @@ static bool begin_body(struct transfer *t)
 
     t->begun = true;
     curl_easy_getinfo(t->pull->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200 && status != 206) {
+        refuse(t, PRILORA_EIO, "hub_error", "the hub's answer is neither a file nor an error");
+        return false;
+    }
     if (t->commit[0] && sink->file && strcmp(t->commit, t->pull->result->commit) != 0) {
         refuse(t, PRILORA_EFORMAT, "hub_error", "the hub sent a file of another commit");
         return false;
@@ -278,12 +282,14 @@ static enum pull_verdict judge(struct transfer *t, const char *url, CURLcode cod
     long status = 0;
 
     curl_easy_getinfo(t->pull->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK && !t->begun)
+        begin_body(t); /* it has no bytes */
     if (t->status != PRILORA_OK) {
         pull_fail(t->pull, t->status, t->code, err, "%s: %s", url, t->problem);
         return PULL_GIVE_UP;
     }
     if (code == CURLE_OK)
-        return t->begun || begin_body(t) ? PULL_WHOLE : PULL_GIVE_UP; /* may have no bytes */
+        return PULL_WHOLE;
     if (code == CURLE_ABORTED_BY_CALLBACK) {
         pull_go_on(t->pull, err);
         return PULL_GIVE_UP;

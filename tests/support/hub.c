@@ -280,6 +280,8 @@ static enum MHD_Result serve_file(struct test_hub *hub, struct MHD_Connection *c
         return answer_error(connection, (unsigned)file->trouble.status,
                             file->trouble.retry_after_s);
     }
+    if (file->trouble.nowhere)
+        return answer(connection, 302, nothing, NULL);
     if (!file->large)
         return send_bytes(hub, connection, file, commit);
     snprintf(url, sizeof url, "%s/%s/%s", hub->other, file->commit, name);

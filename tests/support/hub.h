@@ -28,6 +28,7 @@ struct test_hub_trouble {
     bool no_ranges;     /* Range is not understood */
     int changing;       /* so often the entity tag is a new one each time */
     int drip_ms;        /* between pieces of 1 KiB */
+    bool nowhere;       /* a redirect that does not say where to */
     int n_stalls;       /* so often nothing follows break_after, the connection staying open */
 };
 

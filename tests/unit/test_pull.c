@@ -481,6 +481,18 @@ static void weights_that_cannot_be_opened_do_not_take_the_place(void **state)
     assert_int_equal(leftovers(f), 0);
 }
 
+static void a_redirect_to_nowhere_is_no_file(void **state)
+{
+    struct fixture *f = *state;
+
+    test_hub_trouble(f->hub, WEIGHTS, (struct test_hub_trouble){.nowhere = true});
+    assert_fails(f, PRILORA_EIO, "hub_error");
+    no_model_is_there(f);
+    test_hub_trouble(f->hub, WEIGHTS, (struct test_hub_trouble){0});
+    assert_ok(f, pull(f));
+    assert_is_mini(f);
+}
+
 static void what_the_hub_does_not_have_is_said(void **state)
 {
     struct fixture *f = *state;
@@ -763,6 +775,7 @@ int main(void)
         TEST(a_listing_without_sizes_is_filled_in_by_the_answers),
         TEST(another_kind_of_model_is_refused_before_its_weights),
         TEST(weights_that_cannot_be_opened_do_not_take_the_place),
+        TEST(a_redirect_to_nowhere_is_no_file),
         TEST(what_the_hub_does_not_have_is_said),
         TEST(names_that_lead_elsewhere_are_refused_before_anything_is_asked),
         TEST(endpoints_are_addresses_without_users_and_queries),

@@ -35,7 +35,7 @@ DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas
 	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev \
 	libgnutls28-dev
 DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
-	openssl
+	openssl prometheus
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
@@ -221,11 +221,13 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/prilorad/prilorad.conf ] || \
 		$(INSTALL) -m 644 systemd/prilorad.conf $(DESTDIR)$(SYSCONFDIR)/prilorad/prilorad.conf
 	$(INSTALL) -m 644 README.md $(DESTDIR)$(DOCDIR)/
+	$(INSTALL) -m 644 api/grafana.json $(DESTDIR)$(DOCDIR)/grafana.json
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/prilorad $(DESTDIR)$(LIBDIR)/libprilora.* \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc $(DESTDIR)$(INCLUDEDIR)/prilora.h \
-		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(DOCDIR)/README.md
+		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(DOCDIR)/README.md \
+		$(DESTDIR)$(DOCDIR)/grafana.json
 
 clean:
 	rm -rf build

@@ -158,6 +158,7 @@ void respond_file(struct request *r, const struct content *content, int fd)
     if (!response || plan.range.size == 0)
         close(fd); /* else it is the response's now */
     respond_take(r, plan.status, response);
+    respond_size(r, response ? plan.range.size : 0);
     if (response)
         add_headers(r, content, &plan);
 }
@@ -212,6 +213,7 @@ void respond_tar(struct request *r, const struct content *content, struct tar *t
         tar_close(tar);
     }
     respond_take(r, plan.status, response);
+    respond_size(r, response ? plan.range.size : 0);
     if (response)
         add_headers(r, content, &plan);
 }

@@ -25,6 +25,11 @@ void api_model_list(struct request *r);
 void api_model_show(struct request *r);
 void api_model_delete(struct request *r);
 
+void api_pull_create(struct request *r);
+void api_pull_list(struct request *r);
+void api_pull_show(struct request *r);
+void api_pull_cancel(struct request *r);
+
 void api_job_create(struct request *r);
 void api_job_list(struct request *r);
 void api_job_show(struct request *r);
@@ -53,6 +58,7 @@ void api_predictions(struct request *r);
 
 void api_livez(struct request *r);
 void api_readyz(struct request *r);
+void api_prometheus(struct request *r);
 
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);

@@ -20,6 +20,7 @@
 struct answer {
     struct MHD_Response *response; /* NULL: none yet */
     unsigned status;
+    uint64_t n_bytes; /* of its body, as far as known before it is sent */
 };
 
 /* Of a request that is answered later, see waiting.h; guarded by api->lock. */

@@ -36,7 +36,12 @@ void respond_take(struct request *r, unsigned status, struct MHD_Response *respo
     }
     if (r->answer.response)
         MHD_destroy_response(r->answer.response);
-    r->answer = (struct answer){response, status};
+    r->answer = (struct answer){response, status, 0};
+}
+
+void respond_size(struct request *r, uint64_t n_bytes)
+{
+    r->answer.n_bytes = strcmp(r->method, "HEAD") == 0 ? 0 : n_bytes;
 }
 
 /*
@@ -60,6 +65,7 @@ static void respond_made(struct request *r, unsigned status, char *text, size_t 
     if (!response)
         free(text);
     respond_take(r, status, response);
+    respond_size(r, response && status != 304 ? n : 0);
     if (response && status != 304)
         respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (response && is_look) {

@@ -33,6 +33,8 @@ void respond_internal(struct request *r, const struct prilora_error *err);
 
 /* Takes `response`; NULL becomes a 503. */
 void respond_take(struct request *r, unsigned status, struct MHD_Response *response);
+/* How many bytes its body has, for the count of what is sent. */
+void respond_size(struct request *r, uint64_t n_bytes);
 /* Adds to the answer that is already made. */
 void respond_header(struct request *r, const char *name, const char *value);
 

@@ -32,6 +32,11 @@ const struct route routes[] = {
     {"DELETE", "/v1/models/{id*}", SCOPE_SUBMIT, api_model_delete, "delete a finished adapter",
      NULL},
 
+    {"POST", "/v1/models", SCOPE_ADMIN, api_pull_create, "bring a base model from the hub", NULL},
+    {"GET", "/v1/pulls", SCOPE_READ, api_pull_list, "models being brought, newest first", NULL},
+    {"GET", "/v1/pulls/{id}", SCOPE_READ, api_pull_show, "one of them, with its progress", NULL},
+    {"POST", "/v1/pulls/{id}/cancel", SCOPE_ADMIN, api_pull_cancel, "stop bringing a model", NULL},
+
     {"POST", "/v1/fine_tuning/jobs", SCOPE_SUBMIT, api_job_create, "queue a training job", NULL},
     {"GET", "/v1/fine_tuning/jobs", SCOPE_READ, api_job_list, "jobs, newest first", NULL},
     {"GET", JOB, SCOPE_READ, api_job_show, "one job, with its progress", NULL},
@@ -68,6 +73,7 @@ const struct route routes[] = {
     {"POST", "/v1/predictions", SCOPE_READ, api_predictions,
      "what a finished adapter says of texts", NULL},
 
+    {"GET", "/metrics", SCOPE_READ, api_prometheus, "figures for Prometheus", NULL},
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

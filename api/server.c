@@ -22,11 +22,14 @@
 #include "api/listen.h"
 #include "api/origin.h"
 #include "api/respond.h"
+#include "api/traffic.h"
 #include "api/waiting.h"
 #include "api/watch.h"
 #include "daemon/error.h"
 #include "daemon/limits.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
+#include "daemon/pulls.h"
 
 #define POLLING_THREADS   6
 #define LOCAL_THREADS     2                   /* of the Unix socket */
@@ -95,6 +98,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return request_answers_early(r) ? send_answer(r) : MHD_YES;
     }
     if (*size > 0) {
+        meters_add(METER_RECEIVED_BYTES, *size);
         go_on = request_take(r, data, *size);
         *size = 0;
         return go_on ? MHD_YES : MHD_NO;
@@ -117,20 +121,24 @@ static void theirs(const struct request *r, char *out, size_t room)
     out[n] = '\0';
 }
 
-/* One line each; a successful look is too common for more than debug. */
-static void log_request(const struct request *r, enum MHD_RequestTerminationCode code)
+static double age_ms(const struct request *r)
 {
     struct timespec now;
-    double ms;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)(now.tv_sec - r->started.tv_sec) +
+           1e-6 * (double)(now.tv_nsec - r->started.tv_nsec);
+}
+
+/* One line each; a successful look is too common for more than debug. */
+static void log_request(const struct request *r, double ms, enum MHD_RequestTerminationCode code)
+{
     bool whole = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     bool is_look = strcmp(r->method, "GET") == 0 && r->answer.status < 400 && whole;
     char target[200], their_id[100];
     size_t n = 0;
 
     theirs(r, their_id, sizeof their_id);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ms = 1e3 * (double)(now.tv_sec - r->started.tv_sec) +
-         1e-6 * (double)(now.tv_nsec - r->started.tv_nsec);
     for (; r->target[n] && n + 1 < sizeof target; n++)
         target[n] = r->target[n] > ' ' && r->target[n] < 127 ? r->target[n] : '?';
     target[n] = '\0';
@@ -144,12 +152,17 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
                          enum MHD_RequestTerminationCode code)
 {
     struct request *r = *state;
+    double ms;
 
     peer_enter(peer_of(connection), PEER_HEADERS);
     if (!r)
         return;
-    log_request(r, code);
+    ms = age_ms(r);
+    log_request(r, ms, code);
     audit_request(r);
+    traffic_count(r->route, r->answer.status, 1e-3 * ms);
+    if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        meters_add(METER_SENT_BYTES, r->answer.n_bytes);
     request_free(r);
     *state = NULL;
     count(context, -1);
@@ -299,6 +312,7 @@ static void api_free(struct api *api)
         MHD_stop_daemon(api->local);
     watch_stop(api->watch);
     completions_stop(api->completions);
+    pulls_free(api->pulls);
     keys_close(api->keys);
     tls_close(&api->tls);
     peers_destroy(&api->peers);
@@ -328,6 +342,8 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
         rc = watch_start(&api->watch, max_watchers(api), err);
     if (rc == PRILORA_OK)
         rc = completions_start(&api->completions, store, err);
+    if (rc == PRILORA_OK)
+        rc = pulls_new(&api->pulls, config, err);
     if (rc == PRILORA_OK)
         rc = open_tcp(api, port, err);
     if (rc == PRILORA_OK)

@@ -15,12 +15,14 @@
 struct MHD_Daemon;
 struct watch;
 struct completions;
+struct pulls;
 
 struct api {
     const struct config *config;
     struct store *store;
     struct models *models;
     struct predictor *predictor;
+    struct pulls *pulls;
     struct digests digests;
     struct keys *keys;
     struct peers peers;

@@ -40,7 +40,7 @@ static void *run(void *context)
 }
 
 enum prilora_status upkeep_start(struct upkeep *upkeep, struct peers *peers, struct keys *keys,
-                                struct prilora_error *err)
+                                 struct prilora_error *err)
 {
     pthread_condattr_t monotonic;
     int code;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/pull.h"
 
 #define MAX_FILE_BYTES (1 << 20)
 
@@ -391,6 +392,21 @@ static enum prilora_status set_defaults(struct config *config, struct prilora_er
     return rc;
 }
 
+/* What other programs that use the hub are told by. */
+static enum prilora_status complete_hub(struct config *config, struct prilora_error *err)
+{
+    const char *endpoint = getenv("HF_ENDPOINT"), *token = getenv("HF_TOKEN"), *wrong;
+
+    if (!config->hub_endpoint && endpoint && *endpoint && (wrong = pull_check_endpoint(endpoint)))
+        return error_set(err, PRILORA_EINVAL, "environment, HF_ENDPOINT = \"%.100s\": %s", endpoint,
+                         wrong);
+    if (!config->hub_endpoint)
+        config->hub_endpoint = strdup(endpoint && *endpoint ? endpoint : "https://huggingface.co");
+    if (!config->hub_token)
+        config->hub_token = strdup(token && !*config->hub_token_file ? token : "");
+    return config->hub_endpoint && config->hub_token ? PRILORA_OK : error_memory(err);
+}
+
 /* Defaults that depend on something else. */
 static enum prilora_status complete(struct config *config, struct prilora_error *err)
 {
@@ -401,7 +417,7 @@ static enum prilora_status complete(struct config *config, struct prilora_error 
         config->state_dir = n ? strndup(systemd, n) : strdup("/var/lib/prilorad");
     if (config->state_dir && !config->models_dirs)
         config->models_dirs = text_format("%s/models", config->state_dir);
-    return config->models_dirs ? PRILORA_OK : error_memory(err);
+    return config->models_dirs ? complete_hub(config, err) : error_memory(err);
 }
 
 static enum prilora_status load(struct loader *loader, int argc, char **argv,

@@ -48,6 +48,10 @@ struct config {
     long predictions_threads;         /* compute threads; 0: cores (and cpu.max) */
     long predictions_memory_limit_mb; /* of open adapters and their bases; 0: a quarter of it all */
     long max_waiting;                 /* texts */
+    /* [hub] */
+    char *hub_endpoint; /* of the hub that base models are brought from */
+    char *hub_token, *hub_token_file;
+    long hub_max_gb; /* of one model; 0: any */
     /* [log] */
     char *log_level;  /* "debug", "info", "warn", "error" */
     char *log_format; /* "text" or "json" */

@@ -16,9 +16,30 @@ void config_print(FILE *out, const struct config *config, const struct config_so
         if (strcmp(section, setting->section) != 0)
             fprintf(out, "%s[%s]\n", *section ? "\n" : "", setting->section);
         section = setting->section;
-        fprintf(out, "; %s\n%s = %s\n", sources->of[i] ? sources->of[i] : "default", setting->key,
-                config_value(setting, config, number, sizeof number));
+        if (setting->type == SETTING_SECRET)
+            fprintf(out, "; %s\n;%s = (%s)\n", sources->of[i] ? sources->of[i] : "default",
+                    setting->key,
+                    *config_value(setting, config, number, sizeof number) ? "not shown" : "none");
+        else
+            fprintf(out, "; %s\n%s = %s\n", sources->of[i] ? sources->of[i] : "default",
+                    setting->key, config_value(setting, config, number, sizeof number));
     }
+}
+
+/* Of a setting whose default config_complete finds. */
+static const char *found_default(const char *key)
+{
+    static const char *const defaults[][2] = {
+        {"state_dir", "$STATE_DIRECTORY, else /var/lib/prilorad"},
+        {"models_dirs", "<state_dir>/models"},
+        {"endpoint", "$HF_ENDPOINT, else https://huggingface.co"},
+        {"token", "$HF_TOKEN, unless there is a token_file"},
+    };
+
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        if (strcmp(defaults[i][0], key) == 0)
+            return defaults[i][1];
+    return "none";
 }
 
 static void print_setting(FILE *out, const struct setting *setting)
@@ -44,10 +65,7 @@ static void print_setting(FILE *out, const struct setting *setting)
     if (setting->standard)
         fprintf(out, "default: %s", *setting->standard ? setting->standard : "none");
     else
-        fputs(strcmp(setting->key, "state_dir") == 0
-                  ? "default: $STATE_DIRECTORY, else /var/lib/prilorad"
-                  : "default: <state_dir>/models",
-              out);
+        fprintf(out, "default: %s", found_default(setting->key));
     config_environment_name(setting, name, sizeof name);
     fprintf(out, "\n%*s$%s\n", HELP_COLUMN, "", name);
 }

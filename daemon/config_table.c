@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/pull.h"
+
 static const char *check_listen(const char *value)
 {
     const char *colon = strrchr(value, ':');
@@ -68,6 +70,12 @@ static const char *check_origins(const char *value)
     {                                                                                              \
         section, #key, alias, SETTING_TEXT, offsetof(struct config, key), standard, 0, 0, NULL,    \
             check, help                                                                            \
+    }
+/* Not shown by --print-config. */
+#define SECRET(section, key, member, help)                                                         \
+    {                                                                                              \
+        section, key, NULL, SETTING_SECRET, offsetof(struct config, member), NULL, 0, 0, NULL,     \
+            NULL, help                                                                             \
     }
 #define TEXT_IN(section, key, member, standard, check, help)                                       \
     {                                                                                              \
@@ -136,6 +144,12 @@ const struct setting config_settings[] = {
               "MiB that open adapters and their bases may take; 0: a quarter of the memory"),
     NUMBER("predictions", max_waiting, NULL, "4096", 1, 1000000,
            "texts that may wait to be predicted; more are refused for a while (429)"),
+    TEXT_IN("hub", "endpoint", hub_endpoint, NULL, pull_check_endpoint,
+            "address of the hub that base models are brought from"),
+    SECRET("hub", "token", hub_token, "token for models that the hub does not give to all"),
+    TEXT_IN("hub", "token_file", hub_token_file, "", NULL, "file whose first line is the token"),
+    NUMBER_AS("hub", "max_gb", hub_max_gb, "64", 0, 1048576,
+              "largest base model that is brought, in GiB; 0: any"),
     CHOICE("log", "level", log_level, "info", "debug info warn error",
            "the least important messages that are written"),
     CHOICE("log", "format", log_format, "text", "text json",

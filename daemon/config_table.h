@@ -4,7 +4,8 @@
 
 #include "daemon/config.h"
 
-enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_CHOICE };
+/* SETTING_SECRET: a text that is never shown. */
+enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_CHOICE, SETTING_SECRET };
 
 struct setting {
     const char *section, *key;

@@ -140,6 +140,18 @@ bool live_get_progress(const char *job_id, struct job_progress *out)
     return live != NULL;
 }
 
+void live_total(struct live_totals *out)
+{
+    *out = (struct live_totals){0};
+    pthread_mutex_lock(&mutex);
+    for (const struct live *live = jobs; live; live = live->next) {
+        out->n_jobs++;
+        if (live->progress.tokens_per_second > 0)
+            out->tokens_per_second += live->progress.tokens_per_second;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
 static struct live *reader_enter(const char *job_id)
 {
     struct live *live;

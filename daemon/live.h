@@ -24,6 +24,11 @@ atomic_int *live_stop_flag(const char *job_id);
 void live_stop_all(void);
 
 /* Readers. False or 0: not running here. layers: malloc'ed array, free it. */
+struct live_totals {
+    size_t n_jobs;
+    double tokens_per_second; /* of all together */
+};
+void live_total(struct live_totals *out);
 bool live_get_progress(const char *job_id, struct job_progress *out);
 size_t live_get_layers(const char *job_id, struct prilora_layer **layers, uint64_t *step);
 

@@ -18,6 +18,7 @@
 #include "daemon/files.h"
 #include "daemon/idempotency.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 #include "daemon/models.h"
 #include "daemon/notify.h"
 #include "daemon/path.h"
@@ -174,6 +175,8 @@ static enum prilora_status open_state(struct daemon *daemon, struct prilora_erro
         rc = queue_recover(daemon->store, &n_requeued, err);
     if (rc == PRILORA_OK && n_requeued)
         log_warn("main", "%zu jobs were running when prilorad ended; they go on", n_requeued);
+    if (rc == PRILORA_OK)
+        rc = meters_begin_jobs(daemon->store, err);
     return rc;
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/error.h"
 #include "daemon/limits.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 #include "daemon/predictor_cache.h"
 #include "daemon/priority.h"
 
@@ -298,6 +299,7 @@ static void run_round(struct predictor *p, struct round *round)
             p->texts_per_second > 0 ? 0.8 * p->texts_per_second + 0.2 * speed : speed;
         p->figures.n_rounds++;
         p->figures.n_texts += round->n_texts;
+        meters_add(METER_PREDICTIONS, round->n_texts);
     }
     settle(p, round);
 }

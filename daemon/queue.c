@@ -17,6 +17,7 @@
 #include "daemon/events.h"
 #include "daemon/keys.h"
 #include "daemon/live.h"
+#include "daemon/meters.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
 
@@ -388,10 +389,17 @@ static enum prilora_status finish(struct store *store, const char *id, const str
     return rc == PRILORA_OK ? add_last_notes(store, id, end, err) : rc;
 }
 
+void queue_count_end(const struct job *job)
+{
+    meters_job_ended(job->status,
+                     job->started_at ? (double)(job->finished_at - job->started_at) : -1);
+}
+
 enum prilora_status queue_finish(struct store *store, const char *id, const struct job_end *end,
                                  struct prilora_error *err)
 {
     enum prilora_status rc;
+    struct job job;
 
     if (end->status != JOB_SUCCEEDED && end->status != JOB_FAILED && end->status != JOB_CANCELLED)
         return error_set(err, PRILORA_EINVAL, "a job cannot end as %s",
@@ -402,6 +410,9 @@ enum prilora_status queue_finish(struct store *store, const char *id, const stru
     rc = store_end(store, finish(store, id, end, err), err);
     if (rc != PRILORA_OK)
         return rc;
+    if (queue_get(store, id, &job, NULL) == PRILORA_OK)
+        queue_count_end(&job);
+    job_clear(&job);
     queue_clean_folder(store, id, end->fine_tuned_model != NULL);
     events_notify(id);
     return PRILORA_OK;

@@ -37,4 +37,7 @@ enum prilora_status queue_end_change(struct store *store, enum prilora_status rc
 /* What a job that is over no longer needs; its adapter stays if `keep`. Failure costs only room. */
 void queue_clean_folder(struct store *store, const char *id, bool keep);
 
+/* For /metrics: once, after the commit that ended the job. */
+void queue_count_end(const struct job *job);
+
 #endif

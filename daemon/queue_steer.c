@@ -91,10 +91,12 @@ enum prilora_status queue_cancel(struct store *store, const char *id, struct job
     rc = end_steering(store, cancel(store, id, out, err), id, out, err);
     if (rc != PRILORA_OK)
         return rc;
-    if (out->status == JOB_CANCELLED)
+    if (out->status == JOB_CANCELLED) {
+        queue_count_end(out);
         queue_clean_folder(store, id, false);
-    else
+    } else {
         live_stop(id); /* after the commit: a worker that is just beginning reads the row */
+    }
     return PRILORA_OK;
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/limits.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 
 #define FLUSH_EVERY_S 1.0
 #define WARN_EVERY_S  60.0
@@ -262,8 +263,24 @@ void report_flush(struct report *report)
 
 /* ---- events of the run ---- */
 
+/*
+ * Evaluations and checkpoints are events too, so that what has passed since the last one is the
+ * step's own. A run's first step is not timed; nor are its tokens known if it is resumed.
+ */
+static void count_step(const struct report *report, const struct prilora_event *e)
+{
+    uint64_t before = report->progress.n_tokens;
+
+    meters_add(METER_STEPS, 1);
+    if ((before || e->step == 1) && e->n_tokens >= before)
+        meters_add(METER_TOKENS, e->n_tokens - before);
+    if (report->told_at > 0)
+        meter_observe(&meter_step_seconds, now() - report->told_at);
+}
+
 static void on_step(struct report *report, const struct prilora_event *e)
 {
+    count_step(report, e);
     report->progress = (struct job_progress){
         .step = e->step,
         .total_steps = e->total_steps,
@@ -404,4 +421,5 @@ void report_event(void *report, const struct prilora_event *event)
 
     if ((size_t)event->type < sizeof handlers / sizeof *handlers)
         handlers[event->type](report, event);
+    ((struct report *)report)->told_at = now();
 }

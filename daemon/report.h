@@ -21,6 +21,7 @@ struct report {
     struct report_row *rows; /* of the metrics series, not written yet */
     size_t n_rows, room, n_lost;
     double flushed_at, warned_at; /* seconds, monotonic */
+    double told_at;               /* the last event of the run; 0: none yet */
     double train_loss;            /* of the last step */
     char *evaluation;             /* JSON of the last one, until its checkpoint is on disk */
     char trouble[512];            /* what the database said, until it can be written again */

@@ -286,6 +286,41 @@ static void what_is_printed_can_be_read_again(void **state)
     config_free(&again);
 }
 
+static void the_hub_is_named_as_other_programs_name_it(void **state)
+{
+    struct config config;
+    enum config_action action;
+    char *output;
+
+    (void)state;
+    setenv("HF_ENDPOINT", "https://mirror.example/hf", 1);
+    setenv("HF_TOKEN", "hf_abc", 1);
+    output = load(&config, &action, WORDS("--print-config"));
+    assert_string_equal(config.hub_endpoint, "https://mirror.example/hf");
+    assert_string_equal(config.hub_token, "hf_abc");
+    assert_null(strstr(output, "hf_abc"));
+    free(output);
+    config_free(&config);
+    output = load(&config, &action,
+                  WORDS("--hub.endpoint=http://[::1]:80", "--hub.token=hf_own", "--print-config"));
+    assert_string_equal(config.hub_endpoint, "http://[::1]:80");
+    assert_string_equal(config.hub_token, "hf_own");
+    assert_null(strstr(output, "hf_own"));
+    free(output);
+    config_free(&config);
+    free(load(&config, &action, WORDS("--hub.token_file=/run/token")));
+    assert_string_equal(config.hub_token, ""); /* the file's is meant */
+    config_free(&config);
+    setenv("HF_ENDPOINT", "ftp://mirror.example", 1);
+    output = load(&config, &action, WORDS("--check-config"));
+    assert_int_equal(action, CONFIG_EXIT_USAGE);
+    assert_non_null(strstr(output, "HF_ENDPOINT"));
+    free(output);
+    config_free(&config);
+    unsetenv("HF_ENDPOINT");
+    unsetenv("HF_TOKEN");
+}
+
 static void help_names_every_setting(void **state)
 {
     struct config config;
@@ -346,6 +381,7 @@ int main(void)
         cmocka_unit_test(other_mistakes_are_named),
         cmocka_unit_test(the_environment_is_checked_too),
         cmocka_unit_test(what_is_printed_can_be_read_again),
+        cmocka_unit_test(the_hub_is_named_as_other_programs_name_it),
         cmocka_unit_test(help_names_every_setting),
         cmocka_unit_test(the_sample_file_shows_every_default),
     };

@@ -15,6 +15,8 @@ LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR     ?= $(PREFIX)/share/doc/prilorad
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+MANDIR     ?= $(PREFIX)/share/man
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 PKG_CONFIG ?= pkg-config
 INSTALL    ?= install
 CFLAGS     ?= -O2 -g
@@ -32,13 +34,16 @@ Q     := $(if $(V),,@)
 # ---- dependencies -----------------------------------------------------------------------------
 
 DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-dev libsqlite3-dev \
-	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev
-DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git
+	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev \
+	libarchive-dev libutf8proc-dev
+DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git mandoc \
+	bsdutils
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
 DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd
+CLI_PACKAGES    = libcurl jansson inih libarchive libutf8proc nettle
 
 # ---- flags ------------------------------------------------------------------------------------
 
@@ -58,7 +63,7 @@ WARNINGS += -Wno-pass-failed
 endif
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Ilib -Itests -Itests/bench $(CPPFLAGS)
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DAEMON_PACKAGES) 2>/dev/null)
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DAEMON_PACKAGES) $(CLI_PACKAGES) 2>/dev/null)
 ALL_CFLAGS   = -std=c11 -pthread -fPIC -fvisibility=hidden $(CWARNINGS) $(CFLAGS) $(SANITIZE) \
 	$(PACKAGE_CFLAGS)
 ALL_CXXFLAGS = -std=c++17 -pthread -fPIC -fvisibility=hidden $(WARNINGS) $(CXXFLAGS) $(SANITIZE) \
@@ -66,6 +71,7 @@ ALL_CXXFLAGS = -std=c++17 -pthread -fPIC -fvisibility=hidden $(WARNINGS) $(CXXFL
 ALL_LDFLAGS  = -pthread $(SANITIZE) $(LDFLAGS)
 LIB_LIBS    := $(shell $(PKG_CONFIG) --libs $(LIB_PACKAGES) 2>/dev/null) -lm
 DAEMON_LIBS := $(shell $(PKG_CONFIG) --libs $(DAEMON_PACKAGES) 2>/dev/null) -lm
+CLI_LIBS    := $(shell $(PKG_CONFIG) --libs $(CLI_PACKAGES) 2>/dev/null) -lm
 
 # ---- what is built ----------------------------------------------------------------------------
 
@@ -73,6 +79,7 @@ objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
 LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c))
+CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c
 LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))
 # everything of the daemon but its main(), for the tests
@@ -81,7 +88,7 @@ PARTS_OBJECTS   = $(filter-out $(BUILD)/daemon/main.o,$(DAEMON_OBJECTS))
 STATIC_LIB = $(BUILD)/libprilora.a
 SHARED_LIB = $(BUILD)/libprilora.so.$(VERSION)
 
-all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad
+all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad $(BUILD)/prilora
 
 $(STATIC_LIB): $(LIB_OBJECTS)
 	@echo "  AR     $@"
@@ -97,6 +104,10 @@ $(SHARED_LIB): $(LIB_OBJECTS) lib/prilora.map
 $(BUILD)/prilorad: $(DAEMON_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/prilora: $(call objects,$(CLI_SOURCES))
+	@echo "  LD     $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -131,7 +142,7 @@ TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
 
-tests: $(TESTS) $(BUILD)/prilorad
+tests: $(TESTS) $(BUILD)/prilorad $(BUILD)/prilora
 
 $(filter-out $(FUZZERS),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"

@@ -37,7 +37,7 @@ DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas
 	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev \
 	libarchive-dev libutf8proc-dev
 DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git mandoc \
-	bsdutils
+	bsdutils bsdextrautils
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
@@ -88,7 +88,9 @@ PARTS_OBJECTS   = $(filter-out $(BUILD)/daemon/main.o,$(DAEMON_OBJECTS))
 STATIC_LIB = $(BUILD)/libprilora.a
 SHARED_LIB = $(BUILD)/libprilora.so.$(VERSION)
 
-all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad $(BUILD)/prilora
+MAN_CONF   = $(BUILD)/prilorad.conf.5
+
+all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad $(BUILD)/prilora $(MAN_CONF)
 
 $(STATIC_LIB): $(LIB_OBJECTS)
 	@echo "  AR     $@"
@@ -108,6 +110,11 @@ $(BUILD)/prilorad: $(DAEMON_OBJECTS) $(STATIC_LIB)
 $(BUILD)/prilora: $(call objects,$(CLI_SOURCES))
 	@echo "  LD     $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
+
+$(MAN_CONF): daemon/prilorad.conf.5.in daemon/prilorad.conf.awk systemd/prilorad.conf
+	@mkdir -p $(@D)
+	$(Q)awk -f daemon/prilorad.conf.awk systemd/prilorad.conf | \
+		sed -e '/^@SETTINGS@$$/{r /dev/stdin' -e 'd}' daemon/prilorad.conf.5.in >$@
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -129,12 +136,14 @@ $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-m
 # tests/unit, tests/golden   under ASan and UBSan     tests/grad, tests/golden  in double precision
 # some also as released: sanitizers get the loops without vector clones
 # tests/api                  the real daemon, under ASan and under TSan
+# tests/cli                  the command-line client and the real daemon, under ASan
 # tests/fuzz                 every target replays its corpus under ASan and UBSan
 
 tests_in = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
 FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+BREAKER     = $(BUILD)/tests/cli/breaker
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(FUZZERS)
 TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
 	golden/test_deberta golden/test_recompute) $(call tests_in,memory)
@@ -142,7 +151,11 @@ TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
 
-tests: $(TESTS) $(BUILD)/prilorad $(BUILD)/prilora
+tests: $(TESTS) $(BUILD)/prilorad $(BUILD)/prilora $(if $(filter asan,$(VARIANT)),$(BREAKER))
+
+$(BREAKER): $(BREAKER).o
+	@echo "  LD     $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 $(filter-out $(FUZZERS),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
@@ -216,8 +229,13 @@ deps-fuzz: deps
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
-		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad
-	$(INSTALL) -m 755 $(BUILD)/prilorad $(DESTDIR)$(BINDIR)/
+		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad \
+		$(DESTDIR)$(BASHDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
+	$(INSTALL) -m 755 $(BUILD)/prilorad $(BUILD)/prilora $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 644 api/cli/prilora.1 $(DESTDIR)$(MANDIR)/man1/
+	$(INSTALL) -m 644 $(MAN_CONF) $(DESTDIR)$(MANDIR)/man5/
+	$(INSTALL) -m 644 daemon/prilorad.8 $(DESTDIR)$(MANDIR)/man8/
+	$(INSTALL) -m 644 api/cli/prilora.bash $(DESTDIR)$(BASHDIR)/prilora
 	$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
 	$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(SHARED_LIB)) $(DESTDIR)$(LIBDIR)/libprilora.so.$(SOVERSION)
@@ -232,7 +250,10 @@ install: all
 	$(INSTALL) -m 644 README.md $(DESTDIR)$(DOCDIR)/
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/prilorad $(DESTDIR)$(LIBDIR)/libprilora.* \
+	rm -f $(DESTDIR)$(BINDIR)/prilorad $(DESTDIR)$(BINDIR)/prilora \
+		$(DESTDIR)$(MANDIR)/man1/prilora.1 $(DESTDIR)$(MANDIR)/man5/prilorad.conf.5 \
+		$(DESTDIR)$(MANDIR)/man8/prilorad.8 $(DESTDIR)$(BASHDIR)/prilora \
+		$(DESTDIR)$(LIBDIR)/libprilora.* \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc $(DESTDIR)$(INCLUDEDIR)/prilora.h \
 		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(DOCDIR)/README.md
 

@@ -195,8 +195,7 @@ int run_complete(struct call *call)
     } else {
         if (first)
             offer_commands(&c, first);
-        if (c.n_arguments < c.command->most &&
-            c.n_arguments < 1 + (c.command->most == ANY_NUMBER) * ANY_NUMBER)
+        if (c.n_arguments == 0 || c.command->most == ANY_NUMBER)
             offer_kind(&c, c.command->completes);
     }
     return EXIT_DONE;

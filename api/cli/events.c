@@ -79,7 +79,7 @@ int run_checkpoints(struct call *call)
 
         table_cell(table, json_text(checkpoint, "id"));
         table_cell(table, step);
-        table_cell(table, text_time(json_whole(checkpoint, "created_at")));
+        table_cell(table, text_minute(json_whole(checkpoint, "created_at")));
         table_cell(table, json_is_true(json_at(checkpoint, "is_best")) ? "yes" : "");
         table_cell(table, metrics);
         free(step);

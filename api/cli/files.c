@@ -120,7 +120,7 @@ int run_files(struct call *call)
 
         table_cell(table, json_text(file, "id"));
         table_cell(table, text_bytes(json_whole(file, "bytes")));
-        table_cell(table, text_time(json_whole(file, "created_at")));
+        table_cell(table, text_minute(json_whole(file, "created_at")));
         table_cell_coloured(table, status, terminal_status_colour(status));
         table_cell(table, json_text(file, "filename"));
     }

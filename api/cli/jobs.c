@@ -123,8 +123,8 @@ static char *progress_of(const json_t *job)
 int run_list(struct call *call)
 {
     static const struct column columns[] = {
-        {"ID", COLUMN_LEFT},      {"STATUS", COLUMN_LEFT},   {"PROGRESS", COLUMN_LEFT},
-        {"CREATED", COLUMN_LEFT}, {"MODEL", COLUMN_SHRINKS}, {"FINE-TUNED MODEL", COLUMN_SHRINKS},
+        {"ID", COLUMN_LEFT},      {"STATUS", COLUMN_LEFT},    {"PROGRESS", COLUMN_SHRINKS},
+        {"CREATED", COLUMN_LEFT}, {"MODEL", COLUMN_OPTIONAL}, {"FINE-TUNED MODEL", COLUMN_SHRINKS},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
     json_t *list = NULL, *job;
@@ -142,7 +142,7 @@ int run_list(struct call *call)
         table_cell(table, json_text(job, "id"));
         table_cell_coloured(table, status, terminal_status_colour(status));
         table_cell(table, progress);
-        table_cell(table, text_time(json_whole(job, "created_at")));
+        table_cell(table, text_minute(json_whole(job, "created_at")));
         table_cell(table, json_text(job, "model"));
         table_cell(table, *made ? made : "-");
         free(progress);

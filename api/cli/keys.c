@@ -61,8 +61,8 @@ int run_keys_create(struct call *call)
 int run_keys(struct call *call)
 {
     static const struct column columns[] = {
-        {"ID", COLUMN_LEFT},      {"SCOPE", COLUMN_LEFT},     {"CREATED", COLUMN_LEFT},
-        {"EXPIRES", COLUMN_LEFT}, {"LAST USED", COLUMN_LEFT}, {"NAME", COLUMN_SHRINKS},
+        {"ID", COLUMN_LEFT},      {"SCOPE", COLUMN_LEFT},         {"CREATED", COLUMN_OPTIONAL},
+        {"EXPIRES", COLUMN_LEFT}, {"LAST USED", COLUMN_OPTIONAL}, {"NAME", COLUMN_SHRINKS},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
     struct http_reply reply = {0};
@@ -73,9 +73,9 @@ int run_keys(struct call *call)
     json_array_foreach ((json_t *)json_at(reply.json, "data"), i, key) {
         table_cell(table, json_text(key, "id"));
         table_cell(table, json_text(key, "scope"));
-        table_cell(table, text_time(json_whole(key, "created_at")));
-        table_cell(table, text_time(json_whole(key, "expires_at")));
-        table_cell(table, text_time(json_whole(key, "last_used_at")));
+        table_cell(table, text_minute(json_whole(key, "created_at")));
+        table_cell(table, text_minute(json_whole(key, "expires_at")));
+        table_cell(table, text_minute(json_whole(key, "last_used_at")));
         table_cell(table, json_text(key, "name"));
     }
     if (rc == EXIT_DONE && !show_json(call, &reply))

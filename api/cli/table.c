@@ -10,7 +10,7 @@
 #include "api/cli/text.h"
 
 #define GAP           2
-#define LEAST_COLUMNS 6 /* a column that shrinks keeps so many */
+#define LEAST_COLUMNS 10 /* a column that shrinks keeps so many */
 
 struct cell {
     char *text;
@@ -82,19 +82,46 @@ static void measure(const struct table *table, size_t *widths)
     }
 }
 
+static bool may_shrink(const struct column *column)
+{
+    return column->kind == COLUMN_SHRINKS || column->kind == COLUMN_OPTIONAL;
+}
+
+static size_t total(const struct table *table, const size_t *widths)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < table->n_columns; i++)
+        sum += widths[i] > 0 ? widths[i] + (sum > 0 ? GAP : 0) : 0;
+    return sum;
+}
+
+/* Optional columns are left out (width 0) where there is no room even if all that may shrinks. */
+static void leave_out(const struct table *table, size_t *widths, size_t available)
+{
+    size_t least[TABLE_MAX_COLUMNS];
+
+    for (size_t i = 0; i < table->n_columns; i++)
+        least[i] =
+            may_shrink(&table->columns[i]) && widths[i] > LEAST_COLUMNS ? LEAST_COLUMNS : widths[i];
+    for (size_t i = table->n_columns; i > 0 && total(table, least) > available; i--) {
+        if (table->columns[i - 1].kind == COLUMN_OPTIONAL)
+            least[i - 1] = widths[i - 1] = 0;
+    }
+}
+
 /* Takes from the widest column that may shrink until all fit `available`, or none is left. */
 static void shrink(const struct table *table, size_t *widths, size_t available)
 {
-    for (;;) {
-        size_t total = GAP * (table->n_columns - 1), widest = table->n_columns;
+    while (total(table, widths) > available) {
+        size_t widest = table->n_columns;
 
         for (size_t i = 0; i < table->n_columns; i++) {
-            total += widths[i];
-            if (table->columns[i].kind == COLUMN_SHRINKS && widths[i] > LEAST_COLUMNS &&
+            if (may_shrink(&table->columns[i]) && widths[i] > LEAST_COLUMNS &&
                 (widest == table->n_columns || widths[i] > widths[widest]))
                 widest = i;
         }
-        if (total <= available || widest == table->n_columns)
+        if (widest == table->n_columns)
             return;
         widths[widest]--;
     }
@@ -107,28 +134,40 @@ static void put_spaces(size_t n)
     printf("%*s", (int)n, "");
 }
 
-static void print_cell(const struct table *table, size_t column, const char *text,
-                       enum colour colour, size_t width)
+static void print_cell(const struct table *table, size_t column, size_t n_columns,
+                       const struct cell *cell, size_t width)
 {
-    bool last = column + 1 == table->n_columns;
-    char *cut = table->columns[column].kind == COLUMN_SHRINKS ? text_cut(text, width) : NULL;
-    const char *shown = cut ? cut : text;
-    size_t padding = width - (text_width(shown) < width ? text_width(shown) : width);
+    bool last = column + 1 == n_columns;
+    char *cut = may_shrink(&table->columns[column]) ? text_cut(cell->text, width) : NULL;
+    const char *shown = cut ? cut : cell->text;
+    size_t used = text_width(shown), padding = used < width ? width - used : 0;
 
     if (table->columns[column].kind == COLUMN_RIGHT)
         put_spaces(padding);
-    if (colour != COLOUR_NONE)
-        fputs(terminal_colour(stdout, colour), stdout);
+    if (cell->colour != COLOUR_NONE)
+        fputs(terminal_colour(stdout, cell->colour), stdout);
     fputs(shown, stdout);
-    if (colour != COLOUR_NONE)
+    if (cell->colour != COLOUR_NONE)
         fputs(terminal_colour(stdout, COLOUR_NONE), stdout);
     if (table->columns[column].kind != COLUMN_RIGHT && !last)
         put_spaces(padding);
-    if (last)
-        putchar('\n');
-    else
+    if (!last)
         put_spaces(GAP);
     free(cut);
+}
+
+/* Empty cells at the end are left out: no line ends with spaces. */
+static void print_row(const struct table *table, const struct cell *cells, const size_t *widths)
+{
+    size_t n = table->n_columns;
+
+    while (n > 0 && (cells[n - 1].text[0] == '\0' || widths[n - 1] == 0))
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        if (widths[i] > 0)
+            print_cell(table, i, n, &cells[i], widths[i]);
+    }
+    putchar('\n');
 }
 
 void table_print(const struct table *table)
@@ -136,15 +175,19 @@ void table_print(const struct table *table)
     size_t widths[TABLE_MAX_COLUMNS], available = terminal_width(stdout);
 
     measure(table, widths);
-    if (available > 0)
+    if (available > 0) {
+        leave_out(table, widths, available);
         shrink(table, widths, available);
-    for (size_t i = 0; table->columns[0].title && i < table->n_columns; i++)
-        print_cell(table, i, table->columns[i].title, COLOUR_STRONG, widths[i]);
-    for (size_t i = 0; i < table->n_cells; i++) {
-        size_t column = i % table->n_columns;
-
-        print_cell(table, column, table->cells[i].text, table->cells[i].colour, widths[column]);
     }
+    if (table->columns[0].title) {
+        struct cell titles[TABLE_MAX_COLUMNS];
+
+        for (size_t i = 0; i < table->n_columns; i++)
+            titles[i] = (struct cell){(char *)table->columns[i].title, COLOUR_STRONG};
+        print_row(table, titles, widths);
+    }
+    for (size_t i = 0; i < table->n_cells; i += table->n_columns)
+        print_row(table, table->cells + i, widths);
 }
 
 /* ---- names and values ---- */

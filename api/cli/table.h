@@ -13,7 +13,8 @@
 
 struct column {
     const char *title; /* NULL in the first: no line of titles */
-    enum { COLUMN_LEFT, COLUMN_RIGHT, COLUMN_SHRINKS } kind;
+    /* an optional one shrinks, too, and is left out where that is not enough */
+    enum { COLUMN_LEFT, COLUMN_RIGHT, COLUMN_SHRINKS, COLUMN_OPTIONAL } kind;
 };
 
 struct table;

@@ -190,7 +190,7 @@ const char *text_real(double value)
 {
     char *out = next_buffer();
 
-    snprintf(out, 48, "%.4g", value);
+    snprintf(out, 48, fabs(value) >= 1000 && fabs(value) < 1e9 ? "%.0f" : "%.4g", value);
     return out;
 }
 
@@ -208,14 +208,23 @@ const char *text_clock(double seconds)
     return out;
 }
 
-const char *text_time(int64_t unix_time)
+static const char *time_as(int64_t unix_time, const char *pattern)
 {
     char *out = next_buffer();
     time_t t = (time_t)unix_time;
     struct tm local;
 
-    if (unix_time <= 0 || !localtime_r(&t, &local) ||
-        !strftime(out, 48, "%Y-%m-%d %H:%M:%S", &local))
+    if (unix_time <= 0 || !localtime_r(&t, &local) || !strftime(out, 48, pattern, &local))
         snprintf(out, 48, "-");
     return out;
+}
+
+const char *text_time(int64_t unix_time)
+{
+    return time_as(unix_time, "%Y-%m-%d %H:%M:%S");
+}
+
+const char *text_minute(int64_t unix_time)
+{
+    return time_as(unix_time, "%Y-%m-%d %H:%M");
 }

@@ -28,10 +28,11 @@ bool text_integer(const char *text, int64_t min, int64_t max, int64_t *out);
 bool text_duration(const char *text, int64_t *seconds);
 
 /* Each into one of eight buffers used in turn. */
-const char *text_bytes(int64_t bytes);    /* "86.9 kB" */
-const char *text_count(double value);     /* "12.7k" */
-const char *text_real(double value);      /* four significant digits */
-const char *text_clock(double seconds);   /* "1:05", "3:20:09", "2 d 4 h" */
-const char *text_time(int64_t unix_time); /* "2026-11-25 10:25:47", local; "-" for 0 */
+const char *text_bytes(int64_t bytes);      /* "86.9 kB" */
+const char *text_count(double value);       /* "12.7k" */
+const char *text_real(double value);        /* four significant digits */
+const char *text_clock(double seconds);     /* "1:05", "3:20:09", "2 d 4 h" */
+const char *text_minute(int64_t unix_time); /* the same without seconds */
+const char *text_time(int64_t unix_time);   /* "2026-11-25 10:25:47", local; "-" for 0 */
 
 #endif

@@ -90,6 +90,7 @@ static const struct option_spec predict_options[] = {
 
 static const struct option_spec pull_options[] = {
     {"revision", 0, "NAME", "branch, tag or commit; default main", COMPLETE_NOTHING},
+    {"force", 0, NULL, "again, although it is there", COMPLETE_NOTHING},
     {"detach", 'd', NULL, "start it and do not wait", COMPLETE_NOTHING},
     END,
 };

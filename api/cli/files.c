@@ -166,7 +166,7 @@ int run_files_show(struct call *call)
 
 int run_files_delete(struct call *call)
 {
-    return delete_each(call, THING_FILE, "/v1/files/%s");
+    return delete_each(call, THING_FILE, "/v1/files/%s", "deleted");
 }
 
 int run_files_download(struct call *call)

@@ -123,7 +123,7 @@ static char *progress_of(const json_t *job)
 int run_list(struct call *call)
 {
     static const struct column columns[] = {
-        {"ID", COLUMN_LEFT},      {"STATUS", COLUMN_LEFT},    {"PROGRESS", COLUMN_SHRINKS},
+        {"ID", COLUMN_LEFT},      {"STATUS", COLUMN_SHRINKS}, {"PROGRESS", COLUMN_SHRINKS},
         {"CREATED", COLUMN_LEFT}, {"MODEL", COLUMN_OPTIONAL}, {"FINE-TUNED MODEL", COLUMN_SHRINKS},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
@@ -287,6 +287,20 @@ int run_show(struct call *call)
 
 /* ---- what is done to jobs ---- */
 
+/* What became of a job that something was done to; what it still has to do comes first. */
+static const char *outcome(const json_t *job, const char *done)
+{
+    const char *status = json_text(job, "status");
+
+    if (!*status)
+        return done;
+    if (!job_is_over(status) && json_is_true(json_at(job, "cancel_requested")))
+        return "will be cancelled";
+    if (strcmp(status, "running") == 0 && json_is_true(json_at(job, "pause_requested")))
+        return "will be paused";
+    return status;
+}
+
 /* The same request for every job named; the first that fails does not stop the others. */
 static int for_each_job(struct call *call, const char *method, const char *path_format,
                         const char *done)
@@ -302,13 +316,8 @@ static int for_each_job(struct call *call, const char *method, const char *path_
             path = http_path(path_format, id);
             one = request(call, &(struct http_request){.method = method, .path = path}, &reply);
         }
-        if (one == EXIT_DONE && !show_json(call, &reply)) {
-            const char *status = json_text(reply.json, "status");
-            bool asked =
-                json_is_true(json_at(reply.json, "cancel_requested")) && !job_is_over(status);
-
-            printf("%s: %s\n", id, asked ? "will be cancelled" : *status ? status : done);
-        }
+        if (one == EXIT_DONE && !show_json(call, &reply))
+            printf("%s: %s\n", id, outcome(reply.json, done));
         rc = rc == EXIT_DONE ? one : rc;
         http_reply_clear(&reply);
         free(path);

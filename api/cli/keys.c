@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/cli/commands.h"
 #include "api/cli/http.h"
@@ -58,11 +59,21 @@ int run_keys_create(struct call *call)
     return rc;
 }
 
+static const char *state_of(const json_t *key)
+{
+    int64_t expires = json_whole(key, "expires_at");
+
+    if (json_at(key, "revoked_at"))
+        return "revoked";
+    return expires > 0 && expires <= (int64_t)time(NULL) ? "expired" : "valid";
+}
+
 int run_keys(struct call *call)
 {
     static const struct column columns[] = {
-        {"ID", COLUMN_LEFT},      {"SCOPE", COLUMN_LEFT},         {"CREATED", COLUMN_OPTIONAL},
-        {"EXPIRES", COLUMN_LEFT}, {"LAST USED", COLUMN_OPTIONAL}, {"NAME", COLUMN_SHRINKS},
+        {"ID", COLUMN_LEFT},          {"STATE", COLUMN_LEFT},   {"SCOPE", COLUMN_LEFT},
+        {"CREATED", COLUMN_OPTIONAL}, {"EXPIRES", COLUMN_LEFT}, {"LAST USED", COLUMN_OPTIONAL},
+        {"NAME", COLUMN_SHRINKS},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
     struct http_reply reply = {0};
@@ -72,6 +83,7 @@ int run_keys(struct call *call)
 
     json_array_foreach ((json_t *)json_at(reply.json, "data"), i, key) {
         table_cell(table, json_text(key, "id"));
+        table_cell_coloured(table, state_of(key), terminal_status_colour(state_of(key)));
         table_cell(table, json_text(key, "scope"));
         table_cell(table, text_minute(json_whole(key, "created_at")));
         table_cell(table, text_minute(json_whole(key, "expires_at")));
@@ -87,5 +99,5 @@ int run_keys(struct call *call)
 
 int run_keys_revoke(struct call *call)
 {
-    return delete_each(call, THING_KEY, "/v1/keys/%s");
+    return delete_each(call, THING_KEY, "/v1/keys/%s", "revoked");
 }

@@ -252,7 +252,8 @@ int resolve_target(const struct call *call, const char *word, char **job_id)
     return rc;
 }
 
-int delete_each(const struct call *call, enum thing thing, const char *path_format)
+int delete_each(const struct call *call, enum thing thing, const char *path_format,
+                const char *done)
 {
     int rc = EXIT_DONE;
 
@@ -267,7 +268,7 @@ int delete_each(const struct call *call, enum thing thing, const char *path_form
         }
         if (one == EXIT_DONE && !show_json(call, &reply)) {
             text_put(stdout, id);
-            puts(": deleted");
+            printf(": %s\n", done);
         }
         rc = rc == EXIT_DONE ? one : rc;
         http_reply_clear(&reply);

@@ -18,8 +18,9 @@ enum thing { THING_JOB, THING_FILE, THING_MODEL, THING_KEY, THING_PULL };
 
 /* The id that the user means by `word`: as it is, or its beginning or end, or "last". Free it. */
 int resolve(const struct call *call, enum thing thing, const char *word, char **id);
-/* DELETE for every argument; the first that fails does not stop the others. */
-int delete_each(const struct call *call, enum thing thing, const char *path_format);
+/* DELETE for every argument, told as "ID: done"; the first that fails does not stop the others. */
+int delete_each(const struct call *call, enum thing thing, const char *path_format,
+                const char *done);
 
 /* A job, or the job that made this model. */
 int resolve_target(const struct call *call, const char *word, char **job_id);

@@ -69,5 +69,5 @@ int run_models_show(struct call *call)
 
 int run_models_delete(struct call *call)
 {
-    return delete_each(call, THING_MODEL, "/v1/models/%s");
+    return delete_each(call, THING_MODEL, "/v1/models/%s", "deleted");
 }

@@ -93,6 +93,8 @@ int run_pull(struct call *call)
         json_object_set_new(body, "revision", json_string(revision));
     if (token && *token)
         json_object_set_new(body, "token", json_string(token));
+    if (call_has(call, "force"))
+        json_object_set_new(body, "force", json_true());
     interrupt_catch();
     rc = post(call, &reply, "/v1/models", NULL, body);
     if (rc == EXIT_DONE && call_has(call, "detach")) {

@@ -64,7 +64,7 @@ int http_tell(const struct call *call, const struct http_reply *reply)
     const char *param = json_text(reply->json, "error.param");
     size_t n = strlen(param);
     /* most messages begin with the name of what is wrong */
-    bool named = n == 0 || strstr(message, param) != NULL;
+    bool named = n == 0 || reply->status == 404 || strstr(message, param) != NULL;
 
     if (reply->status == 0)
         return tell_unreachable(call, reply);

@@ -10,7 +10,7 @@
 #include "api/cli/text.h"
 
 #define GAP           2
-#define LEAST_COLUMNS 10 /* a column that shrinks keeps so many */
+#define LEAST_COLUMNS 8 /* a column that shrinks keeps so many */
 
 struct cell {
     char *text;
@@ -96,14 +96,15 @@ static size_t total(const struct table *table, const size_t *widths)
     return sum;
 }
 
-/* Optional columns are left out (width 0) where there is no room even if all that may shrinks. */
+/* Optional columns are left out (width 0), the last first, before anything else is cut. */
 static void leave_out(const struct table *table, size_t *widths, size_t available)
 {
     size_t least[TABLE_MAX_COLUMNS];
 
     for (size_t i = 0; i < table->n_columns; i++)
-        least[i] =
-            may_shrink(&table->columns[i]) && widths[i] > LEAST_COLUMNS ? LEAST_COLUMNS : widths[i];
+        least[i] = table->columns[i].kind == COLUMN_OPTIONAL && widths[i] > LEAST_COLUMNS
+                       ? LEAST_COLUMNS
+                       : widths[i];
     for (size_t i = table->n_columns; i > 0 && total(table, least) > available; i--) {
         if (table->columns[i - 1].kind == COLUMN_OPTIONAL)
             least[i - 1] = widths[i - 1] = 0;

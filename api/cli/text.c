@@ -190,7 +190,10 @@ const char *text_real(double value)
 {
     char *out = next_buffer();
 
-    snprintf(out, 48, fabs(value) >= 1000 && fabs(value) < 1e9 ? "%.0f" : "%.4g", value);
+    if (fabs(value) >= 1000 && fabs(value) < 1e9)
+        snprintf(out, 48, "%.0f", value);
+    else
+        snprintf(out, 48, "%.4g", value);
     return out;
 }
 
@@ -208,23 +211,26 @@ const char *text_clock(double seconds)
     return out;
 }
 
-static const char *time_as(int64_t unix_time, const char *pattern)
+static const char *time_as(int64_t unix_time, bool seconds)
 {
     char *out = next_buffer();
     time_t t = (time_t)unix_time;
     struct tm local;
 
-    if (unix_time <= 0 || !localtime_r(&t, &local) || !strftime(out, 48, pattern, &local))
+    if (unix_time <= 0 || !localtime_r(&t, &local) ||
+        !strftime(out, 48, "%Y-%m-%d %H:%M:%S", &local))
         snprintf(out, 48, "-");
+    else if (!seconds)
+        out[strlen("2026-11-25 10:25")] = '\0';
     return out;
 }
 
 const char *text_time(int64_t unix_time)
 {
-    return time_as(unix_time, "%Y-%m-%d %H:%M:%S");
+    return time_as(unix_time, true);
 }
 
 const char *text_minute(int64_t unix_time)
 {
-    return time_as(unix_time, "%Y-%m-%d %H:%M");
+    return time_as(unix_time, false);
 }

@@ -111,9 +111,9 @@ run_cases() {
     echo "1..$#"
     for name in "$@"; do
         n=$((n + 1))
-        # not in a condition: that would switch -e off in it
+        # not in a condition: that would switch -e off in it. -x: a failure shows where
         (
-            set -eu -o pipefail
+            set -eux -o pipefail
             cd "$work"
             "$name"
         ) >"$work/log" 2>&1

@@ -1,6 +1,6 @@
 # prilorad - fine-tunes language models on CPUs with PRILoRA.
 #
-#   make            the daemon, the static and the shared library, into build/release
+#   make            the daemon, its client, the static and the shared library, into build/release
 #   make demo       the whole path on the bundled example (installs what it needs first)
 #   make check      all tests (installs what they need first)
 #   make install    into $(DESTDIR)$(PREFIX)

@@ -45,7 +45,10 @@ static int finish(const struct call *call, const struct http_reply *reply)
         text_put(stdout, json_text(reply->json, "model"));
         printf(": %s%s%s", terminal_colour(stdout, terminal_status_colour(status)), status,
                terminal_colour(stdout, COLOUR_NONE));
-        printf(", %s\n", text_bytes(json_whole(reply->json, "bytes")));
+        if (json_is_true(json_at(reply->json, "was_there")))
+            puts(", it was there already");
+        else
+            printf(", %s\n", text_bytes(json_whole(reply->json, "bytes")));
     }
     if (strcmp(status, "succeeded") == 0)
         return EXIT_DONE;

@@ -157,7 +157,13 @@ $(BREAKER): $(BREAKER).o
 	@echo "  LD     $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
-$(filter-out $(FUZZERS),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
+# this one tests the client
+TEST_CLI = $(BUILD)/tests/unit/test_cli
+$(TEST_CLI): $(TEST_CLI).o $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES)))
+	@echo "  LD     $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
+
+$(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka -lcurl
 

@@ -9,6 +9,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/http.h"
 #include "api/cli/json.h"
+#include "api/cli/text.h"
 
 #define PATIENCE_S 1
 
@@ -22,7 +23,7 @@ struct completing {
 static void offer(const struct completing *c, const char *candidate)
 {
     if (strncmp(candidate, c->word, strlen(c->word)) == 0)
-        puts(candidate);
+        text_say("%s", candidate);
 }
 
 /* Every id in a list of the daemon's that has (or lacks) a member; silent if it does not answer. */

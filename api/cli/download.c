@@ -210,10 +210,8 @@ int download_file(const struct call *call, const char *path, const char *output,
         rc = fetch_part(call, path, part, to);
     if (rc == EXIT_DONE)
         rc = rename_to(part, to);
-    if (rc == EXIT_DONE && !output && !show_json(call, &reply)) {
-        text_put(stdout, to);
-        putchar('\n');
-    }
+    if (rc == EXIT_DONE && !output && !show_json(call, &reply))
+        text_say("%s", to);
     http_reply_clear(&reply);
     free(part);
     free(to);
@@ -291,10 +289,8 @@ int run_download(struct call *call)
             to[n - 1] = '\0';
         rc = fetch_adapter(call, id, to);
     }
-    if (rc == EXIT_DONE && !show_json(call, &reply)) {
-        text_put(stdout, to);
-        putchar('\n');
-    }
+    if (rc == EXIT_DONE && !show_json(call, &reply))
+        text_say("%s", to);
     http_reply_clear(&reply);
     free(to);
     free(id);

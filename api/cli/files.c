@@ -93,10 +93,8 @@ int run_upload(struct call *call)
         struct http_reply reply = {0};
 
         rc = files_upload(call, call->args[i], &reply);
-        if (rc == EXIT_DONE && !show_json(call, &reply)) {
-            text_put(stdout, json_text(reply.json, "id"));
-            putchar('\n');
-        }
+        if (rc == EXIT_DONE && !show_json(call, &reply))
+            text_say("%s", json_text(reply.json, "id"));
         http_reply_clear(&reply);
     }
     return rc;

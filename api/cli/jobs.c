@@ -317,7 +317,7 @@ static int for_each_job(struct call *call, const char *method, const char *path_
             one = request(call, &(struct http_request){.method = method, .path = path}, &reply);
         }
         if (one == EXIT_DONE && !show_json(call, &reply))
-            printf("%s: %s\n", id, outcome(reply.json, done));
+            text_say("%s: %s", id, outcome(reply.json, done));
         rc = rc == EXIT_DONE ? one : rc;
         http_reply_clear(&reply);
         free(path);
@@ -364,7 +364,7 @@ int run_priority(struct call *call)
         rc = post(call, &reply, JOB, id, body);
     }
     if (rc == EXIT_DONE && !show_json(call, &reply))
-        printf("%s: priority %lld\n", id, (long long)json_whole(reply.json, "priority"));
+        text_say("%s: priority %lld", id, (long long)json_whole(reply.json, "priority"));
     http_reply_clear(&reply);
     json_decref(body);
     free(id);

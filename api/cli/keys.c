@@ -48,8 +48,7 @@ int run_keys_create(struct call *call)
     if (rc == EXIT_DONE)
         rc = post(call, &reply, "/v1/keys", NULL, body);
     if (rc == EXIT_DONE && !show_json(call, &reply)) {
-        text_put(stdout, json_text(reply.json, "key"));
-        putchar('\n');
+        text_say("%s", json_text(reply.json, "key"));
         fflush(stdout);
         if (terminal_is(stderr))
             note("%s; the key is not shown again", json_text(reply.json, "id"));

@@ -266,10 +266,8 @@ int delete_each(const struct call *call, enum thing thing, const char *path_form
             path = http_path(path_format, id);
             one = request(call, &(struct http_request){.method = "DELETE", .path = path}, &reply);
         }
-        if (one == EXIT_DONE && !show_json(call, &reply)) {
-            text_put(stdout, id);
-            printf(": %s\n", done);
-        }
+        if (one == EXIT_DONE && !show_json(call, &reply))
+            text_say("%s: %s", id, done);
         rc = rc == EXIT_DONE ? one : rc;
         http_reply_clear(&reply);
         free(path);

@@ -42,13 +42,10 @@ static int finish(const struct call *call, const struct http_reply *reply)
 
     progress_end();
     if (!show_json(call, reply)) {
-        text_put(stdout, json_text(reply->json, "model"));
-        printf(": %s%s%s", terminal_colour(stdout, terminal_status_colour(status)), status,
-               terminal_colour(stdout, COLOUR_NONE));
-        if (json_is_true(json_at(reply->json, "was_there")))
-            puts(", it was there already");
-        else
-            printf(", %s\n", text_bytes(json_whole(reply->json, "bytes")));
+        text_say("%s: %s, %s", json_text(reply->json, "model"), status,
+                 json_is_true(json_at(reply->json, "was_there"))
+                     ? "it was there already"
+                     : text_bytes(json_whole(reply->json, "bytes")));
     }
     if (strcmp(status, "succeeded") == 0)
         return EXIT_DONE;
@@ -101,10 +98,8 @@ int run_pull(struct call *call)
     interrupt_catch();
     rc = post(call, &reply, "/v1/models", NULL, body);
     if (rc == EXIT_DONE && call_has(call, "detach")) {
-        if (!show_json(call, &reply)) {
-            text_put(stdout, json_text(reply.json, "id"));
-            putchar('\n');
-        }
+        if (!show_json(call, &reply))
+            text_say("%s", json_text(reply.json, "id"));
     } else if (rc == EXIT_DONE) {
         rc = follow(call, &reply);
     }
@@ -153,7 +148,7 @@ int run_pulls_cancel(struct call *call)
         if (one == EXIT_DONE)
             one = post(call, &reply, "/v1/pulls/%s/cancel", id, NULL);
         if (one == EXIT_DONE && !show_json(call, &reply))
-            printf("%s: %s\n", id, json_text(reply.json, "status"));
+            text_say("%s: %s", id, json_text(reply.json, "status"));
         rc = rc == EXIT_DONE ? one : rc;
         http_reply_clear(&reply);
         free(id);

@@ -7,6 +7,7 @@
 #include "api/cli/http.h"
 #include "api/cli/json.h"
 #include "api/cli/table.h"
+#include "api/cli/text.h"
 #include "prilora.h"
 
 static void show_status(const struct call *call, const char *version, const json_t *jobs)
@@ -48,15 +49,17 @@ int run_version(struct call *call)
     bool answered = http_send(call->http, &livez, &reply) && reply.status == 200;
 
     if (call->json) {
-        printf("{\"prilora\":\"%s\",\"prilorad\":", PRILORA_VERSION);
-        if (answered)
-            printf("\"%s\"}\n", json_text(reply.json, "version"));
-        else
-            puts("null}");
+        json_t *versions = must(json_pack("{s:s, s:s*}", "prilora", PRILORA_VERSION, "prilorad",
+                                          answered ? json_text(reply.json, "version") : NULL));
+        char *text = must(json_dumps(versions, JSON_COMPACT));
+
+        text_say("%s", text);
+        free(text);
+        json_decref(versions);
     } else {
         puts("prilora " PRILORA_VERSION);
         if (answered)
-            printf("prilorad %s\n", json_text(reply.json, "version"));
+            text_say("prilorad %s", json_text(reply.json, "version"));
     }
     http_reply_clear(&reply);
     return EXIT_DONE;

@@ -305,8 +305,7 @@ static void tell_submitted(const struct call *call, const struct http_reply *rep
 
     if (show_json(call, reply))
         return;
-    text_put(stdout, id);
-    putchar('\n');
+    text_say("%s", id);
     fflush(stdout);
     if (terminal_is(stderr) && !call_has(call, "watch"))
         note("queued, with %s of memory forecast; follow it with: prilora watch %s",

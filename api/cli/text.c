@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -75,6 +76,20 @@ void text_put(FILE *out, const char *text)
 
     fputs(clean, out);
     free(clean);
+}
+
+void text_say(const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+    int n;
+
+    va_start(arguments, format);
+    n = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    text_put(stdout, must(n < 0 ? NULL : text));
+    putchar('\n');
+    free(text);
 }
 
 char *text_cut(const char *text, size_t columns)

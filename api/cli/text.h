@@ -17,6 +17,8 @@ size_t text_width(const char *text);
  * a line's end becomes a space. Free it. */
 char *text_clean(const char *text);
 void text_put(FILE *out, const char *text); /* cleaned */
+/* A line to stdout, cleaned. */
+void text_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* At most `columns` wide, "…" at the end of what is cut; `text` is clean. Free it. */
 char *text_cut(const char *text, size_t columns);
 /* JSON as it came, but on a terminal what it would obey is escaped, which is the same JSON. */

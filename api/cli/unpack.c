@@ -25,7 +25,7 @@ static const char *member_name(struct archive_entry *entry)
     const char *name = slash ? slash + 1 : NULL;
 
     if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || !name ||
-        slash == path || !*name || *name == '.' || strchr(name, '/'))
+        slash == path || *path == '.' || !*name || *name == '.' || strchr(name, '/'))
         return NULL;
     return name;
 }

@@ -21,9 +21,10 @@
 #include "api/cli/text.h"
 
 #define JOB            "/v1/fine_tuning/jobs/%s"
-#define WAIT_S         0   /* what the daemon holds a request for events open; 0: it cannot */
+#define WAIT_S         25 /* so long the daemon may hold a request for events until there are some */
 #define DRAW_EVERY_S   0.5 /* on a terminal */
 #define LOOK_EVERY_S   1.0 /* elsewhere */
+#define MOST_ANSWER_S  60
 #define FIRST_RETRY_S  0.25
 #define MOST_RETRY_S   5
 #define EVENTS_AT_ONCE 100
@@ -36,6 +37,7 @@ struct watch {
     bool draws;         /* on a terminal */
     char *last_event;   /* id; NULL: none seen */
     int64_t last_time;  /* its created_at */
+    int wait_s;         /* see WAIT_S; 0: on a terminal, or the daemon would not */
     double retry_s;     /* 0: the daemon answers */
     bool met;           /* it has answered once */
     json_t *job;        /* as last heard of */
@@ -86,18 +88,21 @@ static void pause_for(const struct watch *w, double seconds)
 }
 
 /* Asks until there is an answer. One that waiting does not mend ends it, as does the very first
- * that does not come: then the address is likelier to be wrong than the daemon to be restarting. */
-static int ask(struct watch *w, const char *path, struct http_reply *out)
+ * that does not come: then the address is likelier to be wrong than the daemon to be restarting.
+ * `held`: any answer counts. */
+static int ask(struct watch *w, const char *path, bool held, struct http_reply *out)
 {
-    const struct http_request request = {.method = "GET", .path = path};
-
     for (;;) {
-        bool answered = http_send(w->call->http, &request, out);
-        int rc = check_time(w);
+        struct http_request request = {.method = "GET", .path = path};
+        bool answered;
+        int rc;
 
+        request.timeout_s = fmax(1, fmin(seconds_left(w), MOST_ANSWER_S));
+        answered = http_send(w->call->http, &request, out);
+        rc = check_time(w);
         if (rc != EXIT_DONE)
             return rc;
-        if (answered && (out->status == 200 || !http_is_passing(out))) {
+        if (answered && (held || !http_is_passing(out))) {
             tell_found(w);
             return EXIT_DONE;
         }
@@ -150,7 +155,7 @@ static int show_before(struct watch *w)
     char *whole = format("%s?limit=%d", path, EVENTS_BEFORE);
     struct http_reply reply = {0};
     const json_t *data;
-    int rc = ask(w, whole, &reply);
+    int rc = ask(w, whole, false, &reply);
 
     if (rc == EXIT_DONE && reply.status != 200)
         rc = http_tell(w->call, &reply);
@@ -167,12 +172,9 @@ static int show_before(struct watch *w)
 
 static char *events_path(const struct watch *w, int wait_s)
 {
-    char *path = http_path(JOB "/events", w->id), *wait = must(strdup("")), *whole;
+    char *path = http_path(JOB "/events", w->id), *whole;
+    char *wait = wait_s > 0 ? format("&wait=%d", wait_s) : must(strdup(""));
 
-    if (wait_s > 0) {
-        free(wait);
-        wait = format("&wait=%d", wait_s);
-    }
     whole = format("%s?order=asc&limit=%d%s%s%s", path, EVENTS_AT_ONCE,
                    w->last_event ? "&after=" : "", w->last_event ? w->last_event : "", wait);
     free(path);
@@ -180,33 +182,46 @@ static char *events_path(const struct watch *w, int wait_s)
     return whole;
 }
 
-/* One page; *more: there is another one. */
+/* After a power cut that took the last event with it all are read again: not those seen. */
+static void take_page(struct watch *w, const json_t *data)
+{
+    bool again = !w->last_event && w->last_time > 0;
+    int64_t seen = w->last_time;
+    const json_t *event;
+    size_t i;
+
+    json_array_foreach ((json_t *)data, i, event) {
+        if (!again || json_whole(event, "created_at") > seen)
+            take_event(w, event);
+    }
+}
+
+/* One page; *more: ask again at once. */
 static int fetch_events(struct watch *w, int wait_s, bool *more)
 {
     char *path = events_path(w, wait_s);
     struct http_reply reply = {0};
-    const json_t *event;
-    size_t i;
-    int64_t seen = w->last_time;
-    int rc = ask(w, path, &reply);
+    const json_t *data;
+    int rc = ask(w, path, wait_s > 0, &reply);
+    const char *param = json_text(reply.json, "error.param");
 
+    data = json_at(reply.json, "data");
     *more = false;
-    if (rc == EXIT_DONE && reply.status == 400 && w->last_event &&
-        strcmp(json_text(reply.json, "error.param"), "after") == 0) {
-        /* a power cut took the last event with it: all are read again, those seen are left out */
+    if (rc == EXIT_DONE && reply.status == 200) {
+        take_page(w, data);
+        *more = json_is_true(json_at(reply.json, "has_more")) && json_array_size(data) > 0 &&
+                w->last_event;
+    } else if (rc == EXIT_DONE && wait_s > 0 &&
+               (http_is_passing(&reply) || strcmp(param, "wait") == 0)) {
+        w->wait_s = 0; /* it does not know how, or too many wait already */
+        *more = true;
+    } else if (rc == EXIT_DONE && reply.status == 400 && strcmp(param, "after") == 0 &&
+               w->last_event) {
         free(w->last_event);
         w->last_event = NULL;
         *more = true;
-    } else if (rc == EXIT_DONE && reply.status != 200) {
-        rc = http_tell(w->call, &reply);
     } else if (rc == EXIT_DONE) {
-        bool again = !w->last_event && seen > 0;
-
-        json_array_foreach ((json_t *)json_at(reply.json, "data"), i, event) {
-            if (!again || json_whole(event, "created_at") > seen)
-                take_event(w, event);
-        }
-        *more = json_is_true(json_at(reply.json, "has_more")) && i > 0 && w->last_event;
+        rc = http_tell(w->call, &reply);
     }
     http_reply_clear(&reply);
     free(path);
@@ -232,7 +247,7 @@ static int take_job(struct watch *w)
     char *path = http_path(JOB, w->id);
     struct http_reply reply = {0};
     const char *status;
-    int rc = ask(w, path, &reply);
+    int rc = ask(w, path, false, &reply);
 
     if (rc == EXIT_DONE && reply.status != 200)
         rc = http_tell(w->call, &reply);
@@ -289,16 +304,15 @@ static void show_end(const struct watch *w)
     char *metrics = job_metrics(json_at(result, "metrics"));
     const char *model = json_text(w->job, "fine_tuned_model");
 
-    printf("%s%s%s", terminal_colour(stdout, terminal_status_colour(w->status)), w->status,
-           terminal_colour(stdout, COLOUR_NONE));
+    fputs(terminal_colour(stdout, terminal_status_colour(w->status)), stdout);
+    text_put(stdout, w->status);
+    fputs(terminal_colour(stdout, COLOUR_NONE), stdout);
     if (*metrics)
-        printf(": %s, as after step %lld", metrics, (long long)json_whole(result, "best_step"));
-    putchar('\n');
-    if (*model) {
-        fputs("model ", stdout);
-        text_put(stdout, model);
-        printf("; fetch it with: prilora download %s\n", w->id);
-    }
+        text_say(": %s, as after step %lld", metrics, (long long)json_whole(result, "best_step"));
+    else
+        putchar('\n');
+    if (*model)
+        text_say("model %s; fetch it with: prilora download %s", model, w->id);
     free(metrics);
 }
 
@@ -336,11 +350,11 @@ static int follow(struct watch *w, bool from_start)
         bool over = job_is_over(w->status);
 
         /* events that came before the end are told before the end is */
-        rc = take_events(w, over || w->draws ? 0 : WAIT_S);
+        rc = take_events(w, over ? 0 : (int)fmin(w->wait_s, fmax(seconds_left(w), 0)));
         if (rc != EXIT_DONE || over)
             break;
         draw(w);
-        if (w->draws || WAIT_S == 0)
+        if (w->wait_s == 0)
             pause_for(w, w->draws ? DRAW_EVERY_S : LOOK_EVERY_S);
         rc = check_time(w);
         if (rc == EXIT_DONE)
@@ -358,6 +372,7 @@ int watch_job(const struct call *call, const char *id, double timeout_s, bool fr
     if (timeout_s > 0)
         w.deadline = interrupt_clock() + timeout_s;
     w.draws = !call->json && progress_begin(stdout);
+    w.wait_s = w.draws ? 0 : WAIT_S;
     rc = follow(&w, from_start);
     progress_end();
     json_decref(w.job);

@@ -338,6 +338,12 @@ bool http_send(struct http *http, const struct http_request *request, struct htt
     }
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     answered = perform(http, &e);
+    if (answered && out->status < 300 && out->size == 0) {
+        /* libcurl takes a line that is cut in the headers for a whole answer */
+        snprintf(out->trouble, sizeof out->trouble, "the answer broke off");
+        out->status = 0;
+        answered = false;
+    }
     curl_slist_free_all(headers);
     curl_mime_free(form);
     free(body);

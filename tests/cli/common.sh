@@ -1,7 +1,7 @@
 # Sourced by tests/cli/test_*: a real daemon with a folder of its own, both programs under ASan and
 # UBSan, and cases that are functions whose names are sentences. Prints TAP.
 #
-#   start_daemon                 on the same port and state as before, if there was one
+#   start_daemon [OPTION...]     $PRILORAD, else what is built; on the port and state as before
 #   expect STATUS COMMAND...     runs it; its output is in $work/out and $work/err
 #   says TEXT, complains TEXT    the extended regexp is in $work/out, in $work/err
 #   run_cases CASE...            each in a subshell of its own, ended by the first failure
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 root=$PWD
 work=$(mktemp -d "${TMPDIR:-/tmp}/prilora-cli-XXXXXX") || exit 1
 variant=${VARIANT:-asan}
-daemon=$root/build/$variant/prilorad
+daemon=${PRILORAD:-$root/build/$variant/prilorad}
 export PATH=$root/build/$variant:$PATH HOME=$work/home TZ=UTC LC_ALL=C.UTF-8
 export ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
 unset XDG_CONFIG_HOME NO_COLOR PRILORA_URL PRILORA_API_KEY PRILORA_SOCKET PRILORA_CACERT \

@@ -18,7 +18,6 @@ struct reading {
     bool ended;  /* after "--" */
 };
 
-/* What was probably meant, for a message: " (did you mean ...?)", or "" */
 static int refuse_option(const struct reading *r, const char *name, size_t n)
 {
     const char *names[MAX_NAMES + 1] = {0}, *meant;

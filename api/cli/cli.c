@@ -1,7 +1,6 @@
 /* cli.c - see cli.h. */
 #include "api/cli/cli.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

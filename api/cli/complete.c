@@ -134,6 +134,15 @@ static void offer_options(const struct completing *c)
     }
 }
 
+static const struct option_spec *find_letter(const struct command *command, char letter)
+{
+    for (const struct option_spec *o = command ? command->options : NULL; o && o->name; o++) {
+        if (o->letter == letter)
+            return o;
+    }
+    return NULL;
+}
+
 /* The option that this word is and that takes the next one as its value; NULL: none. */
 static const struct option_spec *waiting_option(const struct command *command, const char *word)
 {
@@ -141,9 +150,8 @@ static const struct option_spec *waiting_option(const struct command *command, c
 
     if (strncmp(word, "--", 2) == 0)
         option = command_option(command, word + 2, strlen(word + 2));
-    else if (word[0] == '-' && word[1] && !word[2])
-        for (const struct option_spec *o = command ? command->options : NULL; o && o->name; o++)
-            option = o->letter == word[1] ? o : option;
+    else if (word[1] && !word[2])
+        option = find_letter(command, word[1]);
     return option && option->value ? option : NULL;
 }
 

@@ -306,13 +306,41 @@ static bool perform(struct http *http, struct exchange *e)
     return false;
 }
 
+struct body {
+    curl_mime *form;
+    char *text;
+};
+
+/* What is sent besides headers; returns the headers with those that belong to it. */
+static struct curl_slist *set_body(struct http *http, const struct http_request *request,
+                                   struct body *body, struct curl_slist *headers)
+{
+    double timeout_s = request->timeout_s > 0 ? request->timeout_s : ANSWER_S;
+
+    if (request->upload) {
+        body->form = make_form(http->curl, request->upload);
+        curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, body->form);
+        curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_TIME, STALLED_S);
+        return headers;
+    }
+    curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)(1000 * timeout_s));
+    if (request->body) {
+        body->text = must(json_dumps(request->body, JSON_COMPACT));
+        headers = add_header(headers, "Content-Type", "application/json");
+        curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, body->text);
+    } else if (strcmp(request->method, "POST") == 0) {
+        headers = add_header(headers, "Content-Type", "");
+        curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, "");
+    }
+    return headers;
+}
+
 bool http_send(struct http *http, const struct http_request *request, struct http_reply *out)
 {
     struct exchange e = {.reply = out, .shown = request->shown};
     struct curl_slist *headers = common_headers(http);
-    double timeout_s = request->timeout_s > 0 ? request->timeout_s : ANSWER_S;
-    curl_mime *form = NULL;
-    char *body = NULL;
+    struct body body = {0};
     bool answered;
 
     *out = (struct http_reply){0};
@@ -320,22 +348,7 @@ bool http_send(struct http *http, const struct http_request *request, struct htt
     curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, request->method);
     if (request->key)
         headers = add_header(headers, "Idempotency-Key", request->key);
-    if (request->upload) {
-        form = make_form(http->curl, request->upload);
-        curl_easy_setopt(http->curl, CURLOPT_MIMEPOST, form);
-        curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(http->curl, CURLOPT_LOW_SPEED_TIME, STALLED_S);
-    } else {
-        curl_easy_setopt(http->curl, CURLOPT_TIMEOUT_MS, (long)(1000 * timeout_s));
-        if (request->body) {
-            body = must(json_dumps(request->body, JSON_COMPACT));
-            headers = add_header(headers, "Content-Type", "application/json");
-            curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, body);
-        } else if (strcmp(request->method, "POST") == 0) {
-            headers = add_header(headers, "Content-Type", "");
-            curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, "");
-        }
-    }
+    headers = set_body(http, request, &body, headers);
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     answered = perform(http, &e);
     if (answered && out->status < 300 && out->size == 0) {
@@ -345,8 +358,8 @@ bool http_send(struct http *http, const struct http_request *request, struct htt
         answered = false;
     }
     curl_slist_free_all(headers);
-    curl_mime_free(form);
-    free(body);
+    curl_mime_free(body.form);
+    free(body.text);
     return answered;
 }
 

@@ -1,6 +1,6 @@
 # prilorad - fine-tunes language models on CPUs with PRILoRA.
 #
-#   make            the daemon, the static and the shared library, into build/release
+#   make            the daemon, its client, the static and the shared library, into build/release
 #   make demo       the whole path on the bundled example (installs what it needs first)
 #   make check      all tests (installs what they need first)
 #   make install    into $(DESTDIR)$(PREFIX)
@@ -15,6 +15,8 @@ LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR     ?= $(PREFIX)/share/doc/prilorad
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+MANDIR     ?= $(PREFIX)/share/man
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 PKG_CONFIG ?= pkg-config
 INSTALL    ?= install
 CFLAGS     ?= -O2 -g
@@ -33,14 +35,15 @@ Q     := $(if $(V),,@)
 
 DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-dev libsqlite3-dev \
 	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev \
-	libgnutls28-dev
+	libgnutls28-dev libarchive-dev libutf8proc-dev
 DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
-	openssl prometheus
+	openssl prometheus mandoc bsdutils bsdextrautils
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
 DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl gnutls
+CLI_PACKAGES    = libcurl jansson inih libarchive libutf8proc nettle
 
 # ---- flags ------------------------------------------------------------------------------------
 
@@ -60,7 +63,7 @@ WARNINGS += -Wno-pass-failed
 endif
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -I. -Ilib -Itests -Itests/bench $(CPPFLAGS)
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DAEMON_PACKAGES) 2>/dev/null)
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(DAEMON_PACKAGES) $(CLI_PACKAGES) 2>/dev/null)
 ALL_CFLAGS   = -std=c11 -pthread -fPIC -fvisibility=hidden $(CWARNINGS) $(CFLAGS) $(SANITIZE) \
 	$(PACKAGE_CFLAGS)
 ALL_CXXFLAGS = -std=c++17 -pthread -fPIC -fvisibility=hidden $(WARNINGS) $(CXXFLAGS) $(SANITIZE) \
@@ -68,6 +71,7 @@ ALL_CXXFLAGS = -std=c++17 -pthread -fPIC -fvisibility=hidden $(WARNINGS) $(CXXFL
 ALL_LDFLAGS  = -pthread $(SANITIZE) $(LDFLAGS)
 LIB_LIBS    := $(shell $(PKG_CONFIG) --libs $(LIB_PACKAGES) 2>/dev/null) -lm
 DAEMON_LIBS := $(shell $(PKG_CONFIG) --libs $(DAEMON_PACKAGES) 2>/dev/null) -lm
+CLI_LIBS    := $(shell $(PKG_CONFIG) --libs $(CLI_PACKAGES) 2>/dev/null) -lm
 
 # ---- what is built ----------------------------------------------------------------------------
 
@@ -75,6 +79,7 @@ objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
 LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c))
+CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c
 LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))
 # everything of the daemon but its main(), for the tests
@@ -83,7 +88,9 @@ PARTS_OBJECTS   = $(filter-out $(BUILD)/daemon/main.o,$(DAEMON_OBJECTS))
 STATIC_LIB = $(BUILD)/libprilora.a
 SHARED_LIB = $(BUILD)/libprilora.so.$(VERSION)
 
-all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad
+MAN_CONF   = $(BUILD)/prilorad.conf.5
+
+all: $(STATIC_LIB) $(SHARED_LIB) $(BUILD)/prilorad $(BUILD)/prilora $(MAN_CONF)
 
 $(STATIC_LIB): $(LIB_OBJECTS)
 	@echo "  AR     $@"
@@ -99,6 +106,15 @@ $(SHARED_LIB): $(LIB_OBJECTS) lib/prilora.map
 $(BUILD)/prilorad: $(DAEMON_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/prilora: $(call objects,$(CLI_SOURCES))
+	@echo "  LD     $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
+
+$(MAN_CONF): daemon/prilorad.conf.5.in daemon/prilorad.conf.awk systemd/prilorad.conf
+	@mkdir -p $(@D)
+	$(Q)awk -f daemon/prilorad.conf.awk systemd/prilorad.conf | \
+		sed -e '/^@SETTINGS@$$/{r /dev/stdin' -e 'd}' daemon/prilorad.conf.5.in >$@
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -120,12 +136,14 @@ $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-m
 # tests/unit, tests/golden   under ASan and UBSan     tests/grad, tests/golden  in double precision
 # some also as released: sanitizers get the loops without vector clones
 # tests/api                  the real daemon, under ASan and under TSan
+# tests/cli                  the command-line client and the real daemon, under ASan
 # tests/fuzz                 every target replays its corpus under ASan and UBSan
 
 tests_in = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
 FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+BREAKER     = $(BUILD)/tests/cli/breaker
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(FUZZERS)
 TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
 	golden/test_deberta golden/test_recompute) $(call tests_in,memory)
@@ -133,9 +151,19 @@ TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
 
-tests: $(TESTS) $(BUILD)/prilorad
+tests: $(TESTS) $(BUILD)/prilorad $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER))
 
-$(filter-out $(FUZZERS),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
+$(BREAKER): $(BREAKER).o
+	@echo "  LD     $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+# this one tests the client
+TEST_CLI = $(BUILD)/tests/unit/test_cli
+$(TEST_CLI): $(TEST_CLI).o $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES)))
+	@echo "  LD     $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
+
+$(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
@@ -207,8 +235,13 @@ deps-fuzz: deps
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
-		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad
-	$(INSTALL) -m 755 $(BUILD)/prilorad $(DESTDIR)$(BINDIR)/
+		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad \
+		$(DESTDIR)$(BASHDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
+	$(INSTALL) -m 755 $(BUILD)/prilorad $(BUILD)/prilora $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 644 api/cli/prilora.1 $(DESTDIR)$(MANDIR)/man1/
+	$(INSTALL) -m 644 $(MAN_CONF) $(DESTDIR)$(MANDIR)/man5/
+	$(INSTALL) -m 644 daemon/prilorad.8 $(DESTDIR)$(MANDIR)/man8/
+	$(INSTALL) -m 644 api/cli/prilora.bash $(DESTDIR)$(BASHDIR)/prilora
 	$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)/
 	$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(SHARED_LIB)) $(DESTDIR)$(LIBDIR)/libprilora.so.$(SOVERSION)
@@ -224,7 +257,10 @@ install: all
 	$(INSTALL) -m 644 api/grafana.json $(DESTDIR)$(DOCDIR)/grafana.json
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/prilorad $(DESTDIR)$(LIBDIR)/libprilora.* \
+	rm -f $(DESTDIR)$(BINDIR)/prilorad $(DESTDIR)$(BINDIR)/prilora \
+		$(DESTDIR)$(MANDIR)/man1/prilora.1 $(DESTDIR)$(MANDIR)/man5/prilorad.conf.5 \
+		$(DESTDIR)$(MANDIR)/man8/prilorad.8 $(DESTDIR)$(BASHDIR)/prilora \
+		$(DESTDIR)$(LIBDIR)/libprilora.* \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc $(DESTDIR)$(INCLUDEDIR)/prilora.h \
 		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(DOCDIR)/README.md \
 		$(DESTDIR)$(DOCDIR)/grafana.json

@@ -1,0 +1,336 @@
+/*
+ * submit.c - a job out of options, a file, or both. Data that are here are uploaded; the request
+ * has a key, so that one whose answer was lost may be sent again without a second job.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/cli/commands.h"
+#include "api/cli/files.h"
+#include "api/cli/http.h"
+#include "api/cli/interrupt.h"
+#include "api/cli/json.h"
+#include "api/cli/terminal.h"
+#include "api/cli/text.h"
+#include "api/cli/watch.h"
+
+/* ---- values of --set ---- */
+
+/* A number as people write it, ".5" and "1e-3" too; NULL: it is none. */
+static json_t *parse_number(const char *text)
+{
+    char *end;
+    long long whole;
+    double value;
+
+    if (!*text || text[strspn(text, "+-.0123456789eE")] != '\0')
+        return NULL;
+    errno = 0;
+    whole = strtoll(text, &end, 10);
+    if (*end == '\0' && !errno)
+        return must(json_integer(whole));
+    value = strtod(text, &end);
+    return *end == '\0' && end > text && isfinite(value) ? must(json_real(value)) : NULL;
+}
+
+static json_t *parse_word(const char *text)
+{
+    json_t *value = parse_number(text);
+
+    if (value)
+        return value;
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        return json_boolean(text[0] == 't');
+    if (strcmp(text, "null") == 0)
+        return json_null();
+    return json_string(text); /* NULL: not UTF-8 */
+}
+
+static json_t *parse_list(const char *text)
+{
+    json_t *list = must(json_array());
+
+    for (const char *p = text;; p++) {
+        size_t n = strcspn(p, ",");
+        char *word = must(strndup(p, n));
+        json_t *value = parse_word(word);
+
+        free(word);
+        if (!value) {
+            json_decref(list);
+            return NULL;
+        }
+        json_array_append_new(list, value);
+        p += n;
+        if (!*p)
+            return list;
+    }
+}
+
+static json_t *parse_value(const char *text)
+{
+    if (strchr("[{\"", text[0]) && text[0]) {
+        json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+
+        if (value)
+            return value;
+    }
+    return strchr(text, ',') ? parse_list(text) : parse_word(text);
+}
+
+/* ---- the request ---- */
+
+/* The object at a path, made where it is not there; `path` is cut up. */
+static json_t *object_at(json_t *object, char *path, char **last)
+{
+    char *dot;
+
+    while ((dot = strchr(path, '.'))) {
+        json_t *member;
+
+        *dot = '\0';
+        member = json_object_get(object, path);
+        if (!json_is_object(member)) {
+            member = must(json_object());
+            json_object_set_new(object, path, member);
+        }
+        object = member;
+        path = dot + 1;
+    }
+    *last = path;
+    return object;
+}
+
+static const char *method_type(const json_t *job)
+{
+    const char *type = json_text(job, "method.type");
+
+    return *type ? type : "prilora";
+}
+
+static int apply_set(json_t *job, const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+    char *path, *last;
+    json_t *value, *object;
+
+    if (!equals || equals == pair)
+        return fail(EXIT_USAGE, "--set: \"%s\", but must be NAME=VALUE", pair);
+    value = parse_value(equals + 1);
+    if (!value)
+        return fail(EXIT_USAGE, "--set: \"%s\" is not UTF-8", pair);
+    path = memchr(pair, '.', (size_t)(equals - pair))
+               ? format("%.*s", (int)(equals - pair), pair)
+               : format("method.%s.hyperparameters.%.*s", method_type(job), (int)(equals - pair),
+                        pair);
+    object = object_at(job, path, &last);
+    json_object_set_new(object, last, value);
+    free(path);
+    return EXIT_DONE;
+}
+
+static int set_text(json_t *object, const char *name, const char *value)
+{
+    json_t *text = json_string(value);
+
+    if (!text)
+        return fail(EXIT_USAGE, "%s: \"%s\" is not UTF-8", name, value);
+    json_object_set_new(object, name, text);
+    return EXIT_DONE;
+}
+
+static int set_metadata(json_t *job, const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+    json_t *metadata = json_object_get(job, "metadata");
+    char *name;
+    int rc;
+
+    if (!equals || equals == pair)
+        return fail(EXIT_USAGE, "--metadata: \"%s\", but must be NAME=TEXT", pair);
+    if (!json_is_object(metadata)) {
+        metadata = must(json_object());
+        json_object_set_new(job, "metadata", metadata);
+    }
+    name = format("%.*s", (int)(equals - pair), pair);
+    rc = set_text(metadata, name, equals + 1);
+    free(name);
+    return rc;
+}
+
+static int set_integer(const struct call *call, json_t *job, const char *name, int64_t min,
+                       int64_t max)
+{
+    int64_t value;
+    int rc = call_integer(call, name, min, max, 0, &value);
+
+    if (rc == EXIT_DONE && call_has(call, name))
+        json_object_set_new(job, name, json_integer((json_int_t)value));
+    return rc;
+}
+
+/* "rte", or JSON of the whole member. */
+static int set_task(const struct call *call, json_t *job)
+{
+    const char *task = call_option(call, "task"), *metric = call_option(call, "metric");
+    json_t *object = json_object_get(job, "task");
+
+    if (!task && !metric)
+        return EXIT_DONE;
+    if (task && task[0] == '{') {
+        object = json_loads(task, 0, NULL);
+        if (!object)
+            return fail(EXIT_USAGE, "--task: \"%s\" is not JSON", task);
+        json_object_set_new(job, "task", object);
+    } else if (!json_is_object(object)) {
+        object = must(json_object());
+        json_object_set_new(job, "task", object);
+    }
+    if (task && task[0] != '{' && set_text(object, "type", task) != EXIT_DONE)
+        return EXIT_USAGE;
+    return metric ? set_text(object, "metric", metric) : EXIT_DONE;
+}
+
+static int set_method(const struct call *call, json_t *job)
+{
+    const char *type = call_option(call, "method");
+    json_t *method;
+
+    if (!type && json_object_get(job, "method"))
+        return EXIT_DONE;
+    method = must(json_object());
+    json_object_set_new(job, "method", method);
+    return set_text(method, "type", type ? type : "prilora");
+}
+
+static int apply_options(const struct call *call, json_t *job)
+{
+    static const char *const texts[] = {"model", "suffix"};
+    int rc = set_method(call, job);
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && rc == EXIT_DONE; i++) {
+        if (call_has(call, texts[i]))
+            rc = set_text(job, texts[i], call_option(call, texts[i]));
+    }
+    if (rc == EXIT_DONE)
+        rc = set_task(call, job);
+    if (rc == EXIT_DONE)
+        rc = set_integer(call, job, "seed", 0, INT32_MAX);
+    if (rc == EXIT_DONE)
+        rc = set_integer(call, job, "priority", -100, 100);
+    for (size_t i = 0; i < call->n_given && rc == EXIT_DONE; i++) {
+        const char *name = call->given[i].option->name;
+
+        if (strcmp(name, "set") == 0)
+            rc = apply_set(job, call->given[i].value);
+        else if (strcmp(name, "metadata") == 0)
+            rc = set_metadata(job, call->given[i].value);
+    }
+    return rc;
+}
+
+static int read_job(const char *path, json_t **out)
+{
+    json_error_t error;
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+
+    if (!file)
+        return fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    *out = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    if (file != stdin)
+        fclose(file);
+    if (!*out)
+        return fail(EXIT_FAILED, "%s:%d:%d: not JSON: %s", path, error.line, error.column,
+                    error.text);
+    if (!json_is_object(*out))
+        return fail(EXIT_FAILED, "%s: a job must be a JSON object", path);
+    return EXIT_DONE;
+}
+
+/* Puts the id of DATA (NULL: what the job says already) where the job names it. */
+static int set_data(const struct call *call, json_t *job, const char *name, const char *data)
+{
+    char *id;
+    int rc;
+
+    if (!data)
+        data = json_string_value(json_object_get(job, name));
+    if (!data)
+        return EXIT_DONE;
+    rc = files_data(call, data, &id);
+    if (rc == EXIT_DONE)
+        json_object_set_new(job, name, must(json_string(id)));
+    free(id);
+    return rc;
+}
+
+static int make_job(const struct call *call, json_t **out)
+{
+    const char *path = call_option(call, "from-file");
+    int rc = EXIT_DONE;
+
+    *out = NULL;
+    if (path)
+        rc = read_job(path, out);
+    else
+        *out = must(json_object());
+    if (rc == EXIT_DONE)
+        rc = apply_options(call, *out);
+    if (rc == EXIT_DONE && !json_object_get(*out, "model"))
+        rc = fail(EXIT_USAGE, "submit: which model? (--model; prilora models lists those there "
+                              "are)");
+    if (rc == EXIT_DONE && call->n_args == 0 && !json_object_get(*out, "training_file"))
+        rc = fail(EXIT_USAGE, "submit: no data to train on (usage: prilora submit --model MODEL "
+                              "DATA)");
+    return rc;
+}
+
+static int send_job(const struct call *call, const json_t *job, struct http_reply *out)
+{
+    char key[33];
+
+    files_random_key(key);
+    return request(call,
+                   &(struct http_request){
+                       .method = "POST", .path = "/v1/fine_tuning/jobs", .body = job, .key = key},
+                   out);
+}
+
+static void tell_submitted(const struct call *call, const struct http_reply *reply)
+{
+    const char *id = json_text(reply->json, "id");
+
+    if (show_json(call, reply))
+        return;
+    text_say("%s", id);
+    fflush(stdout);
+    if (terminal_is(stderr) && !call_has(call, "watch"))
+        note("queued, with %s of memory forecast; follow it with: prilora watch %s",
+             text_bytes(json_whole(reply->json, "forecast.memory_bytes")), id);
+}
+
+int run_submit(struct call *call)
+{
+    struct http_reply reply = {0};
+    json_t *job;
+    int rc;
+
+    interrupt_catch();
+    rc = make_job(call, &job);
+    if (rc == EXIT_DONE)
+        rc = set_data(call, job, "training_file", call->n_args ? call->args[0] : NULL);
+    if (rc == EXIT_DONE)
+        rc = set_data(call, job, "validation_file", call_option(call, "valid"));
+    if (rc == EXIT_DONE)
+        rc = send_job(call, job, &reply);
+    if (rc == EXIT_DONE)
+        tell_submitted(call, &reply);
+    if (rc == EXIT_DONE && call_has(call, "watch"))
+        rc = watch_job(call, json_text(reply.json, "id"), 0, true);
+    http_reply_clear(&reply);
+    json_decref(job);
+    return rc;
+}

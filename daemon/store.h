@@ -5,6 +5,7 @@
  *   prilorad.lock    locked while a daemon uses the folder, its process id inside
  *   files/<id>       uploaded files
  *   uploads/         files on their way in; emptied at start
+ *   speed            see speed.h
  *   jobs/<id>/       train.tokens, valid.tokens, checkpoint, adapter/
  *
  * Threads: one connection per thread, opened on first use by store_db and closed when the thread

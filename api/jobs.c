@@ -265,23 +265,35 @@ static void submit(struct request *r, struct job *job)
     }
 }
 
+bool api_read_job(struct request *r, struct job *out)
+{
+    struct prilora_spec *spec = NULL;
+    struct fault fault;
+    bool right = false;
+
+    if (!query_check(r, NULL))
+        return false;
+    if (!request_is_type(r, "application/json")) {
+        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
+        return false;
+    }
+    if (!job_decode(r->body, r->n_body, out, &spec, &fault))
+        respond_fault(r, &fault);
+    else
+        right = check_model(r, out->model) && check_file(r, "training_file", out->training_file) &&
+                check_file(r, "validation_file", out->validation_file) && forecast(r, out, spec);
+    prilora_spec_free(spec);
+    if (!right)
+        job_clear(out);
+    return right;
+}
+
 void api_job_create(struct request *r)
 {
     struct job job;
-    struct prilora_spec *spec;
-    struct fault fault;
 
-    if (!query_check(r, NULL))
+    if (!api_read_job(r, &job))
         return;
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
-        return;
-    }
-    if (!job_decode(r->body, r->n_body, &job, &spec, &fault))
-        respond_fault(r, &fault);
-    else if (check_model(r, job.model) && check_file(r, "training_file", job.training_file) &&
-             check_file(r, "validation_file", job.validation_file) && forecast(r, &job, spec))
-        submit(r, &job);
-    prilora_spec_free(spec);
+    submit(r, &job);
     job_clear(&job);
 }

@@ -16,6 +16,8 @@ const struct route routes[] = {
     {"GET", "/v1/files/{id}", SCOPE_READ, api_file_show, "one file", NULL},
     {"DELETE", "/v1/files/{id}", SCOPE_SUBMIT, api_file_delete, "delete a file", NULL},
     {"GET", "/v1/files/{id}/content", SCOPE_READ, api_file_content, "a file's bytes", NULL},
+    {"GET", "/v1/files/{id}/preview", SCOPE_READ, api_file_preview,
+     "first rows, labels and errors, as training would see them", NULL},
 
     {"GET", "/v1/models", SCOPE_READ, api_model_list, "base models and finished adapters", NULL},
     {"GET", "/v1/models/{id*}", SCOPE_READ, api_model_show, "one model", NULL},
@@ -23,6 +25,10 @@ const struct route routes[] = {
      NULL},
 
     {"POST", "/v1/fine_tuning/jobs", SCOPE_SUBMIT, api_job_create, "queue a training job", NULL},
+    {"POST", "/v1/fine_tuning/forecasts", SCOPE_SUBMIT, api_forecast_create,
+     "what a job would need, without queueing it", NULL},
+    {"GET", "/v1/fine_tuning/settings", SCOPE_READ, api_setting_list,
+     "every hyperparameter: range, default, meaning", NULL},
     {"GET", "/v1/fine_tuning/jobs", SCOPE_READ, api_job_list, "jobs, newest first", NULL},
     {"GET", JOB, SCOPE_READ, api_job_show, "one job, with its progress", NULL},
     {"POST", JOB "/cancel", SCOPE_SUBMIT, api_job_cancel, "stop a job, keeping its best adapter",
@@ -37,6 +43,9 @@ const struct route routes[] = {
     {"GET", JOB "/adapter", SCOPE_READ, api_adapter_tar, "the finished PEFT adapter as one tar",
      NULL},
     {"GET", JOB "/adapter/{file}", SCOPE_READ, api_adapter_file, "one file of the adapter", NULL},
+
+    {"GET", "/", SCOPE_NONE, api_dashboard_page, "the dashboard", NULL},
+    {"GET", "/dashboard/{file}", SCOPE_NONE, api_dashboard_file, "a part of the dashboard", NULL},
 
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/aside.h"
 #include "api/listen.h"
 #include "api/respond.h"
 #include "api/waiting.h"
@@ -224,6 +225,7 @@ void api_stop(struct api *api, long timeout_s)
     }
     pthread_mutex_unlock(&api->lock);
     MHD_stop_daemon(api->daemon);
+    aside_wait_all();
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
     api_free(api);

@@ -35,9 +35,11 @@ Q     := $(if $(V),,@)
 
 DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-dev libsqlite3-dev \
 	libcurl4-openssl-dev nettle-dev libpcre2-dev libsentencepiece-dev libzip-dev libinih-dev \
-	libgnutls28-dev libarchive-dev libutf8proc-dev
+	libgnutls28-dev libarchive-dev libutf8proc-dev libjs-chart.js
+# other packages than Debian's bring npm within nodejs, and then refuse to stand beside Debian's
+DEB_NODE  = $(if $(shell command -v npm),,nodejs npm)
 DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
-	openssl prometheus mandoc bsdutils bsdextrautils
+	openssl prometheus mandoc bsdutils bsdextrautils chromium $(DEB_NODE)
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
 
@@ -78,7 +80,7 @@ CLI_LIBS    := $(shell $(PKG_CONFIG) --libs $(CLI_PACKAGES) 2>/dev/null) -lm
 objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
 LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
-DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c))
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c api/dashboard/*.c)) api/dashboard/assets.S
 CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c
 LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))
@@ -125,6 +127,23 @@ $(BUILD)/%.o: %.cc
 	@mkdir -p $(@D)
 	@echo "  CXX    $@"
 	$(Q)$(CXX) $(ALL_CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# the dashboard's files, each also compressed, beside their object, which has them inside
+DASHBOARD = $(BUILD)/api/dashboard
+WEB       = $(patsubst api/dashboard/web/%,$(DASHBOARD)/%,$(wildcard api/dashboard/web/*)) $(DASHBOARD)/chart.js
+
+$(DASHBOARD)/chart.js: /usr/share/javascript/chart.js/chart.min.js
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(filter-out %/chart.js,$(WEB)): $(DASHBOARD)/%: api/dashboard/web/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(WEB:=.gz): %.gz: %
+	$(Q)gzip -9nc $< >$@
+$(DASHBOARD)/assets.o: api/dashboard/assets.S api/dashboard/assets.h $(WEB) $(WEB:=.gz)
+	@mkdir -p $(@D)
+	@echo "  AS     $@"
+	$(Q)$(CC) -I. -Wa,-I$(DASHBOARD) -c -o $@ $<
 
 # vector loops: what -O2 leaves out
 $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math

@@ -12,6 +12,7 @@ void api_file_list(struct request *r);
 void api_file_show(struct request *r);
 void api_file_delete(struct request *r);
 void api_file_content(struct request *r);
+void api_file_preview(struct request *r);
 
 extern const struct body_sink api_part_sink;
 void api_upload_create(struct request *r);
@@ -60,6 +61,18 @@ void api_livez(struct request *r);
 void api_readyz(struct request *r);
 void api_prometheus(struct request *r);
 
+void api_forecast_create(struct request *r);
+void api_setting_list(struct request *r);
+
+void api_dashboard_page(struct request *r);
+void api_dashboard_file(struct request *r);
+
+/* "classification", "auto", ... */
+const char *api_task_word(enum prilora_task task);
+
+/* A body as POST /v1/fine_tuning/jobs takes it, checked as far as that can be done at once;
+ * answers and returns false if anything is wrong with it. job_clear it. */
+bool api_read_job(struct request *r, struct job *out);
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);
 /* 200 with the job's object. */

@@ -337,24 +337,43 @@ static void submit(struct request *r, struct job *job)
         respond_internal(r, &err);
 }
 
+/* is_new: it is to be made, so that an Idempotency-Key counts. */
+static bool read_job(struct request *r, bool is_new, struct job *out)
+{
+    struct job_settings settings;
+    struct fault fault;
+    bool right = false;
+
+    if (!query_check(r, NULL))
+        return false;
+    if (!request_is_type(r, "application/json")) {
+        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
+        return false;
+    }
+    if (!job_decode(r->body, r->n_body, out, &settings, &fault))
+        respond_fault(r, &fault);
+    else
+        right = (!is_new || idempotency_check(r)) && check_model(r, out) &&
+                check_file(r, "training_file", out->training_file) &&
+                check_file(r, "validation_file", out->validation_file) &&
+                forecast(r, out, &settings);
+    job_settings_clear(&settings);
+    if (!right)
+        job_clear(out);
+    return right;
+}
+
+bool api_read_job(struct request *r, struct job *out)
+{
+    return read_job(r, false, out);
+}
+
 void api_job_create(struct request *r)
 {
     struct job job;
-    struct job_settings settings;
-    struct fault fault;
 
-    if (!query_check(r, NULL))
+    if (!read_job(r, true, &job))
         return;
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
-        return;
-    }
-    if (!job_decode(r->body, r->n_body, &job, &settings, &fault))
-        respond_fault(r, &fault);
-    else if (idempotency_check(r) && check_model(r, &job) &&
-             check_file(r, "training_file", job.training_file) &&
-             check_file(r, "validation_file", job.validation_file) && forecast(r, &job, &settings))
-        submit(r, &job);
-    job_settings_clear(&settings);
+    submit(r, &job);
     job_clear(&job);
 }

@@ -16,6 +16,8 @@ const struct route routes[] = {
     {"GET", "/v1/files/{id}", SCOPE_READ, api_file_show, "one file", NULL},
     {"DELETE", "/v1/files/{id}", SCOPE_SUBMIT, api_file_delete, "delete a file", NULL},
     {"GET", "/v1/files/{id}/content", SCOPE_READ, api_file_content, "a file's bytes", NULL},
+    {"GET", "/v1/files/{id}/preview", SCOPE_READ, api_file_preview,
+     "first rows, labels and errors, as training would see them", NULL},
 
     {"POST", "/v1/uploads", SCOPE_SUBMIT, api_upload_create, "announce a file that comes in parts",
      NULL},
@@ -38,6 +40,10 @@ const struct route routes[] = {
     {"POST", "/v1/pulls/{id}/cancel", SCOPE_ADMIN, api_pull_cancel, "stop bringing a model", NULL},
 
     {"POST", "/v1/fine_tuning/jobs", SCOPE_SUBMIT, api_job_create, "queue a training job", NULL},
+    {"POST", "/v1/fine_tuning/forecasts", SCOPE_SUBMIT, api_forecast_create,
+     "what a job would need, without queueing it", NULL},
+    {"GET", "/v1/fine_tuning/settings", SCOPE_READ, api_setting_list,
+     "every hyperparameter: range, default, meaning", NULL},
     {"GET", "/v1/fine_tuning/jobs", SCOPE_READ, api_job_list, "jobs, newest first", NULL},
     {"GET", JOB, SCOPE_READ, api_job_show, "one job, with its progress", NULL},
     {"POST", JOB, SCOPE_SUBMIT, api_job_edit, "change a job's priority or metadata", NULL},
@@ -74,6 +80,9 @@ const struct route routes[] = {
      "what a finished adapter says of texts", NULL},
 
     {"GET", "/metrics", SCOPE_READ, api_prometheus, "figures for Prometheus", NULL},
+    {"GET", "/", SCOPE_NONE, api_dashboard_page, "the dashboard", NULL},
+    {"GET", "/dashboard/{file}", SCOPE_NONE, api_dashboard_file, "a part of the dashboard", NULL},
+
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/aside.h"
 #include "api/audit.h"
 #include "api/completions.h"
 #include "api/idempotency.h"
@@ -310,6 +311,7 @@ static void api_free(struct api *api)
         MHD_stop_daemon(api->tcp);
     if (api->local)
         MHD_stop_daemon(api->local);
+    aside_wait_all();
     watch_stop(api->watch);
     completions_stop(api->completions);
     pulls_free(api->pulls);

@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/path.h"
 #include "daemon/report.h"
+#include "daemon/speed.h"
 
 #define ID_TAIL           8 /* letters of the job's id in its model's name */
 #define EXPORT_AGAIN_S    15
@@ -314,9 +315,8 @@ static void learn_speed(struct running *r)
         prilora_run_forecast(&forecast, r->base, r->spec, r->train, r->valid, NULL) != PRILORA_OK)
         return;
     if (forecast.total_steps && steps > 0)
-        atomic_store(&r->work->flops_per_second, forecast.flops * steps /
-                                                     (double)forecast.total_steps / r->seconds /
-                                                     (double)worker_threads(r->work->config));
+        speed_learned(r->work->store, forecast.flops * steps / (double)forecast.total_steps /
+                                          r->seconds / (double)worker_threads(r->work->config));
 }
 
 /*

@@ -5,6 +5,7 @@
  *   prilorad.lock    locked while a daemon uses the folder, its process id inside
  *   files/<id>       uploaded files
  *   uploads/         files on their way in; emptied at start
+ *   speed            see speed.h
  *   parts/<id>       parts of uploads that are not complete yet
  *   jobs/<id>/       train.tokens, valid.tokens, start/ (a copy of the adapter that it goes on
  *                    from), checkpoint, adapter/

@@ -1,6 +1,7 @@
 /*
  * validate.c - a new job's files are read, checked and tokenized once; what comes out is kept in
- * the job's folder, and the job is queued with every setting spelled out and a forecast.
+ * the job's folder, and the job is queued with every setting spelled out and a forecast. The same
+ * without keeping or telling anything is a look ahead, for who has not submitted the job yet.
  */
 #include "daemon/work.h"
 
@@ -14,6 +15,7 @@
 #include "daemon/files.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
+#include "daemon/speed.h"
 
 #define MAX_BAD_ROWS_TOLD 20
 #define MAX_UNUSED_TOLD   10
@@ -30,6 +32,7 @@ struct bad_rows {
 
 struct validation {
     struct work *work;
+    bool is_silent; /* only a look ahead: nothing is told and nothing kept */
     const struct job *job;
     enum work_stage stage; /* for the error, if there is one */
     struct prilora_base *base;
@@ -38,6 +41,12 @@ struct validation {
     char *start; /* folder of the adapter that the job goes on from, or NULL */
     struct prilora_forecast forecast;
 };
+
+static void note(struct validation *v, const char *key, const char *level, const char *message)
+{
+    if (!v->is_silent)
+        work_note(v->work, v->job->id, key, level, message);
+}
 
 /* ---- reading a file ---- */
 
@@ -58,7 +67,7 @@ static void tell_bad_rows(struct validation *v, const char *file_id, const char 
     struct prilora_error err;
     enum prilora_status rc;
 
-    if (!rows->n)
+    if (!rows->n || v->is_silent)
         return;
     rc = store_begin(v->work->store, &err);
     for (size_t i = 0; i < rows->n && i < MAX_BAD_ROWS_TOLD && rc == PRILORA_OK; i++) {
@@ -113,9 +122,9 @@ static enum prilora_status hold_out(struct validation *v, struct prilora_error *
 
     prilora_dataset_describe(v->train, &all);
     if (all.n_examples < MIN_TO_HOLD_OUT) {
-        work_note(v->work, v->job->id, "held_out", "warn",
-                  "No validation file, and too few examples to hold some out: nothing is evaluated "
-                  "while training");
+        note(v, "held_out", "warn",
+             "No validation file, and too few examples to hold some out: nothing is evaluated "
+             "while training");
         return PRILORA_OK;
     }
     rc = prilora_dataset_split(v->train, &v->valid, HELD_OUT, v->spec->seed, err);
@@ -126,7 +135,7 @@ static enum prilora_status hold_out(struct validation *v, struct prilora_error *
              "No validation file: %zu of the %zu training examples, chosen by the seed, are held "
              "out for validation",
              held.n_examples, all.n_examples);
-    work_note(v->work, v->job->id, "held_out", "info", message);
+    note(v, "held_out", "info", message);
     return PRILORA_OK;
 }
 
@@ -184,29 +193,44 @@ static enum prilora_status copy_files(const char *from, const char *to, struct p
     return rc == PRILORA_OK ? path_sync_folder(to, err) : rc;
 }
 
+/* Where the other job has it; free it. */
+static enum prilora_status find_start(struct validation *v, char **out, struct prilora_error *err)
+{
+    struct job made;
+    enum prilora_status rc = queue_find_model(v->work->store, v->job->start_from, &made, err);
+
+    *out = NULL;
+    if (rc != PRILORA_OK)
+        return rc;
+    *out = queue_folder(v->work->store, made.id, "adapter");
+    job_clear(&made);
+    return *out ? PRILORA_OK : error_memory(err);
+}
+
 /* The job's own copy: from now on the other job may be deleted, and every start is the same. */
 static enum prilora_status copy_start(struct validation *v, struct prilora_error *err)
 {
-    struct job made;
     char *from;
-    enum prilora_status rc = queue_find_model(v->work->store, v->job->start_from, &made, err);
+    enum prilora_status rc = find_start(v, &from, err);
 
     if (rc != PRILORA_OK)
         return rc;
-    from = queue_folder(v->work->store, made.id, "adapter");
     v->start = queue_folder(v->work->store, v->job->id, "start");
-    job_clear(&made);
-    rc = from && v->start ? copy_files(from, v->start, err) : error_memory(err);
+    rc = v->start ? copy_files(from, v->start, err) : error_memory(err);
     free(from);
     return rc;
 }
 
-/* An empty folder for the job, but for what it starts from. */
+/* An empty folder for the job, but for what it starts from; nothing is made for a look ahead. */
 static enum prilora_status prepare_folder(struct validation *v, struct prilora_error *err)
 {
-    char *folder = queue_folder(v->work->store, v->job->id, NULL);
-    enum prilora_status rc = folder ? path_make_folder(folder, err) : error_memory(err);
+    char *folder;
+    enum prilora_status rc;
 
+    if (v->is_silent)
+        return v->job->start_from ? find_start(v, &v->start, err) : PRILORA_OK;
+    folder = queue_folder(v->work->store, v->job->id, NULL);
+    rc = folder ? path_make_folder(folder, err) : error_memory(err);
     if (rc == PRILORA_OK)
         rc = path_empty(folder, NULL, err); /* of a validation that was cut off */
     free(folder);
@@ -218,23 +242,22 @@ static enum prilora_status prepare_folder(struct validation *v, struct prilora_e
 
 /* ---- telling what came out ---- */
 
-static double seconds_needed(const struct validation *v)
+/* Of the whole run on this machine; `each`: operations per second of a thread. */
+static double seconds_needed(const struct validation *v, double each)
 {
-    double each = atomic_load(&v->work->flops_per_second);
-
-    return v->forecast.flops /
-           ((each > 0 ? each : USUAL_FLOPS) * (double)worker_threads(v->work->config));
+    return v->forecast.flops / (each * (double)worker_threads(v->work->config));
 }
 
 static char *forecast_text(const struct validation *v)
 {
+    double each = speed_get(v->work->store);
     json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "memory_bytes",
                                (json_int_t)v->forecast.memory_bytes, "base_bytes",
                                (json_int_t)v->forecast.base_bytes, "n_trainable",
                                (json_int_t)v->forecast.n_trainable, "n_adapter",
                                (json_int_t)v->forecast.n_adapter, "total_steps",
                                (json_int_t)v->forecast.total_steps, "flops", v->forecast.flops,
-                               "seconds", seconds_needed(v));
+                               "seconds", seconds_needed(v, each > 0 ? each : USUAL_FLOPS));
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
@@ -258,7 +281,7 @@ static void tell_counts(struct validation *v, const char *key, const char *what,
                  100.0 * (double)info.majority / (double)info.n_examples);
     else if (info.task == PRILORA_TASK_MULTI_LABEL && n > 0)
         snprintf(message + n, sizeof message - (size_t)n, "; %zu labels", info.n_labels);
-    work_note(v->work, v->job->id, key, "info", message);
+    note(v, key, "info", message);
 }
 
 /* The checkpoint's tensors that nothing here reads, such as the heads of its pretraining. */
@@ -279,7 +302,7 @@ static void tell_unused(struct validation *v)
                                  prilora_base_unused(v->base, i));
     if (info.n_unused > MAX_UNUSED_TOLD && used < sizeof message)
         snprintf(message + used, sizeof message - used, ", …");
-    work_note(v->work, v->job->id, "unused", "info", message);
+    note(v, "unused", "info", message);
 }
 
 static void tell(struct validation *v)
@@ -296,7 +319,7 @@ static void tell(struct validation *v)
              "memory (%.0f MiB of them the shared base model)",
              (unsigned long long)f->total_steps, f->n_trainable, f->n_adapter,
              (double)f->memory_bytes / MIB, (double)f->base_bytes / MIB);
-    work_note(v->work, v->job->id, "forecast", "info", message);
+    note(v, "forecast", "info", message);
 }
 
 /* ---- the whole ---- */
@@ -322,7 +345,7 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
     rc = worker_forecast(&v->forecast, v->work->config, v->base, v->spec, v->train, v->valid, err);
     if (rc == PRILORA_OK)
         rc = worker_check_memory(v->work->config, &v->forecast, err);
-    return rc == PRILORA_OK ? save_data(v, err) : rc;
+    return rc;
 }
 
 static void queue_it(struct validation *v)
@@ -357,19 +380,63 @@ static void give_up(struct validation *v, const struct prilora_error *err)
     free(folder);
 }
 
+static void validation_close(struct validation *v)
+{
+    free(v->start);
+    prilora_dataset_free(v->valid);
+    prilora_dataset_free(v->train);
+    prilora_spec_free(v->spec);
+    models_release(v->work->models, v->base);
+}
+
 void work_validate(struct work *work, const struct job *job)
 {
     struct validation v = {.work = work, .job = job};
     struct prilora_error err = {0};
+    enum prilora_status rc;
 
     log_info("worker", "%s: validating", job->id);
-    if (check_job(&v, &err) == PRILORA_OK)
+    rc = check_job(&v, &err);
+    if (rc == PRILORA_OK)
+        rc = save_data(&v, &err);
+    if (rc == PRILORA_OK)
         queue_it(&v);
     else
         give_up(&v, &err);
-    free(v.start);
-    prilora_dataset_free(v.valid);
-    prilora_dataset_free(v.train);
-    prilora_spec_free(v.spec);
-    models_release(work->models, v.base);
+    validation_close(&v);
+}
+
+/* ---- only a look ahead ---- */
+
+static enum prilora_status describe(struct validation *v, struct worker_outlook *out,
+                                    struct prilora_error *err)
+{
+    struct prilora_base_info base;
+    double each = speed_get(v->work->store);
+
+    out->forecast = v->forecast;
+    out->seconds = each > 0 ? seconds_needed(v, each) : -1;
+    prilora_dataset_describe(v->train, &out->train);
+    if (v->valid)
+        prilora_dataset_describe(v->valid, &out->valid);
+    prilora_base_describe(v->base, &base);
+    out->n_layers = base.n_layers < PRILORA_MAX_LAYERS ? base.n_layers : PRILORA_MAX_LAYERS;
+    return prilora_spec_ranks(v->spec, out->n_layers, out->ranks, err);
+}
+
+enum prilora_status worker_look_ahead(struct worker_outlook *out, const struct config *config,
+                                      struct store *store, struct models *models,
+                                      const struct job *job, struct prilora_error *err)
+{
+    struct work work = {.config = config, .store = store, .models = models};
+    struct validation v = {.work = &work, .job = job, .is_silent = true};
+    enum prilora_status rc = check_job(&v, err);
+
+    *out = (struct worker_outlook){0};
+    if (rc == PRILORA_OK)
+        rc = describe(&v, out, err);
+    if (rc != PRILORA_OK)
+        work_name_failure(v.stage, rc, &out->error_code, &out->error_param);
+    validation_close(&v);
+    return rc;
 }

@@ -48,21 +48,28 @@ void work_finish(struct work *work, const char *id, const struct job_end *end)
              end->error_message ? ": " : "", end->error_message ? end->error_message : "");
 }
 
+void work_name_failure(enum work_stage stage, enum prilora_status status, const char **code,
+                       const char **param)
+{
+    size_t i = 0;
+
+    while ((failures[i].stage != ANY && failures[i].stage != (int)stage) ||
+           (failures[i].status != ANY && failures[i].status != (int)status))
+        i++;
+    *code = failures[i].code;
+    *param = failures[i].param;
+}
+
 void work_fail(struct work *work, const char *id, enum work_stage stage,
                const struct prilora_error *err)
 {
     struct job_end end = {.status = JOB_FAILED};
     char message[sizeof err->where + sizeof err->message + 4];
     bool say_where = err->where[0] && !strstr(err->message, err->where);
-    size_t i = 0;
 
-    while ((failures[i].stage != ANY && failures[i].stage != (int)stage) ||
-           (failures[i].status != ANY && failures[i].status != (int)err->status))
-        i++;
     snprintf(message, sizeof message, "%s%s%s", say_where ? err->where : "", say_where ? ": " : "",
              err->message);
-    end.error_code = failures[i].code;
-    end.error_param = failures[i].param;
+    work_name_failure(stage, err->status, &end.error_code, &end.error_param);
     end.error_message = message;
     work_finish(work, id, &end);
 }

@@ -9,7 +9,6 @@ struct work {
     struct store *store;
     struct models *models;
     atomic_bool stopping;
-    _Atomic double flops_per_second; /* of one compute thread, by the last job; 0: not known */
 };
 
 /* What was being done when something failed: it tells the error's code and parameter. */
@@ -23,6 +22,9 @@ void work_run(struct work *work, const struct job *job);
 /* Writes the end of a job, again and again if the database does not let it, until it is written or
  * the daemon stops (then the job is found again at the next start). */
 void work_finish(struct work *work, const char *id, const struct job_end *end);
+/* The error's code and parameter (NULL: none), as a failed job shows them. */
+void work_name_failure(enum work_stage stage, enum prilora_status status, const char **code,
+                       const char **param);
 void work_fail(struct work *work, const char *id, enum work_stage stage,
                const struct prilora_error *err);
 /* An event on its own, its failure only logged. */

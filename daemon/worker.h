@@ -30,6 +30,21 @@ enum prilora_status worker_forecast(struct prilora_forecast *out, const struct c
 enum prilora_status worker_check_memory(const struct config *config,
                                         const struct prilora_forecast *forecast,
                                         struct prilora_error *err);
+/*
+ * worker_look_ahead - what the validation of a job will find: its files read and tokenized, memory
+ * and steps forecast. Nothing is written; `job` needs model, spec and files only. It takes as long
+ * as the files take. On an error, error_code and error_param are those of a job that failed so.
+ */
+struct worker_outlook {
+    struct prilora_forecast forecast;         /* memory_bytes with all compute threads */
+    double seconds;                           /* negative: the machine's speed is not known yet */
+    struct prilora_dataset_info train, valid; /* valid: no examples if nothing will be evaluated */
+    size_t n_layers, ranks[PRILORA_MAX_LAYERS];
+    const char *error_code, *error_param;
+};
+enum prilora_status worker_look_ahead(struct worker_outlook *out, const struct config *config,
+                                      struct store *store, struct models *models,
+                                      const struct job *job, struct prilora_error *err);
 size_t worker_threads(const struct config *config); /* compute threads of each worker, resolved */
 
 #endif

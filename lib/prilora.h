@@ -222,6 +222,13 @@ PRILORA_API enum prilora_status prilora_spec_continue(struct prilora_spec **out,
                                                       struct prilora_error *err);
 
 /*
+ * prilora_spec_settings - the table of hyperparameters as a JSON list, for forms: name, type
+ * ("integer", "number", "boolean", "choice", "ranks", "targets"), methods that know it, minimum and
+ * maximum (null: none), default (null: "auto"), choices (null unless a choice), description.
+ */
+PRILORA_API char *prilora_spec_settings(void);
+
+/*
  * prilora_spec_ranks - the rank of every layer (l = 0 nearest the input), n_layers of them.
  * Errors: EINVAL if a rank list has another length than n_layers.
  */
@@ -287,6 +294,62 @@ PRILORA_API void prilora_dataset_describe(const struct prilora_dataset *dataset,
                                           struct prilora_dataset_info *info);
 PRILORA_API const char *prilora_dataset_label(const struct prilora_dataset *dataset, size_t label);
 PRILORA_API void prilora_dataset_free(struct prilora_dataset *dataset);
+
+/* ---- A first look at data -------------------------------------------------------------------- */
+
+struct prilora_preview;
+
+struct prilora_preview_options {
+    enum prilora_task task; /* AUTO: told from the labels */
+    const char *name;       /* as in prilora_dataset_options */
+    size_t n_shown;         /* so many of the first good rows are kept, */
+    size_t max_text;        /* of each text so many bytes (less where a character would be cut) */
+    size_t max_bytes;       /* reading ends behind so much of the file, */
+    size_t max_rows;        /* or behind so many rows */
+};
+
+struct prilora_preview_info {
+    enum prilora_task task;
+    const char *format; /* "jsonl", "csv", ... */
+    size_t n_rows;      /* read, good or bad; n_skipped are not counted */
+    size_t n_skipped;   /* as in struct prilora_dataset_info */
+    size_t n_bad;       /* of n_rows */
+    size_t n_shown, n_errors, n_labels;
+    bool is_complete;    /* the whole file was read */
+    const char *problem; /* what is wrong with the labels as a whole, or NULL */
+};
+
+struct prilora_preview_row {
+    size_t line;
+    const char *text, *text_pair; /* text_pair NULL: none */
+    bool text_is_cut, pair_is_cut;
+    const char *const *labels; /* as they stand in the file; one if not is_list */
+    size_t n_labels;
+    bool is_list;
+};
+
+/*
+ * prilora_preview_read - the rows of a data file as prilora_dataset_read sees them, without a base
+ * model: nothing is tokenized. Bad rows are no error here, they are part of what is shown.
+ * Errors: those of prilora_dataset_read that concern the file as a whole (EINVAL, EFORMAT, EDATA of
+ * a header, EIO, ENOENT, ENOMEM).
+ * Memory: the rows shown, and labels of the rows read.
+ */
+PRILORA_API enum prilora_status prilora_preview_read(struct prilora_preview **out, const char *path,
+                                                     const struct prilora_preview_options *options,
+                                                     struct prilora_error *err);
+PRILORA_API void prilora_preview_describe(const struct prilora_preview *preview,
+                                          struct prilora_preview_info *info);
+/* All pointers stay valid until the preview is freed. i < n_shown, n_labels, n_errors. */
+PRILORA_API void prilora_preview_show(const struct prilora_preview *preview, size_t i,
+                                      struct prilora_preview_row *row);
+/* The i-th label's name, in the order of the head's outputs, and the good rows that have it. */
+PRILORA_API const char *prilora_preview_label(const struct prilora_preview *preview, size_t i,
+                                              size_t *count);
+/* Why the i-th bad row is wrong; the first PRILORA_MAX_BAD_ROWS in line order. */
+PRILORA_API const char *prilora_preview_error(const struct prilora_preview *preview, size_t i,
+                                              size_t *line);
+PRILORA_API void prilora_preview_free(struct prilora_preview *preview);
 
 /* ---- Training ------------------------------------------------------------------------------- */
 

@@ -61,12 +61,6 @@ static enum prilora_status add_example(struct reading *r, const struct pl_row *r
     enum prilora_status rc = PRILORA_OK;
     bool truncated = false;
 
-    if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES) {
-        pl_bad_rows_add(&r->bad, row->line, "a text of %zu bytes, but at most %zu are read",
-                        row->pair_size > row->text_size ? row->pair_size : row->text_size,
-                        PL_MAX_TEXT_BYTES);
-        return PRILORA_OK;
-    }
     if (!make_room(r) || !pl_labels_add(&r->labels, row))
         return no_memory(r, err);
     if (r->bad.total == 0)

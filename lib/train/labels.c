@@ -369,7 +369,7 @@ static void resolve_set(const struct resolve *r, const struct pl_label_row *row,
     }
 }
 
-static void resolve_rows(const struct resolve *r)
+static void resolve_row(const struct resolve *r, const struct pl_label_row *row, float *target)
 {
     static void (*const resolvers[])(const struct resolve *, const struct pl_label_row *,
                                      float *) = {
@@ -378,9 +378,13 @@ static void resolve_rows(const struct resolve *r)
         [PRILORA_TASK_MULTI_LABEL] = resolve_set,
     };
 
+    resolvers[r->dataset->task](r, row, target);
+}
+
+static void resolve_rows(const struct resolve *r)
+{
     for (size_t i = 0; i < r->labels->n_rows; i++)
-        resolvers[r->dataset->task](r, &r->labels->rows[i],
-                                    r->dataset->targets + i * r->dataset->width);
+        resolve_row(r, &r->labels->rows[i], r->dataset->targets + i * r->dataset->width);
 }
 
 static enum prilora_status check_enough(const struct resolve *r, struct prilora_error *err)
@@ -427,29 +431,28 @@ static enum prilora_status find_known(struct known *known, struct pl_labels_file
     return rc;
 }
 
-static enum prilora_status resolve(const struct pl_labels *labels, struct prilora_dataset *dataset,
-                                   const struct known *known, struct pl_bad_rows *bad,
-                                   struct names *names, struct prilora_error *err)
+/* What the head gives: task, labels and width of `dataset`; names[PL_MAX_LABELS] is filled. */
+static enum prilora_status make_outputs(const struct pl_labels *labels,
+                                        struct prilora_dataset *dataset, struct names *names,
+                                        const struct known *known, enum prilora_task task,
+                                        struct prilora_error *err)
 {
-    struct resolve r = {labels, dataset, names, known, bad};
-    enum prilora_status rc;
+    enum prilora_status rc = choose_task(&dataset->task, labels, known, task, err);
 
+    dataset->labels = pl_calloc(PL_MAX_LABELS, sizeof *dataset->labels);
+    if (rc == PRILORA_OK && (!names->list || !dataset->labels))
+        rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+    if (rc != PRILORA_OK)
+        return rc;
     if (dataset->task == PRILORA_TASK_REGRESSION) {
         dataset->labels[0] = pl_strdup("score");
         dataset->n_labels = dataset->labels[0] ? 1 : 0;
-        rc = dataset->n_labels ? PRILORA_OK
-                               : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+        rc = dataset->n_labels ? rc : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
     } else {
         rc = make_label_set(dataset, names, labels, known, err);
     }
-    if (rc != PRILORA_OK)
-        return rc;
     dataset->width = dataset->task == PRILORA_TASK_MULTI_LABEL ? dataset->n_labels : 1;
-    dataset->targets = targets_new(labels->n_rows, dataset->width);
-    if (!dataset->targets)
-        return pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
-    resolve_rows(&r);
-    return check_enough(&r, err);
+    return rc;
 }
 
 enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
@@ -460,16 +463,64 @@ enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
     struct names names = {pl_alloc(PL_MAX_LABELS, sizeof *names.list), 0};
     struct pl_labels_file file;
     struct known known;
+    struct resolve r = {labels, dataset, &names, &known, bad};
     enum prilora_status rc = find_known(&known, &file, options, err);
 
     if (rc == PRILORA_OK)
-        rc = choose_task(&dataset->task, labels, &known, options->task, err);
-    dataset->labels = pl_calloc(PL_MAX_LABELS, sizeof *dataset->labels);
-    if (rc == PRILORA_OK && (!names.list || !dataset->labels))
-        rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
-    if (rc == PRILORA_OK)
-        rc = resolve(labels, dataset, &known, bad, &names, err);
+        rc = make_outputs(labels, dataset, &names, &known, options->task, err);
+
+    if (rc != PRILORA_OK)
+        goto out;
+    dataset->targets = targets_new(labels->n_rows, dataset->width);
+    if (!dataset->targets) {
+        rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
+        goto out;
+    }
+    resolve_rows(&r);
+    rc = check_enough(&r, err);
+out:
     pl_labels_file_free(&file);
+    free(names.list);
+    return rc;
+}
+
+/* One row's target into the counts of its labels. */
+static void count_target(const struct prilora_dataset *d, const float *target, size_t *counts)
+{
+    if (d->task == PRILORA_TASK_REGRESSION)
+        counts[0]++;
+    else if (d->task == PRILORA_TASK_CLASSIFICATION)
+        counts[(size_t)*target]++;
+    for (size_t k = 0; d->task == PRILORA_TASK_MULTI_LABEL && k < d->width; k++)
+        counts[k] += target[k] > 0;
+}
+
+enum prilora_status pl_labels_count(const struct pl_labels *labels, struct prilora_dataset *dataset,
+                                    size_t *counts, const struct prilora_dataset_options *options,
+                                    struct pl_bad_rows *bad, struct prilora_error *err)
+{
+    struct names names = {pl_alloc(PL_MAX_LABELS, sizeof *names.list), 0};
+    float *target = pl_calloc(PL_MAX_LABELS, sizeof *target);
+    struct pl_labels_file file;
+    struct known known;
+    struct resolve r = {labels, dataset, &names, &known, bad};
+    enum prilora_status rc = find_known(&known, &file, options, err);
+
+    if (rc == PRILORA_OK)
+        rc = target ? make_outputs(labels, dataset, &names, &known, options->task, err)
+                    : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+    for (size_t i = 0; rc == PRILORA_OK && i < labels->n_rows; i++) {
+        size_t total = bad->total;
+
+        memset(target, 0, dataset->width * sizeof *target);
+        resolve_row(&r, &labels->rows[i], target);
+        if (bad->total == total)
+            count_target(dataset, target, counts);
+    }
+    if (rc == PRILORA_OK)
+        rc = check_enough(&r, err);
+    pl_labels_file_free(&file);
+    free(target);
     free(names.list);
     return rc;
 }

@@ -40,4 +40,12 @@ enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
                                       const struct prilora_dataset_options *options,
                                       struct pl_bad_rows *bad, struct prilora_error *err);
 
+/*
+ * pl_labels_count - the same without targets, which take room for every row: counts[PL_MAX_LABELS],
+ * zeroed by the caller, tells how often each label of `dataset` occurs. Errors: the same.
+ */
+enum prilora_status pl_labels_count(const struct pl_labels *labels, struct prilora_dataset *dataset,
+                                    size_t *counts, const struct prilora_dataset_options *options,
+                                    struct pl_bad_rows *bad, struct prilora_error *err);
+
 #endif

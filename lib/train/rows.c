@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tok/tokenizer.h"
 #include "tok/utf8.h"
 
 static const struct pl_rows_format *const formats[] = {
@@ -118,11 +119,15 @@ enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *
 
     *row = (struct pl_row){.line = rows->line};
     result = rows->format->next(rows, row, reason);
-    if (result != PL_ROW_GOOD || row->may_be_empty)
+    if (result != PL_ROW_GOOD)
         return result;
-    if (blank(row->text, row->text_size))
+    if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES)
+        snprintf(reason, PL_MAX_REASON, "a text of %zu bytes, but at most %zu are read",
+                 row->pair_size > row->text_size ? row->pair_size : row->text_size,
+                 PL_MAX_TEXT_BYTES);
+    else if (!row->may_be_empty && blank(row->text, row->text_size))
         snprintf(reason, PL_MAX_REASON, "the text is empty");
-    else if (row->pair && blank(row->pair, row->pair_size))
+    else if (!row->may_be_empty && row->pair && blank(row->pair, row->pair_size))
         snprintf(reason, PL_MAX_REASON, "the second text is empty");
     else
         return PL_ROW_GOOD;

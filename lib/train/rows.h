@@ -74,7 +74,7 @@ enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t 
                                  const char *name, struct prilora_error *err);
 void pl_rows_close(struct pl_rows *rows);
 
-/* The next row; its texts have been checked for UTF-8 and emptiness. reason[PL_MAX_REASON]. */
+/* The next row; its texts have been checked: UTF-8, size, emptiness. reason[PL_MAX_REASON]. */
 enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *reason);
 
 /*

@@ -94,3 +94,91 @@ char *prilora_spec_dump(const struct prilora_spec *spec)
     json_decref(root);
     return text;
 }
+
+/* ---- the table itself, for forms ---- */
+
+static json_t *standard_json(const struct pl_setting *s)
+{
+    switch (s->kind) {
+    case PL_SETTING_INTEGER:
+        return json_integer((json_int_t)s->standard);
+    case PL_SETTING_NUMBER:
+        return json_real(s->standard);
+    case PL_SETTING_BOOL:
+        return json_boolean(s->standard != 0);
+    case PL_SETTING_CHOICE:
+        return json_string(pl_choice_word(s->choices, (int)s->standard));
+    case PL_SETTING_TARGETS:
+        return json_string("all-linear");
+    case PL_SETTING_AUTO:
+    case PL_SETTING_RANKS:
+        return json_null();
+    }
+    return NULL;
+}
+
+static json_t *choices_json(const struct pl_setting *s)
+{
+    json_t *list = s->choices ? json_array() : json_null();
+
+    for (const struct pl_choice *c = s->choices; c && c->word; c++)
+        json_array_append_new(list, json_string(c->word));
+    return list;
+}
+
+static json_t *methods_json(const struct pl_setting *s)
+{
+    static const struct {
+        unsigned bit;
+        const char *word;
+    } words[] = {{PL_IN_PRILORA, "prilora"},
+                 {PL_IN_LORA, "lora"},
+                 {PL_IN_SUPERVISED, "supervised"}};
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (s->methods & words[i].bit)
+            json_array_append_new(list, json_string(words[i].word));
+    return list;
+}
+
+static json_t *limit_json(const struct pl_setting *s, double limit)
+{
+    switch (s->kind) {
+    case PL_SETTING_INTEGER:
+    case PL_SETTING_RANKS:
+        return json_integer((json_int_t)limit);
+    case PL_SETTING_NUMBER:
+    case PL_SETTING_AUTO:
+        return json_real(limit);
+    default:
+        return json_null();
+    }
+}
+
+char *prilora_spec_settings(void)
+{
+    static const char *const types[] = {
+        [PL_SETTING_INTEGER] = "integer", [PL_SETTING_NUMBER] = "number",
+        [PL_SETTING_AUTO] = "number",     [PL_SETTING_BOOL] = "boolean",
+        [PL_SETTING_CHOICE] = "choice",   [PL_SETTING_RANKS] = "ranks",
+        [PL_SETTING_TARGETS] = "targets",
+    };
+    json_t *list = json_array();
+    char *text;
+
+    for (size_t i = 0; i < pl_n_settings; i++) {
+        const struct pl_setting *s = &pl_settings[i];
+
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "name", s->name, "type",
+                            types[s->kind], "methods", methods_json(s), "minimum",
+                            limit_json(s, s->min), "maximum", limit_json(s, s->max), "default",
+                            standard_json(s), "choices", choices_json(s), "description", s->help));
+    }
+    text = list && json_array_size(list) == pl_n_settings
+               ? json_dumps(list, JSON_COMPACT | JSON_REAL_PRECISION(9))
+               : NULL;
+    json_decref(list);
+    return text;
+}

@@ -1,6 +1,7 @@
 /*
  * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits) and the
- * task that is asked for. What is read must hold together, and split.
+ * task that is asked for. What is read must hold together, and split; the preview, which reads the
+ * same without tokens, must agree with it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
 #include "train/dataset.h"
+#include "train/preview.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +22,7 @@ static void see_bad_row(void *context, size_t line, const char *reason)
     *last = line;
 }
 
-static void check(struct prilora_dataset *d)
+static void check_whole(struct prilora_dataset *d)
 {
     struct prilora_dataset *held_out = NULL;
     struct prilora_dataset_info info;
@@ -34,6 +36,47 @@ static void check(struct prilora_dataset *d)
     if (prilora_dataset_split(d, &held_out, 0.3, 1, NULL) == PRILORA_OK)
         assert(held_out->n >= 1 && held_out->n + d->n == info.n_examples);
     prilora_dataset_free(held_out);
+}
+
+static void check_shown(const struct prilora_preview *p, const struct prilora_preview_info *info)
+{
+    for (size_t i = 0; i < info->n_shown; i++) {
+        struct prilora_preview_row row;
+
+        prilora_preview_show(p, i, &row);
+        assert(row.line >= 1 && strlen(row.text) <= 9 && (row.is_list || row.n_labels == 1));
+        assert(pl_utf8_check(row.text, strlen(row.text)) == strlen(row.text));
+    }
+}
+
+/* d is NULL if the data set was refused. */
+static void check_preview(const char *data, size_t size,
+                          const struct prilora_dataset_options *options,
+                          const struct prilora_dataset *d)
+{
+    struct prilora_preview_options same = {options->task, options->name, 5, 9, SIZE_MAX, SIZE_MAX};
+    struct prilora_preview_info info;
+    struct prilora_preview *p;
+    struct prilora_error err = {0};
+    size_t sum = 0, count;
+
+    if (pl_preview_parse(&p, data, size, &same, &err) != PRILORA_OK) {
+        assert(err.message[0] && !d);
+        return;
+    }
+    prilora_preview_describe(p, &info);
+    assert(info.is_complete && info.n_errors <= info.n_bad && info.n_bad <= info.n_rows);
+    check_shown(p, &info);
+    for (size_t i = 0; i < info.n_labels; i++, sum += count)
+        assert(prilora_preview_label(p, i, &count)[0]);
+    if (d) {
+        assert(info.n_bad == 0 && !info.problem && info.task == d->task);
+        assert(info.n_labels == d->n_labels && info.n_rows == d->n);
+        assert(info.task == PRILORA_TASK_MULTI_LABEL || sum == d->n);
+    } else {
+        assert(info.n_bad > 0 || info.problem);
+    }
+    prilora_preview_free(p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,11 +96,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     options.name = names[data[0] & 3];
     options.task = (enum prilora_task)(data[0] >> 2 & 3);
-    if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) ==
+    if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) !=
         PRILORA_OK)
-        check(d);
-    else
-        assert(err.message[0] && err.status != PRILORA_OK);
+        assert(!d && err.message[0] && err.status != PRILORA_OK);
+    check_preview((const char *)data + 1, size - 1, &options, d);
+    if (d)
+        check_whole(d);
     prilora_dataset_free(d);
     return 0;
 }

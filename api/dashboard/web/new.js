@@ -1,0 +1,339 @@
+// new.js - a new job: a file is uploaded and looked at, settings chosen, time and memory forecast.
+
+import { ApiError, all, get, JOBS, post, upload } from "./api.js";
+import { announce, errorBox, fact, h, newId, section, setText, table } from "./dom.js";
+import { field, numberOrText, settingField } from "./fields.js";
+import { bytes, count, duration, words } from "./format.js";
+
+const FORECAST_DELAY_MS = 500;
+const MOST_LABELS = 30, MOST_ERRORS = 10;
+const first = ["n_epochs", "batch_size", "learning_rate", "rank_start", "rank_end", "prune_ratio"];
+
+const groups = { Job: null, Training: null, Pruning: /^prune_/,
+  Adapters: /^(r|ranks|rank_.*|lora_.*|scaling|target_modules)$/ };
+const groupOf = (name) => Object.keys(groups).find((group) => groups[group]?.test(name)) ?? "Training";
+
+const taskWords = { classification: "one label each", regression: "a number each", multi_label: "several labels each" };
+
+// ---- a file -------------------------------------------------------------------------------------
+
+function labelBars(labels) {
+  const most = Math.max(1, ...labels.map((l) => l.count));
+  const shown = labels.slice(0, MOST_LABELS);
+  return h("ul", { class: "bars", "aria-label": "Labels" }, shown.map((l) => {
+    const bar = h("span", { class: "bar", "aria-hidden": "true" });
+    bar.style.setProperty("--part", (l.count / most).toFixed(3));
+    return h("li", {}, h("span", { class: "bar-name" }, l.label), bar, h("span", { class: "num" }, count(l.count)));
+  }), labels.length > shown.length ? h("li", { class: "muted" }, `and ${labels.length - shown.length} more`) : null);
+}
+
+function errorRows(preview) {
+  if (!preview.n_bad && !preview.problem) return null;
+  const rest = preview.n_bad - Math.min(MOST_ERRORS, preview.errors.length);
+  return h("div", { class: "error", role: "alert" },
+    preview.problem ? h("p", {}, `This file cannot be trained on: ${preview.problem}.`) : null,
+    preview.n_bad ? h("p", {}, `${count(preview.n_bad)} of ${count(preview.n_rows)} rows are wrong:`) : null,
+    h("ul", {}, preview.errors.slice(0, MOST_ERRORS).map((e) => h("li", {}, `line ${e.line}: ${e.reason}`))),
+    rest > 0 ? h("p", {}, `and ${count(rest)} more`) : null);
+}
+
+function showPreview(preview) {
+  const hasPairs = preview.rows.some((row) => row.text_pair !== null);
+  const heads = ["line", "text", ...(hasPairs ? ["second text"] : []),
+    preview.task === "regression" ? "number" : "label"];
+  const label = (row) => (Array.isArray(row.label) ? row.label.join(", ") : row.label);
+  const text = (t, row) => h("td", { class: "text" }, t ?? "", row.is_cut ? " …" : "");
+  return h("div", { class: "preview" },
+    h("p", {}, `${preview.is_complete ? "" : "The first "}${count(preview.n_rows)} rows, ${preview.format.toUpperCase()}; `
+      + `${words(preview.task)}: ${taskWords[preview.task] ?? ""}`
+      + (preview.task === "regression" ? "" : `, ${count(preview.labels.length)} labels`)
+      + (preview.n_skipped ? `; ${count(preview.n_skipped)} short rows are passed over` : "")),
+    errorRows(preview),
+    preview.task === "regression" ? null : labelBars(preview.labels),
+    preview.rows.length ? table("First rows", heads, preview.rows.map((row) => h("tr", {},
+      h("td", { class: "num" }, row.line), text(row.text, row), hasPairs ? text(row.text_pair, row) : null,
+      h("td", {}, label(row)))), { class: "rows" }) : null);
+}
+
+/** Choosing a file that is there or uploading one; value() is its id or undefined. */
+function filePicker(name, title, uploaded, isOptional, onChange, signal) {
+  const select = h("select");
+  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv", id: newId("upload") });
+  const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
+  const preview = h("div", { "aria-live": "polite" });
+  const made = field(name, title, select, isOptional ? "Without one, a tenth of the training data is held out." : "");
+  const element = h("div", { class: "file-picker" },
+    h("div", { class: "file-choice" }, made.element,
+      h("div", { class: "field" }, h("label", { for: input.id }, "or upload one"), input,
+        h("p", { class: "hint" }, "JSONL, JSON, CSV with a header, or TSV as GLUE has it: text, text_pair, label"), bar)),
+    preview);
+
+  function fill(chosen) {
+    select.replaceChildren(h("option", { value: "" }, isOptional ? "none" : "choose a file"),
+      ...uploaded.map((file) => h("option", { value: file.id, selected: file.id === chosen },
+        `${file.filename} (${bytes(file.bytes)})`)));
+  }
+
+  async function look() {
+    const id = select.value;
+    preview.replaceChildren();
+    made.setError("");
+    onChange();
+    if (!id) return;
+    try {
+      const found = await get(`v1/files/${encodeURIComponent(id)}/preview?limit=6`, signal);
+      if (select.value === id) preview.replaceChildren(showPreview(found));
+    } catch (error) {
+      if (!signal.aborted && select.value === id) made.setError(error.message);
+    }
+  }
+
+  select.addEventListener("change", look);
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (!file) return;
+    bar.hidden = false;
+    bar.value = 0;
+    try {
+      const stored = await upload(file, (part) => { bar.value = part; });
+      uploaded.unshift(stored);
+      element.dispatchEvent(new CustomEvent("uploaded", { bubbles: true }));
+      fill(stored.id);
+      await look();
+    } catch (error) {
+      made.setError(error.message);
+    } finally {
+      bar.hidden = true;
+      input.value = "";
+    }
+  });
+  fill("");
+  return { ...made, element, refill: () => fill(select.value), value: () => select.value || undefined };
+}
+
+// ---- the forecast -------------------------------------------------------------------------------
+
+function rankStrip(ranks) {
+  const most = Math.max(...ranks);
+  return h("div", { class: "ranks" }, h("p", { class: "muted" }, `rank of each layer: ${ranks.join(" ")}`),
+    h("div", { class: "rank-strip", "aria-hidden": "true" }, ranks.map((rank) => {
+      const bar = h("span");
+      bar.style.setProperty("--part", (rank / most).toFixed(3));
+      return bar;
+    })));
+}
+
+function forecastBox() {
+  const facts = { time: fact("Time"), memory: fact("Memory"), steps: fact("Steps"),
+    parameters: fact("Trainable parameters"), data: fact("Training data"), cut: fact("Truncated examples") };
+  const note = h("p", { class: "muted" }, "Known as soon as a file and a model are chosen.");
+  const ranks = h("div");
+  const list = h("dl", { class: "facts", hidden: true }, Object.values(facts).map((f) => f.element));
+  const element = h("section", { class: "card sticky", "aria-label": "Forecast" },
+    h("h2", {}, "Forecast"), h("div", { "aria-live": "polite" }, note, list, ranks));
+  return {
+    element,
+    say(text) {
+      setText(note, text);
+      note.hidden = !text;
+      element.classList.toggle("stale", Boolean(text));
+    },
+    show(f) {
+      this.say(f.seconds === null ? "How long it takes is known after the first job on this machine." : "");
+      list.hidden = false;
+      facts.time.set(f.seconds === null ? "–" : `about ${duration(f.seconds)}`);
+      facts.memory.set(bytes(f.memory_bytes));
+      facts.steps.set(count(f.total_steps));
+      facts.parameters.set(`${count(f.n_trainable)} (${count(f.n_adapter)} in adapters)`);
+      facts.data.set(`${count(f.n_examples)} examples, ${count(f.n_tokens)} tokens`);
+      facts.cut.set(f.training.n_truncated
+        ? `${count(f.training.n_truncated)} (longest ${count(f.training.longest)} tokens)` : "none");
+      ranks.replaceChildren(rankStrip(f.ranks));
+    },
+  };
+}
+
+// ---- the form -----------------------------------------------------------------------------------
+
+function radios(name, legend, options, onChange) {
+  const group = newId("radio");
+  const element = h("fieldset", { class: "field choices", "data-param": name }, h("legend", {}, legend),
+    options.map(([value, label, hint], i) => h("label", {},
+      h("input", { type: "radio", name: group, value, checked: i === 0, onchange: onChange }),
+      h("span", {}, h("strong", {}, label), " ", h("span", { class: "hint" }, hint)))));
+  return { element, value: () => element.querySelector("input:checked").value };
+}
+
+const choice = (options) => h("select", {}, options.map(([value, label]) => h("option", { value }, label)));
+
+function parsePairs(text) {
+  const pairs = {};
+  for (const line of text.split("\n").filter((l) => l.trim())) {
+    const at = line.indexOf("=");
+    pairs[(at < 0 ? line : line.slice(0, at)).trim()] = at < 0 ? "" : line.slice(at + 1).trim();
+  }
+  return Object.keys(pairs).length ? pairs : undefined;
+}
+
+function otherFields() {
+  const text = (name, label, hint, read = (value) => value) => {
+    const made = field(name, label, h("input", { autocomplete: "off", spellcheck: "false" }), hint);
+    return { ...made, value: () => (made.control.value.trim() === "" ? undefined : read(made.control.value.trim())) };
+  };
+  const pick = (name, label, options, hint) => {
+    const made = field(name, label, choice(options), hint);
+    return { ...made, value: () => made.control.value || undefined };
+  };
+  const metadata = field("metadata", "Metadata", h("textarea", { rows: 2, spellcheck: "false" }), "one name = value a line");
+  return {
+    suffix: text("suffix", "Name", "stands in the adapter's name; 1 to 64 characters"),
+    seed: text("seed", "Seed", "the same seed gives the same adapter; empty: a random one", numberOrText),
+    priority: text("priority", "Priority", "-100 to 100; higher goes first", numberOrText),
+    task: pick("task.type", "Task", [["", "auto (from the labels)"], ["classification", "classification"],
+      ["regression", "regression"], ["multi_label", "multi-label"]], "what is learned"),
+    metric: pick("task.metric", "Metric", [["", "auto"], ...["accuracy", "f1", "matthews", "pearson", "spearman", "loss"]
+      .map((word) => [word, word])], "which evaluation is the best"),
+    metadata: { ...metadata, value: () => parsePairs(metadata.control.value) },
+  };
+}
+
+/** The field that an error's param names: the same name, its last part, or the longest that begins it. */
+function findField(fields, param) {
+  if (!param) return undefined;
+  const parts = param.replace(/^method\.\w+\.hyperparameters\./, "").replace(/^hyperparameters\./, "");
+  return fields.filter((f) => f.name === parts || parts.startsWith(`${f.name}.`) || parts.startsWith(`${f.name}[`))
+    .sort((a, b) => b.name.length - a.name.length)[0];
+}
+
+export async function showNew(main, signal) {
+  main.append(h("h1", {}, "New job"));
+  const [models, files, settings] = await Promise.all([
+    get("v1/models", signal), all("v1/files?purpose=fine-tune", (f) => f.id, signal),
+    get("v1/fine_tuning/settings", signal)]);
+  if (signal.aborted) return;
+
+  const uploaded = files;
+  const later = () => schedule();
+  const training = filePicker("training_file", "Training file", uploaded, false, later, signal);
+  const validation = filePicker("validation_file", "Validation file (optional)", uploaded, true, later, signal);
+  const bases = models.data.filter((m) => m.owned_by === "base");
+  const adapters = models.data.filter((m) => m.owned_by !== "base");
+  const options = (list) => list.map((m) => h("option", { value: m.id }, m.id));
+  const model = field("model", "Model", h("select", {}, h("optgroup", { label: "Base models" }, options(bases)),
+    adapters.length ? h("optgroup", { label: "Go on from an adapter" }, options(adapters)) : null),
+    bases.length ? "" : "There is none in the folders of storage.models_dirs.");
+  const method = radios("method.type", "Method", [
+    ["prilora", "PRILoRA", "ranks grow from the first layer to the last, A is pruned"],
+    ["lora", "LoRA", "one rank for all layers, nothing pruned"]], () => { showMethod(); later(); });
+  const others = otherFields();
+  const hyper = settings.data.map(settingField);
+  const fields = [training, validation, model, ...Object.values(others), ...hyper];
+  const forecast = forecastBox();
+  const trouble = h("div");
+  const submit = h("button", { type: "submit", class: "primary" }, "Start the job");
+
+  const isFirst = (f) => first.includes(f.name);
+  const few = hyper.filter(isFirst).sort((a, b) => first.indexOf(a.name) - first.indexOf(b.name));
+  const fewBox = h("div", { class: "fields" }, few.map((f) => f.element));
+  const boxes = Object.fromEntries(Object.keys(groups).map((name) => [name, h("div", { class: "fields" })]));
+  boxes.Job.append(...[others.seed, others.priority, others.task, others.metric, others.metadata].map((f) => f.element));
+  for (const f of hyper) if (!isFirst(f)) boxes[groupOf(f.name)].append(f.element);
+  const details = h("details", {}, h("summary", {}, "All settings"),
+    Object.entries(boxes).map(([name, box]) => h("div", { class: "settings-group" }, h("h3", {}, name), box)));
+  const form = h("form", { class: "new-job", novalidate: true },
+    h("div", { class: "page" },
+      section("Data", training.element, validation.element),
+      section("Model and method", h("div", { class: "fields" }, model.element, others.suffix.element), method.element),
+      section("Settings", fewBox, details)),
+    forecast.element,
+    h("div", { class: "submit" }, trouble, submit));
+  main.append(form);
+
+  /** Only what the method knows. LoRA's one rank is what matters to it; PRILoRA has it among the rest. */
+  function showMethod() {
+    const chosen = method.value();
+    for (const f of hyper) f.element.hidden = !f.setting.methods.includes(chosen);
+    boxes.Pruning.parentElement.hidden = chosen === "lora";
+    (chosen === "lora" ? fewBox : boxes.Adapters).append(hyper.find((f) => f.name === "r").element);
+  }
+
+  function body() {
+    const chosen = method.value();
+    const hyperparameters = {};
+    for (const f of hyper) {
+      const value = f.setting.methods.includes(chosen) ? f.value() : undefined;
+      if (value !== undefined) hyperparameters[f.name] = value;
+    }
+    const type = others.task.value(), metric = others.metric.value();
+    return {
+      model: model.control.value, training_file: training.value(), validation_file: validation.value(),
+      suffix: others.suffix.value(), seed: others.seed.value(), priority: others.priority.value(),
+      metadata: others.metadata.value(),
+      task: type || metric ? { type, metric } : undefined,
+      method: { type: chosen, [chosen]: { hyperparameters } },
+    };
+  }
+
+  const clear = () => {
+    fields.forEach((f) => f.setError(""));
+    trouble.replaceChildren();
+  };
+
+  /** Beside its field if it has one, else above the button. */
+  function showError(error, moveFocus) {
+    const found = error instanceof ApiError ? findField(fields, error.param) : undefined;
+    clear();
+    if (!found) {
+      trouble.replaceChildren(errorBox(error));
+      return;
+    }
+    found.setError(error.message);
+    if (details.contains(found.control)) details.open = true;
+    if (moveFocus) found.control.focus();
+    announce(error.message);
+  }
+
+  // ---- the forecast: some time after the last change, one at a time, only the latest counts
+  let timer = 0, asked = 0;
+  function schedule() {
+    clearTimeout(timer);
+    asked += 1;
+    if (!training.value() || !model.control.value) return;
+    forecast.say("Working it out …");
+    timer = setTimeout(ask, FORECAST_DELAY_MS);
+  }
+  async function ask() {
+    const mine = asked;
+    try {
+      const result = await post("v1/fine_tuning/forecasts", body(), signal);
+      if (mine !== asked) return;
+      clear();
+      forecast.show(result);
+    } catch (error) {
+      if (signal.aborted || mine !== asked) return;
+      forecast.say("Not known until what is marked is right.");
+      showError(error, false);
+    }
+  }
+
+  // not at every letter: half a number is no number
+  form.addEventListener("change", (event) => event.target.type !== "file" && later());
+  form.addEventListener("uploaded", () => { training.refill(); validation.refill(); });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    clearTimeout(timer);
+    asked += 1;
+    submit.disabled = true;
+    try {
+      const job = await post(JOBS, body());
+      announce("The job was created");
+      location.hash = `#/jobs/${encodeURIComponent(job.id)}`;
+    } catch (error) {
+      showError(error, true);
+    } finally {
+      submit.disabled = false;
+    }
+  });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  showMethod();
+}

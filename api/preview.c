@@ -1,0 +1,238 @@
+/* preview.c - GET /v1/files/{id}/preview: an uploaded file as training would read it. */
+#include "api/handlers.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/aside.h"
+#include "api/list.h"
+#include "api/respond.h"
+#include "daemon/files.h"
+
+#define ROWS_SHOWN     10
+#define MAX_ROWS_SHOWN 100
+#define MAX_TEXT       2000                   /* bytes of a text that is shown */
+#define MAX_BYTES      ((size_t)32 * 1048576) /* of the file: a second or two */
+#define MAX_ROWS       200000
+
+static const struct {
+    const char *word;
+    enum prilora_task task;
+} tasks[] = {
+    {"auto", PRILORA_TASK_AUTO},
+    {"classification", PRILORA_TASK_CLASSIFICATION},
+    {"regression", PRILORA_TASK_REGRESSION},
+    {"multi_label", PRILORA_TASK_MULTI_LABEL},
+};
+#define N_TASKS (sizeof tasks / sizeof *tasks)
+
+const char *api_task_word(enum prilora_task task)
+{
+    size_t i = 0;
+
+    while (i + 1 < N_TASKS && tasks[i].task != task)
+        i++;
+    return tasks[i].word;
+}
+
+/* ---- reading, on a thread of its own ---- */
+
+struct previewing {
+    struct file file;
+    char *path;
+    struct prilora_preview_options options;
+    struct prilora_preview *preview;
+    struct prilora_error err;
+};
+
+static void read_preview(void *state)
+{
+    struct previewing *p = state;
+
+    prilora_preview_read(&p->preview, p->path, &p->options, &p->err);
+}
+
+static void previewing_free(void *state)
+{
+    struct previewing *p = state;
+
+    if (!p)
+        return;
+    prilora_preview_free(p->preview);
+    file_clear(&p->file);
+    free(p->path);
+    free(p);
+}
+
+/* ---- answering ---- */
+
+static void write_label(struct json_out *out, const struct prilora_preview_row *row)
+{
+    if (!row->is_list) {
+        json_out_text(out, "label", row->labels[0]);
+        return;
+    }
+    json_out_open(out, "label", '[');
+    for (size_t i = 0; i < row->n_labels; i++)
+        json_out_text(out, NULL, row->labels[i]);
+    json_out_close(out, ']');
+}
+
+static void write_rows(struct json_out *out, const struct prilora_preview *preview, size_t n)
+{
+    struct prilora_preview_row row;
+
+    json_out_open(out, "rows", '[');
+    for (size_t i = 0; i < n; i++) {
+        prilora_preview_show(preview, i, &row);
+        json_out_open(out, NULL, '{');
+        json_out_integer(out, "line", (int64_t)row.line);
+        json_out_text(out, "text", row.text);
+        json_out_text(out, "text_pair", row.text_pair);
+        json_out_bool(out, "is_cut", row.text_is_cut || row.pair_is_cut);
+        write_label(out, &row);
+        json_out_close(out, '}');
+    }
+    json_out_close(out, ']');
+}
+
+static void write_labels(struct json_out *out, const struct prilora_preview *preview, size_t n)
+{
+    json_out_open(out, "labels", '[');
+    for (size_t i = 0; i < n; i++) {
+        size_t count;
+        const char *label = prilora_preview_label(preview, i, &count);
+
+        json_out_open(out, NULL, '{');
+        json_out_text(out, "label", label);
+        json_out_integer(out, "count", (int64_t)count);
+        json_out_close(out, '}');
+    }
+    json_out_close(out, ']');
+}
+
+static void write_errors(struct json_out *out, const struct prilora_preview *preview, size_t n)
+{
+    json_out_open(out, "errors", '[');
+    for (size_t i = 0; i < n; i++) {
+        size_t line;
+        const char *reason = prilora_preview_error(preview, i, &line);
+
+        json_out_open(out, NULL, '{');
+        json_out_integer(out, "line", (int64_t)line);
+        json_out_text(out, "reason", reason);
+        json_out_close(out, '}');
+    }
+    json_out_close(out, ']');
+}
+
+static void write_preview(struct json_out *out, const struct previewing *p)
+{
+    struct prilora_preview_info info;
+
+    prilora_preview_describe(p->preview, &info);
+    json_out_open(out, NULL, '{');
+    json_out_text(out, "object", "file.preview");
+    json_out_text(out, "file_id", p->file.id);
+    json_out_text(out, "filename", p->file.filename);
+    json_out_text(out, "format", info.format);
+    json_out_text(out, "task", api_task_word(info.task));
+    json_out_integer(out, "n_rows", (int64_t)info.n_rows);
+    json_out_integer(out, "n_skipped", (int64_t)info.n_skipped);
+    json_out_integer(out, "n_bad", (int64_t)info.n_bad);
+    json_out_bool(out, "is_complete", info.is_complete);
+    json_out_text(out, "problem", info.problem);
+    write_labels(out, p->preview, info.n_labels);
+    write_rows(out, p->preview, info.n_shown);
+    write_errors(out, p->preview, info.n_errors);
+    json_out_close(out, '}');
+}
+
+/* A file that is no data at all is the client's; the disk's trouble is ours. */
+static void respond_unreadable(struct request *r, const struct previewing *p)
+{
+    enum prilora_status status = p->err.status;
+
+    if (status == PRILORA_ENOENT)
+        respond_error(r, 404, "file_not_found", "file_id", "no such file: %s", p->file.id);
+    else if (status == PRILORA_EIO || status == PRILORA_ENOMEM)
+        respond_internal(r, &p->err);
+    else
+        respond_error(r, 422, "invalid_file", "file_id", "%s", p->err.message);
+}
+
+static void answer_preview(struct request *r, void *state)
+{
+    struct previewing *p = state;
+    struct json_out out = {0};
+
+    if (!p->preview) {
+        respond_unreadable(r, p);
+        return;
+    }
+    write_preview(&out, p);
+    respond_written(r, 200, &out);
+}
+
+/* ---- the request ---- */
+
+static bool read_task(struct request *r, enum prilora_task *out)
+{
+    const char *word = query_get(&r->query, "task");
+
+    for (size_t i = 0; i < N_TASKS; i++) {
+        if (strcmp(word ? word : "auto", tasks[i].word) == 0) {
+            *out = tasks[i].task;
+            return true;
+        }
+    }
+    respond_error(r, 400, "invalid_value", "task",
+                  "task: \"%s\", but must be auto, classification, regression or multi_label",
+                  word);
+    return false;
+}
+
+static bool find_file(struct request *r, struct file *out)
+{
+    struct prilora_error err;
+    enum prilora_status rc = files_get(r->api->store, r->captures[0], out, &err);
+
+    if (rc == PRILORA_ENOENT)
+        respond_error(r, 404, "file_not_found", "file_id", "no such file: %s", r->captures[0]);
+    else if (rc != PRILORA_OK)
+        respond_internal(r, &err);
+    return rc == PRILORA_OK;
+}
+
+void api_file_preview(struct request *r)
+{
+    static const char *const names[] = {"limit", "task", NULL};
+    static const struct aside_work work = {read_preview, answer_preview, previewing_free};
+    struct previewing *p;
+    enum prilora_task task;
+    int64_t limit = ROWS_SHOWN;
+    struct file file;
+
+    if (!query_check(r, names) || !read_task(r, &task) ||
+        (query_get(&r->query, "limit") && !query_number(r, "limit", 0, MAX_ROWS_SHOWN, &limit)) ||
+        !find_file(r, &file))
+        return;
+    p = calloc(1, sizeof *p);
+    if (!p) {
+        file_clear(&file);
+        respond_json(r, 503, NULL);
+        return;
+    }
+    p->file = file;
+    p->path = files_path(r->api->store, file.id);
+    p->options = (struct prilora_preview_options){
+        task, p->file.filename, (size_t)limit, MAX_TEXT, MAX_BYTES, MAX_ROWS,
+    };
+    if (p->path) {
+        aside_run(r, &work, p);
+        return;
+    }
+    previewing_free(p);
+    respond_json(r, 503, NULL);
+}

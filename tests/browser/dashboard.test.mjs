@@ -1,0 +1,391 @@
+// dashboard.test.mjs - the dashboard as somebody uses it, by mouse, by keyboard and by screen reader.
+
+import assert from "node:assert/strict";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { pictures, root, runAll, Skip, startBrowser, startDaemon, test, until } from "./support.mjs";
+
+const desk = join(root, "examples/support-desk");
+const trainRows = readFileSync(join(desk, "train.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const LAYERS = 6, MAPS = 6; // of examples/prilora-mini-en, adapted on all its linear maps
+
+const daemon = await startDaemon();
+const browser = await startBrowser(daemon.base);
+let jobId = null;
+
+const connected = "#connection.up";
+const chip = (page) => page.locator(".head .chip");
+const countLabels = (rows) => rows.reduce((n, row) => n.set(row.label, (n.get(row.label) ?? 0) + 1), new Map());
+
+/** Chooses an uploaded file by its name in the form for a new job. */
+async function choose(page, filename) {
+  const { id } = (await daemon.get("v1/files")).data.find((file) => file.filename === filename);
+  await page.locator("[data-param=training_file] select").selectOption(id);
+}
+
+test("the page and its parts come with a strict policy and from this host", async () => {
+  const page = await browser.open();
+  const response = await page.reload();
+  const policy = response.headers()["content-security-policy"];
+  assert.match(policy, /default-src 'self'/);
+  assert.doesNotMatch(policy, /unsafe/);
+  await page.getByText("No jobs yet").waitFor();
+  await page.locator(connected).waitFor();
+  assert.equal(await page.evaluate(() => typeof window.Chart), "function");
+});
+
+test("a file that is no data says so beside its field", async () => {
+  const page = await browser.open("#/new", { expected: /status of 4(00|22)/ });
+  await page.getByLabel("or upload one").first().setInputFiles({ name: "words.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
+  const field = page.locator("[data-param=training_file]");
+  await field.getByText("the ending of the name must tell the format").waitFor();
+  assert.equal(await field.locator("select").getAttribute("aria-invalid"), "true");
+});
+
+test("wrong rows of a file are listed with their lines", async () => {
+  const page = await browser.open("#/new", { expected: /status of 400/ });
+  const text = 'text,label\nfine,a\n,b\n"also, fine",b\nshort\n';
+  await page.getByLabel("or upload one").first().setInputFiles({ name: "rows.csv", mimeType: "text/csv", buffer: Buffer.from(text) });
+  const box = page.locator(".preview .error");
+  await box.waitFor();
+  assert.match(await box.innerText(), /2 of 4 rows are wrong/);
+  assert.match(await box.innerText(), /line 3: the text is empty/);
+  assert.match(await box.innerText(), /line 5: 1 column/);
+});
+
+test("an uploaded file shows its first rows, labels and a forecast", async () => {
+  const page = await browser.open("#/new");
+  await page.getByLabel("or upload one").first().setInputFiles(join(desk, "train.jsonl"));
+  await page.locator(".preview").waitFor();
+  const preview = page.locator(".preview");
+  assert.match(await preview.innerText(), new RegExp(`${trainRows.length} rows, JSONL; classification`));
+  for (const [i, row] of (await preview.locator("table.rows tbody tr").all()).entries())
+    assert.equal(await row.innerText(), `${i + 1}\t${trainRows[i].text}\t${trainRows[i].label}`);
+  for (const [label, n] of countLabels(trainRows))
+    assert.ok(await preview.locator(".bars li", { hasText: new RegExp(`^${label}${n}$`) }).count() === 1, `${label} ${n}`);
+  await page.getByLabel("Epochs").fill("2");
+  await page.getByLabel("Batch size").fill("64");
+  await page.keyboard.press("Tab");
+  // a tenth is held out; the rest in batches of 64, the last one smaller
+  const steps = 2 * Math.ceil((trainRows.length - Math.floor(trainRows.length / 10)) / 64);
+  await page.locator(".fact", { hasText: "Steps" }).getByText(String(steps), { exact: true }).waitFor();
+  assert.match(await page.locator(".ranks").innerText(), /4 6 7 9 10 12/);
+});
+
+test("a wrong setting is told at its field, which gets the focus", async () => {
+  const page = await browser.open("#/new", { expected: /status of 400/ });
+  await choose(page, "train.jsonl");
+  await page.getByText("All settings").click();
+  await page.getByLabel("Prune decay").fill("much");
+  await page.getByText("All settings").click();
+  await page.getByRole("button", { name: "Start the job" }).click();
+  const field = page.locator("[data-param=prune_decay]");
+  await field.locator(".field-error").waitFor();
+  assert.match(await field.locator(".field-error").innerText(), /prune_decay: "much", but must be a number/);
+  assert.equal(await field.locator("input").getAttribute("aria-invalid"), "true");
+  assert.equal(await page.evaluate(() => document.activeElement.closest(".field")?.dataset.param), "prune_decay");
+  assert.equal((await daemon.get("v1/fine_tuning/jobs")).data.length, 0);
+});
+
+test("every hyperparameter that the server knows has a field", async () => {
+  const page = await browser.open("#/new");
+  const settings = (await daemon.get("v1/fine_tuning/settings")).data;
+  assert.ok(settings.length > 30);
+  await page.locator("[data-param=n_epochs]").waitFor();
+  for (const setting of settings)
+    assert.equal(await page.locator(`[data-param=${setting.name}]`).count(), 1, setting.name);
+  await page.getByLabel("LoRA", { exact: false }).nth(1).check();
+  assert.equal(await page.locator("[data-param=rank_end]").isHidden(), true);
+  assert.equal(await page.locator("[data-param=r]").isVisible(), true);
+});
+
+/** Tab until `selector` has the focus. */
+async function tabTo(page, selector, most = 80) {
+  for (let i = 0; i < most; i++) {
+    await page.keyboard.press("Tab");
+    if (await page.evaluate((s) => document.activeElement?.matches(s), selector)) return;
+  }
+  assert.fail(`the keyboard does not reach ${selector}`);
+}
+
+test("a job is submitted with nothing but the keyboard", async () => {
+  const page = await browser.open();
+  await page.locator(connected).waitFor();
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+  await tabTo(page, "nav a[href='#/new']");
+  await page.keyboard.press("Enter");
+  await page.locator("[data-param=training_file] select").waitFor();
+  await tabTo(page, "[data-param=training_file] select");
+  await page.keyboard.type("train");
+  await page.locator(".preview").waitFor();
+  await tabTo(page, "[data-param=suffix] input");
+  await page.keyboard.type("by keyboard");
+  for (const [name, text] of [["n_epochs", "2"], ["batch_size", "32"], ["learning_rate", "2e-3"]]) {
+    await tabTo(page, `[data-param=${name}] input`);
+    await page.keyboard.type(text);
+  }
+  await tabTo(page, "summary");
+  await page.keyboard.press("Enter");
+  await tabTo(page, "[data-param=seed] input");
+  await page.keyboard.type("7");
+  await tabTo(page, "[data-param=eval_steps] input");
+  await page.keyboard.type("20");
+  await tabTo(page, "[data-param=prune_interval] input");
+  await page.keyboard.type("10");
+  await tabTo(page, "button[type=submit]");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/#\/jobs\/ftjob-/);
+  jobId = page.url().split("/").at(-1);
+  const job = await daemon.get(`v1/fine_tuning/jobs/${jobId}`);
+  assert.equal(job.suffix, "by keyboard");
+  assert.equal(job.seed, 7);
+  const set = job.method.prilora.hyperparameters;
+  assert.deepEqual([set.n_epochs, set.batch_size, set.learning_rate, set.eval_steps, set.prune_interval], [2, 32, 0.002, 20, 10]);
+});
+
+test("a job is watched from its first steps to its end", async () => {
+  const page = await browser.open(`#/jobs/${jobId}`);
+  const seen = new Set();
+  await page.getByRole("heading", { name: "by keyboard", level: 1 }).waitFor();
+  await until("its end", async () => {
+    seen.add(await page.locator(".bar-row .num").first().innerText());
+    return (await chip(page).innerText()).includes("succeeded");
+  }, 300000);
+  assert.ok(seen.size >= 3, `the progress shown: ${[...seen].join(", ")}`);
+  assert.match(await page.locator("#announce").innerText(), /The job is now succeeded/);
+  const job = await daemon.get(`v1/fine_tuning/jobs/${jobId}`);
+  const facts = await page.locator(".facts").first().innerText();
+  assert.ok(facts.includes(`Accuracy\n${Number(job.result.metrics.accuracy.toPrecision(4))}`), facts);
+  const label = await page.locator("canvas").first().getAttribute("aria-label");
+  assert.match(label, /^Loss\. training, smoothed: last [\d.]+, between/);
+  assert.match(label, /validation: last/);
+  assert.equal(await page.locator(".events li").count(),
+    (await daemon.get(`v1/fine_tuning/jobs/${jobId}/events?limit=1000`)).data.length);
+});
+
+/** The heat map's numbers as [[text of each cell] of each row], the last layer first. */
+const cells = (page) => page.locator("table.heat tbody tr").evaluateAll((rows) =>
+  rows.map((row) => [...row.querySelectorAll("td")].map((td) => td.textContent)));
+
+/** The same from the interface. */
+function expectCells(layers, text) {
+  const maps = [...new Set(layers.map((m) => m.map))];
+  return [...Array(LAYERS).keys()].reverse().map((layer) =>
+    maps.map((map) => text(layers.find((m) => m.layer === layer && m.map === map))));
+}
+
+const shownAs = {
+  rank: (m) => String(m.rank),
+  sparsity: (m) => `${Math.round(100 * m.sparsity)} %`,
+  n_nonzero: (m) => m.n_nonzero.toLocaleString("en"),
+  update_norm: (m) => m.update_norm.toPrecision(3),
+  churn: (m) => `${(100 * m.churn).toFixed(1)} %`,
+};
+
+test("the heat map has the interface's numbers for every measure", async () => {
+  const page = await browser.open(`#/jobs/${jobId}`);
+  const { data } = await daemon.get(`v1/fine_tuning/jobs/${jobId}/layers`);
+  assert.equal(data.length, LAYERS * MAPS);
+  await page.locator("table.heat td").first().waitFor();
+  for (const [measure, text] of Object.entries(shownAs)) {
+    await page.getByLabel("Colour and number").selectOption(measure);
+    assert.deepEqual(await cells(page), expectCells(data, text), measure);
+  }
+  const colours = await page.locator(".cell").evaluateAll((all) => all.map((c) => getComputedStyle(c).backgroundColor));
+  await page.getByLabel("Colour and number").selectOption("rank");
+  assert.ok(new Set(colours).size >= 1);
+  const byRank = await page.locator(".cell").evaluateAll((all) => new Set(all.map((c) => getComputedStyle(c).backgroundColor)).size);
+  assert.equal(byRank, new Set(data.map((m) => m.rank)).size);
+});
+
+test("the slider goes through the prunings, and a cell shows its own history", async () => {
+  const page = await browser.open(`#/jobs/${jobId}`);
+  const history = (await daemon.get(`v1/fine_tuning/jobs/${jobId}/layers?history=1`)).data;
+  assert.ok(history.length >= 3);
+  await page.locator("table.heat td").first().waitFor();
+  await page.getByLabel("Colour and number").selectOption("update_norm");
+  const slider = page.getByLabel("Pruning", { exact: true });
+  await slider.focus();
+  await page.keyboard.press("Home");
+  assert.match(await slider.getAttribute("aria-valuetext"), new RegExp(`step ${history[0].step}$`));
+  assert.deepEqual(await cells(page), expectCells(history[0].layers, shownAs.update_norm));
+  await page.keyboard.press("ArrowRight");
+  assert.deepEqual(await cells(page), expectCells(history[1].layers, shownAs.update_norm));
+  const cell = page.getByRole("button", { name: /^layer 6, value: update norm/ });
+  await cell.focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await cell.getAttribute("aria-pressed"), "true");
+  const last = history.at(-1).layers.find((m) => m.layer === 5 && m.map === "value").update_norm;
+  const label = await page.locator(".heat-and-line canvas").getAttribute("aria-label");
+  assert.ok(label.startsWith("Over the prunings. update norm: last ") && label.includes(String(Number(last.toPrecision(4)))), label);
+  await page.getByText("All numbers as a table").click();
+  await page.locator("table.numbers").waitFor();
+  assert.equal(await page.locator("table.numbers tbody tr").count(), LAYERS * MAPS);
+});
+
+test("downloads have the bytes of the interface", async () => {
+  const page = await browser.open(`#/jobs/${jobId}`);
+  const job = await daemon.get(`v1/fine_tuning/jobs/${jobId}`);
+  await page.getByRole("button", { name: "Adapter (tar)" }).waitFor();
+  const path = `v1/fine_tuning/jobs/${jobId}/adapter`;
+  for (const [name, from] of [["Adapter (tar)", path], ...job.adapter.files.map((f) => [f.name, `${path}/${f.name}`])]) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name, exact: true }).click()]);
+    assert.deepEqual(readFileSync(await download.path()), await daemon.bytes(from), name);
+  }
+  const [table] = await Promise.all([page.waitForEvent("download"), (async () => {
+    await page.getByText("Evaluations as a table").click();
+    await page.getByRole("button", { name: "All steps as CSV" }).click();
+  })()]);
+  const lines = readFileSync(await table.path(), "utf8").split("\n");
+  assert.equal(lines.length, 1 + job.progress.total_steps);
+});
+
+test("merged and one-rank adapters are downloaded where the server makes them", async () => {
+  const path = `v1/fine_tuning/jobs/${jobId}/adapter`;
+  const uniform = await daemon.bytes(`${path}?rank=uniform`);
+  if (uniform.subarray(0, 1).toString() === "{") throw new Skip("the server does not offer them");
+  const page = await browser.open(`#/jobs/${jobId}`);
+  for (const [name, from] of [["One rank for all layers (tar)", `${path}?rank=uniform`],
+    ["Merged with the base (safetensors)", `${path}?merged=true`]]) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
+    assert.deepEqual(readFileSync(await download.path()), await daemon.bytes(from), name);
+  }
+});
+
+test("a finished adapter is tried out", async () => {
+  if (!(await daemon.hasPost("v1/predictions"))) throw new Skip("the server does not offer predictions");
+  const { fine_tuned_model: model } = await daemon.get(`v1/fine_tuning/jobs/${jobId}`);
+  const text = "Please send me the invoice for my last order.";
+  const { body } = await daemon.post("v1/predictions", { model, input: [text] });
+  const page = await browser.open(`#/jobs/${jobId}`);
+  await page.getByLabel("Text", { exact: true }).fill(text);
+  await page.getByRole("button", { name: "Predict" }).click();
+  assert.equal(await page.locator(".verdict").innerText(), body.data[0].label);
+  assert.equal(await page.locator(".answer .bars li").count(), body.data[0].probabilities.length);
+});
+
+test("a waiting job is paused, resumed, moved forward, cancelled and deleted", async () => {
+  if (!(await daemon.hasPost(`v1/fine_tuning/jobs/${jobId}/pause`))) throw new Skip("the server does not offer pausing");
+  const training_file = (await daemon.get("v1/files")).data.find((f) => f.filename === "train.jsonl").id;
+  const { body } = await daemon.post("v1/fine_tuning/jobs", { model: "prilora-mini-en", training_file, suffix: "long",
+    method: { type: "prilora", prilora: { hyperparameters: { n_epochs: 2000 } } } });
+  const page = await browser.open(`#/jobs/${body.id}`);
+  const press = (name) => page.getByRole("button", { name, exact: true }).click();
+  const becomes = (word) => until(word, async () => (await chip(page).innerText()).includes(word));
+  await becomes("running");
+  await press("Pause");
+  await becomes("paused");
+  await page.getByLabel("Priority").fill("5");
+  await press("Set");
+  await until("the priority", async () => (await daemon.get(`v1/fine_tuning/jobs/${body.id}`)).priority === 5);
+  await press("Resume");
+  await becomes("running");
+  await press("Cancel");
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await becomes("cancelled");
+  await press("Delete");
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.waitForURL(/#\/jobs$/);
+  assert.ok(!(await daemon.get("v1/fine_tuning/jobs")).data.some((job) => job.id === body.id));
+});
+
+test("a key is asked for once, kept in the tab, and sent", async () => {
+  const page = await browser.open("#/models", { expected: /status of 401/ });
+  const sent = [];
+  await page.route("**/v1/**", (route) => {
+    const header = route.request().headers().authorization;
+    sent.push(header);
+    if (header === "Bearer sesame") return route.continue();
+    return route.fulfill({ status: 401, contentType: "application/json",
+      body: JSON.stringify({ error: { message: "no key was sent", type: "invalid_request_error", param: null, code: "no_key" } }) });
+  });
+  await page.reload();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("no key was sent").waitFor();
+  await page.keyboard.type("sesame");
+  await page.keyboard.press("Enter");
+  await page.getByText("prilora-mini-en", { exact: true }).waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.getItem("prilorad.key")), "sesame");
+  assert.equal(sent.at(-1), "Bearer sesame");
+  assert.equal(await page.evaluate(() => Object.keys(localStorage).length), 0);
+});
+
+test("a lost connection is told, and found again", async () => {
+  const page = await browser.open("#/jobs", { expected: /ERR_INTERNET_DISCONNECTED/ });
+  await page.locator(connected).waitFor();
+  await page.context().setOffline(true);
+  await page.getByText("no connection, trying again").waitFor();
+  await page.context().setOffline(false);
+  await page.locator(connected).waitFor();
+});
+
+test("names in other scripts, long ones and such as look like markup are only text", async () => {
+  const names = ["<img src=x onerror=document.title='broken'>", "ひらがなカタカナ漢字".repeat(6), "تصنيف رسائل العملاء", "W".repeat(64)];
+  const training_file = await daemon.upload("<b>rows</b>.jsonl", trainRows.slice(0, 60).map((row) => JSON.stringify(row)).join("\n"));
+  for (const suffix of names) {
+    const { status, body } = await daemon.post("v1/fine_tuning/jobs", { model: "prilora-mini-en", training_file, suffix,
+      method: { type: "prilora", prilora: { hyperparameters: { n_epochs: 1, max_steps: 2 } } } });
+    assert.equal(status, 200, JSON.stringify(body));
+    await until("its end", async () => (await daemon.get(`v1/fine_tuning/jobs/${body.id}`)).finished_at);
+  }
+  const page = await browser.open("#/jobs", { viewport: { width: 360, height: 800 } });
+  for (const name of names) await page.getByText(name, { exact: true }).waitFor();
+  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.equal(await overflow(), 0);
+  for (const name of names) {
+    await page.getByText(name, { exact: true }).click();
+    await page.getByRole("heading", { level: 1, name }).waitFor();
+    assert.equal(await overflow(), 0, name);
+    await page.goBack();
+    await page.locator(".job").first().waitFor();
+  }
+  assert.match(await page.title(), /prilorad$/);
+});
+
+test("jobs are filtered by their state", async () => {
+  const page = await browser.open("#/jobs");
+  const all = (await daemon.get("v1/fine_tuning/jobs?limit=100")).data;
+  await page.locator(".job").first().waitFor();
+  assert.equal(await page.locator(".job").count(), all.length);
+  await page.getByLabel("failed").check({ force: true });
+  await until("none", async () => (await page.locator(".job").count()) === all.filter((j) => j.status === "failed").length);
+  await page.getByLabel("succeeded").check({ force: true });
+  await until("the good ones", async () => (await page.locator(".job").count()) === all.filter((j) => j.status === "succeeded").length);
+});
+
+for (const scheme of ["light", "dark"])
+  for (const [width, height] of [[1280, 900], [360, 800]])
+    test(`nothing serious stands in the way of access, ${scheme}, ${width} px`, async () => {
+      const wrong = [];
+      for (const [name, hash] of [["jobs", "#/jobs"], ["job", `#/jobs/${jobId}`], ["new", "#/new"], ["models", "#/models"]]) {
+        const page = await browser.open(hash, { viewport: { width, height }, colorScheme: scheme });
+        await page.locator(connected).waitFor();
+        if (name === "job") await page.locator("table.heat td").first().waitFor();
+        if (name === "new") {
+          await choose(page, "train.jsonl");
+          await page.locator(".ranks").waitFor();
+          await page.getByText("All settings").click();
+        }
+        await page.waitForTimeout(300);
+        await page.screenshot({ path: join(pictures, `${name}-${width}-${scheme}.png`), fullPage: true });
+        wrong.push(...(await browser.violations(page)).map((text) => `${name}: ${text}`));
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        if (overflow > 0) wrong.push(`${name}: ${overflow} px wider than the screen`);
+        await page.context().close();
+      }
+      assert.deepEqual(wrong, []);
+    });
+
+test("the console stays empty and no other host is asked", async () => {
+  assert.deepEqual(browser.complaints, []);
+  assert.deepEqual(browser.foreign, []);
+  assert.ok(statSync(join(pictures, "job-360-dark.png")).size > 10000);
+});
+
+test("the daemon ends well", async () => {
+  await browser.close();
+  await daemon.stop();
+});
+
+process.exit((await runAll()) ? 1 : 0);

@@ -1,4 +1,5 @@
-/* upkeep.h - what must be done every second whether requests come or not, on a thread of its own. */
+/* upkeep.h - what must be done every second whether requests come or not, on a thread of its own.
+ */
 #ifndef UPKEEP_H
 #define UPKEEP_H
 
@@ -22,7 +23,7 @@ struct upkeep {
 
 /* Cuts late peers, and writes once a minute when keys were used. *upkeep is all zero. */
 enum prilora_status upkeep_start(struct upkeep *upkeep, struct peers *peers, struct keys *keys,
-                                struct prilora_error *err);
+                                 struct prilora_error *err);
 void upkeep_stop(struct upkeep *upkeep); /* also if it was never started */
 
 #endif

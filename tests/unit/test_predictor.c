@@ -163,8 +163,7 @@ static void what_waits_together_is_computed_together(void **state)
 static void a_small_request_does_not_wait_for_a_large_one(void **state)
 {
     struct predictor *p = start(4000);
-    struct prediction *large = make(JOB_A, 700), *small = make(JOB_A, 1),
-                      *other = make(JOB_B, 1);
+    struct prediction *large = make(JOB_A, 700), *small = make(JOB_A, 1), *other = make(JOB_B, 1);
 
     (void)state;
     n_done = 0;
@@ -243,7 +242,7 @@ static void stopping_ends_what_waits(void **state)
         assert_true(all[i]->is_done);
     }
     assert_true(n_stopped > 0); /* 32,000 texts take longer than this */
-    p = start(10); /* to free them with: they belong to none any more */
+    p = start(10);              /* to free them with: they belong to none any more */
     for (size_t i = 0; i < 8; i++)
         predictor_release(p, all[i]);
     predictor_stop(p);

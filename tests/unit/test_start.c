@@ -21,7 +21,8 @@
 #define PEFT "tests/golden/expected/tiny-deberta/peft-adapter" /* written by PEFT 0.18 */
 
 #define LORA_SETTINGS                                                                              \
-    "{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": {\"r\": 3, \"batch_size\": "  \
+    "{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": {\"r\": 3, "                \
+    "\"batch_size\": "                                                                             \
     "8, \"max_steps\": 2, \"target_modules\": \"all-linear\"}}}}"
 
 static char parent[512], lora[512]; /* folders of adapters */
@@ -87,8 +88,8 @@ static char *tensors_of(const char *folder, size_t *size)
 /* The first step's rate is zero: what comes out is what went in, pruned where it was pruned. */
 static void a_run_of_one_step_exports_what_it_started_from(void **state)
 {
-    struct prilora_spec *spec = continued(
-        parent, "{\"seed\": 99, \"hyperparameters\": {\"batch_size\": 8}}");
+    struct prilora_spec *spec =
+        continued(parent, "{\"seed\": 99, \"hyperparameters\": {\"batch_size\": 8}}");
     size_t size, before_size, after_size;
     char *before, *after;
 
@@ -164,8 +165,8 @@ static void a_stopped_run_goes_on_to_the_same_bytes(void **state)
 static void check_refused(const struct prilora_spec *spec, const char *folder, const char *start,
                           enum prilora_status status, const char *message)
 {
-    struct prilora_run_options options = {
-        .folder = folder ? test_scratch_path(folder) : NULL, .start_from = start};
+    struct prilora_run_options options = {.folder = folder ? test_scratch_path(folder) : NULL,
+                                          .start_from = start};
     struct prilora_error err = {0};
     struct prilora_run *run;
 

@@ -151,7 +151,7 @@ TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
 
-tests: $(TESTS) $(BUILD)/prilorad $(BUILD)/prilora $(if $(filter asan,$(VARIANT)),$(BREAKER))
+tests: $(TESTS) $(BUILD)/prilorad $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER))
 
 $(BREAKER): $(BREAKER).o
 	@echo "  LD     $@"

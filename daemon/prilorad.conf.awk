@@ -21,7 +21,7 @@ in_list && /^;[a-z_]+ =/ {
     gsub(/\\/, "\\e", text)
     gsub(/\. /, ".\n", text)
     print ".It Ic " name " Ns =" (value == "" ? "" : " Ns Li \"" value "\"")
-    print text
+    if (text != "") print text
     text = ""
 }
 /^$/ { text = "" }

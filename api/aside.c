@@ -121,11 +121,10 @@ void aside_run(struct request *r, const struct aside_work *work, void *state)
 
     if (!task || !take_place()) {
         if (task)
-            respond_error(r, 429, "too_many_at_once", NULL,
+            respond_later(r, 429, "too_many_at_once", NULL, 1,
                           "%d such requests are being worked on; try again in a moment", ASIDE_MAX);
         else
             respond_json(r, 503, NULL);
-        respond_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
         if (state)
             work->free(state);
         free(task);

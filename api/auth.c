@@ -62,7 +62,6 @@ static void refuse(struct request *r, const char *why)
 {
     struct timespec now;
     long wait_s;
-    char text[24];
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     wait_s = attempts_count(&r->api->attempts, r->who.address,
@@ -70,12 +69,10 @@ static void refuse(struct request *r, const char *why)
     r->who.is_refused = true;
     if (wait_s > 0) {
         r->who.is_quiet = true;
-        snprintf(text, sizeof text, "%ld", wait_s);
-        respond_error(r, 429, "too_many_attempts", NULL,
+        respond_later(r, 429, "too_many_attempts", NULL, (unsigned)wait_s,
                       "%s; and %d requests without a valid key have come from %s within %d s: wait "
                       "%ld s",
                       why, ATTEMPTS_MAX, r->who.address, ATTEMPTS_WINDOW_S, wait_s);
-        respond_header(r, MHD_HTTP_HEADER_RETRY_AFTER, text);
         return;
     }
     respond_error(r, 401, "invalid_api_key", NULL, "%s", why);
@@ -161,6 +158,9 @@ bool auth_check_bytes(struct request *r, uint64_t n_bytes)
 
 void respond_quota(struct request *r, const struct prilora_error *err)
 {
-    respond_error(r, 429, "quota_exceeded", err->where, "%s", err->message);
-    respond_header(r, "x-should-retry", "false");
+    struct fault fault;
+
+    fault_set(&fault, 429, "quota_exceeded", err->where, "%s", err->message);
+    fault.is_final = true;
+    respond_fault(r, &fault);
 }

@@ -201,12 +201,8 @@ static void leave(void *state)
 
 static void respond_unfinished(struct request *r)
 {
-    struct fault fault;
-
-    fault_set(&fault, 503, "stopping", NULL,
-              "prilorad is stopping; look at the upload when it is back");
-    fault.retry_after_s = RETRY_AFTER_S;
-    respond_fault(r, &fault);
+    respond_later(r, 503, "stopping", NULL, RETRY_AFTER_S,
+                  "prilorad is stopping; look at the upload when it is back");
 }
 
 static void resumed(struct request *r)
@@ -228,12 +224,8 @@ static void resumed(struct request *r)
 
 static void respond_being_completed(struct request *r)
 {
-    struct fault fault;
-
-    fault_set(&fault, 409, "upload_being_completed", "upload_id",
-              "upload %s is being completed by another request", r->captures[0]);
-    fault.retry_after_s = RETRY_AFTER_S;
-    respond_fault(r, &fault);
+    respond_later(r, 409, "upload_being_completed", "upload_id", RETRY_AFTER_S,
+                  "upload %s is being completed by another request", r->captures[0]);
 }
 
 /* Called with the lock held. */

@@ -10,6 +10,7 @@ struct fault {
     unsigned status;        /* HTTP's */
     const char *code;       /* a word for machines; static text */
     unsigned retry_after_s; /* above 0: it passes, and may be tried again then */
+    bool is_final;          /* the same again would be refused again, whatever the status says */
     char param[192];        /* "method.prilora.hyperparameters.rank_start", "limit"; "": none */
     char pointer[192];      /* the same as a JSON pointer into the body; "": none */
     char message[768];

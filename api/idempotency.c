@@ -107,12 +107,8 @@ static void respond_replay(struct request *r, char *answer)
 
 static void respond_being_answered(struct request *r)
 {
-    struct fault fault;
-
-    fault_set(&fault, 409, "idempotency_in_progress", HEADER,
-              "the first request with this " HEADER " is still being answered");
-    fault.retry_after_s = RETRY_AFTER_S;
-    respond_fault(r, &fault);
+    respond_later(r, 409, "idempotency_in_progress", HEADER, RETRY_AFTER_S,
+                  "the first request with this " HEADER " is still being answered");
 }
 
 /* The claim is complete: has it been answered before, is it being answered? */

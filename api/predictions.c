@@ -81,23 +81,13 @@ static bool find_adapter(struct request *r, const char *model, struct prediction
 
 /* ---- answers ---- */
 
-static void respond_later(struct request *r, unsigned status, const char *code, const char *message,
-                          long seconds)
-{
-    char text[24];
-
-    respond_error(r, status, code, NULL, "%s", message);
-    snprintf(text, sizeof text, "%ld", seconds);
-    respond_header(r, MHD_HTTP_HEADER_RETRY_AFTER, text);
-}
-
 static void respond_failure(struct request *r, const struct asking *a)
 {
     const struct prediction *p = a->prediction;
     const char *message = p->error.message;
 
     if (p->status == PRILORA_ESTOPPED)
-        respond_later(r, 503, "shutting_down", message, 1);
+        respond_later(r, 503, "shutting_down", NULL, 1, "%s", message);
     else if (p->status == PRILORA_ELIMIT && p->stage == PREDICTION_ADAPTER)
         respond_error(r, 507, "memory_limit", "model", "%s", message);
     else if (p->stage == PREDICTION_BASE && p->status != PRILORA_ENOMEM)
@@ -118,7 +108,7 @@ static void resumed(struct request *r)
     struct json_out out = {0};
 
     if (!predictor_collect(a->predictor, a->prediction)) {
-        respond_later(r, 503, "shutting_down", "prilorad is stopping", 1);
+        respond_later(r, 503, "shutting_down", NULL, 1, "prilorad is stopping");
     } else if (a->prediction->status != PRILORA_OK) {
         respond_failure(r, a);
     } else {
@@ -141,10 +131,10 @@ static bool submit(struct request *r, struct asking *a)
     enum prilora_status rc = predictor_submit(a->predictor, a->prediction, &err);
 
     if (rc == PRILORA_ELIMIT)
-        respond_later(r, 429, "too_many_predictions", err.message,
-                      predictor_patience_s(a->predictor));
+        respond_later(r, 429, "too_many_predictions", NULL,
+                      (unsigned)predictor_patience_s(a->predictor), "%s", err.message);
     else if (rc != PRILORA_OK)
-        respond_later(r, 503, "shutting_down", err.message, 1);
+        respond_later(r, 503, "shutting_down", NULL, 1, "%s", err.message);
     return rc == PRILORA_OK;
 }
 

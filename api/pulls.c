@@ -13,7 +13,7 @@
 #define STANDARD_REVISION "main"
 #define STANDARD_LIMIT    20
 #define MAX_LIMIT         100
-#define RETRY_AFTER_S     "60"
+#define RETRY_AFTER_S     60
 
 /* ---- what is shown ---- */
 
@@ -159,8 +159,7 @@ static void respond_start_failure(struct request *r, const struct prilora_error 
     } else if (err->status == PRILORA_EMISMATCH) {
         respond_error(r, 409, "pull_in_progress", err->where, "%s", err->message);
     } else if (err->status == PRILORA_ELIMIT) {
-        respond_error(r, 429, "too_many_pulls", NULL, "%s", err->message);
-        respond_header(r, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
+        respond_later(r, 429, "too_many_pulls", NULL, RETRY_AFTER_S, "%s", err->message);
     } else {
         respond_internal(r, err);
     }

@@ -125,22 +125,27 @@ static json_t *text_or_null(const char *text)
     return *text ? json_string(text) : json_null();
 }
 
-/* Clients try again by themselves after these: whether that helps, and when. 0: never. */
-static void add_retry(struct request *r, unsigned status, unsigned after_s)
+/* Clients try again by themselves after some statuses: whether that helps, and when. */
+static void add_retry(struct request *r, const struct fault *fault)
 {
     static const struct {
-        unsigned status, after_s;
+        unsigned status, after_s; /* 0: never */
     } standard[] = {{409, 0}, {507, 0}, {429, 5}, {503, 2}};
+    unsigned after_s = fault->retry_after_s;
+    bool is_final = fault->is_final;
     char text[16];
 
-    for (size_t i = 0; i < sizeof standard / sizeof *standard; i++) {
-        if (standard[i].status != status)
+    for (size_t i = 0; i < sizeof standard / sizeof *standard && !after_s && !is_final; i++) {
+        if (standard[i].status != fault->status)
             continue;
-        after_s = after_s ? after_s : standard[i].after_s;
-        snprintf(text, sizeof text, "%u", after_s);
-        respond_header(r, after_s ? MHD_HTTP_HEADER_RETRY_AFTER : "x-should-retry",
-                       after_s ? text : "false");
+        after_s = standard[i].after_s;
+        is_final = !after_s;
     }
+    snprintf(text, sizeof text, "%u", after_s);
+    if (is_final)
+        respond_header(r, "x-should-retry", "false");
+    else if (after_s)
+        respond_header(r, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
 void respond_fault(struct request *r, const struct fault *fault)
@@ -160,7 +165,7 @@ void respond_fault(struct request *r, const struct fault *fault)
                             json_pack("[{s:s, s:s}]", "detail", fault->message, "pointer",
                                       fault->pointer));
     respond_text(r, fault->status, body, "application/problem+json");
-    add_retry(r, fault->status, fault->retry_after_s);
+    add_retry(r, fault);
 }
 
 void respond_error(struct request *r, unsigned status, const char *code, const char *param,
@@ -174,6 +179,21 @@ void respond_error(struct request *r, unsigned status, const char *code, const c
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     fault_set(&fault, status, code, param, "%s", message);
+    respond_fault(r, &fault);
+}
+
+void respond_later(struct request *r, unsigned status, const char *code, const char *param,
+                   unsigned after_s, const char *format, ...)
+{
+    struct fault fault;
+    va_list arguments;
+    char message[sizeof fault.message];
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    fault_set(&fault, status, code, param, "%s", message);
+    fault.retry_after_s = after_s;
     respond_fault(r, &fault);
 }
 

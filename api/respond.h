@@ -22,11 +22,14 @@ void respond_written(struct request *r, unsigned status, struct json_out *out);
 /*
  * respond_fault - an error as OpenAI's clients read it, {"error": {message, type, param, code}},
  * and in the same body a problem document (RFC 9457). What passes (429, 503, a fault with
- * retry_after_s) also gets Retry-After, any other 409 x-should-retry: false.
+ * retry_after_s) also gets Retry-After; any other 409, and what is final, x-should-retry: false.
  */
 void respond_fault(struct request *r, const struct fault *fault);
 void respond_error(struct request *r, unsigned status, const char *code, const char *param,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* The same, of what passes: it may be tried again after so many seconds. */
+void respond_later(struct request *r, unsigned status, const char *code, const char *param,
+                   unsigned after_s, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* For what the daemon's parts report: 500 or 503, details only in the log. */
 void respond_internal(struct request *r, const struct prilora_error *err);

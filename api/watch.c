@@ -19,7 +19,7 @@
 #define MOST_GAP_S    1.0
 #define GAP_OF_EACH_S 0.0025
 
-#define RETRY_AFTER_S "10"
+#define RETRY_AFTER_S 10
 
 struct channel {
     struct watch *watch;
@@ -270,11 +270,10 @@ bool watch_join(struct watcher *watcher, struct request *r, const char *job_id, 
     free(fresh);
     if (is_room)
         return true;
-    respond_error(r, 503, "too_many_watchers", NULL,
+    respond_later(r, 503, "too_many_watchers", NULL, RETRY_AFTER_S,
                   "%zu live streams and long polls are open, three quarters of "
                   "server.max_connections; no more are taken",
                   watch->max);
-    respond_header(r, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_S);
     return false;
 }
 

@@ -86,7 +86,7 @@ static const struct {
     const char *method, *path;
     struct expected expected;
 } bad_targets[] = {
-    {"GET", "/", {NOT_FOUND, NULL, "unknown_url", "nothing is at /", NULL}},
+    {"GET", "/v1", {NOT_FOUND, NULL, "unknown_url", "nothing is at /v1", NULL}},
     {"GET", "/v1/nope", {NOT_FOUND, NULL, "unknown_url", "nothing is at /v1/nope", NULL}},
     /* jobs.retrieve('') */
     {"GET", JOBS "/", {NOT_FOUND, NULL, "unknown_url", "nothing is at " JOBS "/", NULL}},

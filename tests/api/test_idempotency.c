@@ -246,7 +246,7 @@ static void while_the_first_is_being_answered_others_wait(void **state)
 
     job_body(body, "race");
     snprintf(request, sizeof request,
-             "POST " JOBS " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: "
+             "POST " JOBS " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
              "application/json\r\nIdempotency-Key: race\r\nContent-Length: %zu\r\n\r\n%s",
              strlen(body), body);
     assert_int_equal(sqlite3_open(test_server_path(server, "state/prilorad.db"), &db), SQLITE_OK);
@@ -295,7 +295,7 @@ static void a_kill_at_any_instant_makes_no_second_job(void **state)
         snprintf(key, sizeof key, "kill-%zu", i);
         job_body(body, mark);
         snprintf(request, sizeof request,
-                 "POST " JOBS " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                 "POST " JOBS " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                  "Idempotency-Key: %s\r\nContent-Length: %zu\r\n\r\n%s",
                  key, strlen(body), body);
         test_send_and_leave(*state, request, strlen(request));

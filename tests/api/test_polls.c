@@ -267,7 +267,8 @@ static void whoever_waits_does_not_keep_the_server(void **state)
     free(train);
     snprintf(id, sizeof id, "%s", create(&own, 10000));
     snprintf(request, sizeof request,
-             "GET " JOBS "/%s/metrics?after=99999999&wait=60 HTTP/1.1\r\nHost: x\r\n\r\n", id);
+             "GET " JOBS "/%s/metrics?after=99999999&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+             id);
     for (int i = 0; i < 20; i++)
         test_send_and_leave(server, request, strlen(request));
     test_wait_job(server, id, "running");

@@ -260,11 +260,10 @@ static void half_a_part_leaves_nothing_behind(void **state)
     const struct timespec tick = {0, 10000000};
 
     announce(*state, 11, id);
-    snprintf(
-        request, sizeof request,
-        "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: " CUT
-        "\r\nContent-Length: 100000\r\n\r\n" DATA("hello"),
-        id);
+    snprintf(request, sizeof request,
+             "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: localhost\r\nConnection: "
+             "close\r\nContent-Type: " CUT "\r\nContent-Length: 100000\r\n\r\n" DATA("hello"),
+             id);
     test_send_and_leave(*state, request, strlen(request));
     for (int i = 0; i < 1000 && count_files(*state, "state/uploads") > 0; i++)
         nanosleep(&tick, NULL);
@@ -275,9 +274,10 @@ static void half_a_part_leaves_nothing_behind(void **state)
 
 static void a_part_over_64_mb_is_refused_by_its_length(void **state)
 {
-    static const char form[] = "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: x\r\nConnection: "
-                               "close\r\nExpect: 100-continue\r\nContent-Type: " CUT
-                               "\r\nContent-Length: 70000000\r\n\r\n";
+    static const char form[] =
+        "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: localhost\r\nConnection: "
+        "close\r\nExpect: 100-continue\r\nContent-Type: " CUT
+        "\r\nContent-Length: 70000000\r\n\r\n";
     char id[64], request[400], *answer;
 
     announce(*state, 11, id);
@@ -390,7 +390,7 @@ static void parts_may_be_sent_and_ended_by_many_at_once(void **state)
 
     announce(*state, 30, id);
     snprintf(request, sizeof request,
-             "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+             "POST /v1/uploads/%s/parts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
              "Content-Type: " CUT "\r\nContent-Length: %zu\r\n\r\n%s",
              id, strlen(form), form);
     assert_int_equal(speak_all(*state, clients, request, "200 OK"), N_CLIENTS);
@@ -399,7 +399,7 @@ static void parts_may_be_sent_and_ended_by_many_at_once(void **state)
     add(*state, id, form, part);
     snprintf(body, sizeof body, "{\"part_ids\": [\"%s\"]}", part);
     snprintf(request, sizeof request,
-             "POST /v1/uploads/%s/complete HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+             "POST /v1/uploads/%s/complete HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
              "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
              id, strlen(body), body);
     n_ok = speak_all(*state, clients, request, "200 OK");
@@ -439,7 +439,7 @@ static void a_stop_in_the_middle_loses_nothing(void **state)
     free(form);
     snprintf(body, sizeof body, "{\"part_ids\": [\"%s\"]}", part);
     snprintf(request, sizeof request,
-             "POST /v1/uploads/%s/complete HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+             "POST /v1/uploads/%s/complete HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
              "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
              id, strlen(body), body);
     test_send_and_leave(*state, request, strlen(request));

@@ -11,6 +11,7 @@
 struct task {
     const struct aside_work *work;
     void *state;
+    struct store *store;
     struct request *request; /* NULL: answered or gone; guarded by `lock`, as the rest */
     bool is_done, has_failed;
     int n_owners; /* the request and the thread */
@@ -81,6 +82,7 @@ static void *run(void *argument)
     pthread_setname_np(pthread_self(), "aside");
     priority_lower();
     task->work->work(task->state);
+    store_close_thread(task->store); /* nobody waits for more than the work's end */
     end(task, false);
     return NULL;
 }
@@ -109,7 +111,8 @@ static struct task *task_new(struct request *r, const struct aside_work *work, v
     struct task *task = state ? malloc(sizeof *task) : NULL;
 
     if (task)
-        *task = (struct task){.work = work, .state = state, .request = r, .n_owners = 2};
+        *task = (struct task){
+            .work = work, .state = state, .store = r->api->store, .request = r, .n_owners = 2};
     return task;
 }
 

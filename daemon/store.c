@@ -69,6 +69,16 @@ static void connection_release(void *value)
     connection_close(c);
 }
 
+void store_close_thread(struct store *store)
+{
+    void *c = pthread_getspecific(store->key);
+
+    if (!c)
+        return;
+    pthread_setspecific(store->key, NULL);
+    connection_release(c);
+}
+
 static enum prilora_status configure(sqlite3 *db, const char *path, struct prilora_error *err)
 {
     static const char *const settings = "PRAGMA journal_mode = WAL;"

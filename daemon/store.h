@@ -38,6 +38,8 @@ const char *store_folder(const struct store *store);
 
 sqlite3 *store_db(struct store *store,
                   struct prilora_error *err); /* this thread's; NULL: *err says */
+/* Closes this thread's connection before the thread ends: for one that is not joined. */
+void store_close_thread(struct store *store);
 enum prilora_status store_begin(struct store *store, struct prilora_error *err);
 /* Commits if rc is PRILORA_OK, else rolls back and keeps rc and *err as they are. */
 enum prilora_status store_end(struct store *store, enum prilora_status rc,

@@ -43,7 +43,7 @@ void queue_wait(struct store *store, long timeout_ms)
     struct timespec until;
 
     (void)store;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the other one may be set back by hours */
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {
@@ -52,7 +52,7 @@ void queue_wait(struct store *store, long timeout_ms)
     }
     pthread_mutex_lock(&bell_mutex);
     while (bell_rings == heard)
-        if (pthread_cond_timedwait(&bell, &bell_mutex, &until) != 0)
+        if (pthread_cond_clockwait(&bell, &bell_mutex, CLOCK_MONOTONIC, &until) != 0)
             break;
     heard = bell_rings;
     pthread_mutex_unlock(&bell_mutex);

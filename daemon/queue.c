@@ -298,6 +298,21 @@ enum prilora_status queue_validated(struct store *store, const char *id, const c
     return end_in_either(store, rc, id, "queue", &queued, &paused, err);
 }
 
+enum prilora_status queue_unclaim(struct store *store, const char *id, struct prilora_error *err)
+{
+    static const struct queue_note note = {
+        NULL, "info", "prilorad is stopping; validation starts over when it is back"};
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = store_run(store, err, "put a job back",
+                   "UPDATE jobs SET claimed = 0, deaths = 0 "
+                   "WHERE id = ? AND status = 'validating_files' AND claimed = 1",
+                   "t", id);
+    return queue_end_change(store, rc, id, "put back", &note, err);
+}
+
 enum prilora_status queue_progress(struct store *store, const char *id,
                                    const struct job_progress *progress, struct prilora_error *err)
 {

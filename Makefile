@@ -155,6 +155,7 @@ $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-m
 # tests/unit, tests/golden   under ASan and UBSan     tests/grad, tests/golden  in double precision
 # some also as released: sanitizers get the loops without vector clones
 # tests/api                  the real daemon, under ASan and under TSan
+# tests/crash                the real daemon, killed again and again, under ASan
 # tests/cli                  the command-line client and the real daemon, under ASan
 # tests/fuzz                 every target replays its corpus under ASan and UBSan
 
@@ -163,7 +164,8 @@ FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
 BREAKER     = $(BUILD)/tests/cli/breaker
-TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(FUZZERS)
+TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(call tests_in,crash) \
+	$(FUZZERS)
 TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
 	golden/test_deberta golden/test_recompute) $(call tests_in,memory)
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
@@ -205,6 +207,12 @@ check-build:
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
 	$(Q)$(MAKE) --no-print-directory VARIANT=double tests
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan tests
+
+# the daemon is killed KILLS times under load; tests/run does it 20 times
+KILLS ?= 200
+torture: deps-check
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
+	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(KILLS) $(SEED)
 
 # libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz: deps-fuzz
@@ -290,12 +298,13 @@ clean:
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo "  make bench      the training step against what the machine can do; start, memory, requests"
+	@echo "  make torture    kills the daemon under load, KILLS=200 times"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
-.PHONY: all tests check check-build fuzz fuzzers bench demo format deps deps-check deps-demo deps-fuzz \
+.PHONY: all tests check check-build torture fuzz fuzzers bench demo format deps deps-check deps-demo deps-fuzz \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

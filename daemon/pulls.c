@@ -96,6 +96,15 @@ static void finish(struct one *one, enum prilora_status rc, const struct pull_re
     pthread_mutex_unlock(&one->pulls->lock);
 }
 
+/* It is needed no longer: what has ended is listed for long. */
+static void forget_token(struct one *one)
+{
+    if (one->token)
+        explicit_bzero(one->token, strlen(one->token));
+    free(one->token);
+    one->token = NULL;
+}
+
 static void *run(void *argument)
 {
     struct one *one = argument;
@@ -118,6 +127,7 @@ static void *run(void *argument)
     pthread_setname_np(pthread_self(), "pull");
     priority_lower();
     finish(one, pull_model(&request, &result, &err), &result, &err);
+    forget_token(one);
     return NULL;
 }
 
@@ -185,9 +195,7 @@ static struct one *take_old(struct pulls *pulls)
 
 static void one_free(struct one *one)
 {
-    if (one->token)
-        explicit_bzero(one->token, strlen(one->token));
-    free(one->token);
+    forget_token(one);
     pull_view_clear(&one->view);
     free(one);
 }

@@ -43,7 +43,7 @@ void queue_wait(struct store *store, long timeout_ms)
     struct timespec until;
 
     (void)store;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the other one may be set back by hours */
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {
@@ -52,7 +52,7 @@ void queue_wait(struct store *store, long timeout_ms)
     }
     pthread_mutex_lock(&bell_mutex);
     while (bell_rings == heard)
-        if (pthread_cond_timedwait(&bell, &bell_mutex, &until) != 0)
+        if (pthread_cond_clockwait(&bell, &bell_mutex, CLOCK_MONOTONIC, &until) != 0)
             break;
     heard = bell_rings;
     pthread_mutex_unlock(&bell_mutex);
@@ -296,6 +296,21 @@ enum prilora_status queue_validated(struct store *store, const char *id, const c
                    "deaths = 0 WHERE id = ?1 AND status = 'validating_files'",
                    "ttt", id, spec, forecast);
     return end_in_either(store, rc, id, "queue", &queued, &paused, err);
+}
+
+enum prilora_status queue_unclaim(struct store *store, const char *id, struct prilora_error *err)
+{
+    static const struct queue_note note = {
+        NULL, "info", "prilorad is stopping; validation starts over when it is back"};
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = store_run(store, err, "put a job back",
+                   "UPDATE jobs SET claimed = 0, deaths = 0 "
+                   "WHERE id = ? AND status = 'validating_files' AND claimed = 1",
+                   "t", id);
+    return queue_end_change(store, rc, id, "put back", &note, err);
 }
 
 enum prilora_status queue_progress(struct store *store, const char *id,

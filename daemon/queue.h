@@ -124,6 +124,8 @@ enum prilora_status queue_claim(struct store *store, enum job_status from, struc
                                 bool *found, struct prilora_error *err);
 enum prilora_status queue_validated(struct store *store, const char *id, const char *spec,
                                     const char *forecast, struct prilora_error *err);
+/* A validation that was stopped starts over when a worker claims the job again. */
+enum prilora_status queue_unclaim(struct store *store, const char *id, struct prilora_error *err);
 enum prilora_status queue_progress(struct store *store, const char *id,
                                    const struct job_progress *progress, struct prilora_error *err);
 /* A running job that was stopped (attempts as before it): to paused if that was asked and it is not

@@ -218,36 +218,40 @@ static enum prilora_status find_row(struct store *store, const char *id, int64_t
     return rc;
 }
 
-/* " AND status IN ('queued', 'running')": names of ours, never a client's. */
-static void write_statuses(FILE *text, unsigned statuses)
+/* Jobs before row ?1, of one state (a name of ours) or of any (NULL); one condition for each pair
+ * that the metadata must have: pairs are parameters, never text. */
+static void write_arm(FILE *text, const char *status, size_t n_pairs)
 {
-    const char *before = " AND status IN (";
-
-    for (size_t i = 0; i < N_STATUSES; i++) {
-        if (!(statuses >> i & 1))
-            continue;
-        fprintf(text, "%s'%s'", before, status_names[i]);
-        before = ", ";
-    }
-    if (statuses)
-        fputs(")", text);
+    fputs("SELECT " QUEUE_COLUMNS ", row FROM jobs WHERE row < ?1", text);
+    if (status)
+        fprintf(text, " AND status = '%s'", status);
+    for (size_t i = 0; i < n_pairs; i++)
+        fprintf(text,
+                " AND EXISTS (SELECT 1 FROM json_each(jobs.metadata) AS m "
+                "WHERE m.key = ?%zu AND m.value = ?%zu)",
+                2 * i + 2, 2 * i + 3);
 }
 
-/* One condition for each pair that the metadata must have; pairs are parameters, never text. */
+/* Each state's jobs come in order from their index, and SQLite merges them: "status IN (...)" would
+ * read and sort all of them for one page. */
 static char *list_sql(unsigned statuses, size_t n_pairs)
 {
-    static const char pair[] = " AND EXISTS (SELECT 1 FROM json_each(jobs.metadata) AS m "
-                               "WHERE m.key = ? AND m.value = ?)";
+    const char *before = "";
     char *sql = NULL;
     size_t size;
     FILE *text = open_memstream(&sql, &size);
 
     if (!text)
         return NULL;
-    fputs("SELECT " QUEUE_COLUMNS " FROM jobs WHERE row < ?", text);
-    write_statuses(text, statuses);
-    for (size_t i = 0; i < n_pairs; i++)
-        fputs(pair, text);
+    if (!statuses)
+        write_arm(text, NULL, n_pairs);
+    for (size_t i = 0; i < N_STATUSES; i++) {
+        if (!(statuses >> i & 1))
+            continue;
+        fputs(before, text);
+        write_arm(text, status_names[i], n_pairs);
+        before = " UNION ALL ";
+    }
     fputs(" ORDER BY row DESC", text);
     if (fclose(text) != 0) {
         free(sql);

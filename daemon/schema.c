@@ -87,6 +87,7 @@ static const char *const steps[] = {
     "ALTER TABLE jobs ADD COLUMN start_from TEXT;" /* the fine-tuned model it goes on from */
     "DROP INDEX jobs_in_order;"
     "CREATE INDEX jobs_in_order ON jobs (status, cancel_requested DESC, priority DESC, row);"
+    "CREATE INDEX jobs_by_status ON jobs (status, row);" /* lists of some states, newest first */
     "ALTER TABLE jobs ADD COLUMN key_id TEXT;" /* who submitted it; NULL: nobody had a key */
     "ALTER TABLE files ADD COLUMN key_id TEXT;"
     "CREATE INDEX jobs_by_key ON jobs (key_id, status) WHERE key_id IS NOT NULL;"
@@ -171,7 +172,7 @@ static const char *const steps[] = {
 
 static enum prilora_status fail(sqlite3 *db, const char *path, struct prilora_error *err)
 {
-    int code = sqlite3_errcode(db);
+    int code = sqlite3_errcode(db) & 0xff; /* without the details */
 
     if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
         return error_set(err, PRILORA_EFORMAT,

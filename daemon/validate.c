@@ -98,6 +98,7 @@ static enum prilora_status read_file(struct validation *v, const char *file_id,
         .name = file.filename,
         .bad_row = keep_bad_row,
         .context = &rows,
+        .stop = &v->work->stopping,
     };
 
     if (rc == PRILORA_OK && !path)
@@ -380,6 +381,20 @@ static void give_up(struct validation *v, const struct prilora_error *err)
     free(folder);
 }
 
+/* The daemon ends: the job is validated when it is back, unless a client has ended it meanwhile. */
+static void put_back(struct validation *v)
+{
+    struct prilora_error err;
+    char *folder = queue_folder(v->work->store, v->job->id, NULL);
+    enum prilora_status rc = queue_unclaim(v->work->store, v->job->id, &err);
+
+    if (folder && (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT))
+        rc = path_remove(folder, &err);
+    if (rc != PRILORA_OK)
+        log_error("worker", "%s: %s", v->job->id, err.message); /* found again at the next start */
+    free(folder);
+}
+
 static void validation_close(struct validation *v)
 {
     free(v->start);
@@ -401,6 +416,8 @@ void work_validate(struct work *work, const struct job *job)
         rc = save_data(&v, &err);
     if (rc == PRILORA_OK)
         queue_it(&v);
+    else if (rc == PRILORA_ESTOPPED)
+        put_back(&v);
     else
         give_up(&v, &err);
     validation_close(&v);

@@ -8,7 +8,7 @@ struct work {
     const struct config *config;
     struct store *store;
     struct models *models;
-    atomic_bool stopping;
+    atomic_int stopping; /* PRILORA_STOP: the daemon ends */
 };
 
 /* What was being done when something failed: it tells the error's code and parameter. */

@@ -97,7 +97,7 @@ void workers_stop(struct workers *workers)
 {
     if (!workers)
         return;
-    atomic_store(&workers->work.stopping, true);
+    atomic_store(&workers->work.stopping, PRILORA_STOP);
     live_stop_all(); /* a run that begins only now sees `stopping` */
     queue_wake(workers->work.store);
     for (size_t i = 0; i < workers->n_threads; i++)

@@ -57,7 +57,7 @@ enum prilora_status {
     PRILORA_EUNSUPPORTED, /* well-formed, but outside what this version does */
     PRILORA_EMISMATCH,    /* a checkpoint belongs to another base, data or specification */
     PRILORA_ENUMERIC,     /* loss or gradient stopped being finite */
-    PRILORA_ESTOPPED,     /* the stop flag was raised; a checkpoint was written */
+    PRILORA_ESTOPPED,     /* the stop flag was raised; a run has written a checkpoint */
 };
 
 struct prilora_error {
@@ -239,6 +239,9 @@ PRILORA_API enum prilora_status prilora_spec_ranks(const struct prilora_spec *sp
 
 struct prilora_dataset;
 
+/* The stop flags' values: of data that is being read, of a run between steps. */
+enum { PRILORA_GO = 0, PRILORA_STOP = 1 };
+
 struct prilora_dataset_options {
     enum prilora_task task;              /* AUTO: told from the labels */
     size_t max_length;                   /* tokens per example; longer ones are truncated */
@@ -250,6 +253,7 @@ struct prilora_dataset_options {
                          its ending (.jsonl .json .csv .tsv), is used in errors */
     void (*bad_row)(void *context, size_t line, const char *reason); /* may be NULL */
     void *context;
+    const atomic_int *stop; /* read between rows: ESTOPPED once it is PRILORA_STOP; may be NULL */
 };
 
 struct prilora_dataset_info {
@@ -269,7 +273,7 @@ struct prilora_dataset_info {
  * columns). Told from the labels: lists are multi-label, numbers of which one is written as a real
  * regression, all else classification; classes 0..k-1 keep their numbers, other names are sorted.
  * Errors: EDATA names file:line of the first bad row and their number; bad_row is told of each, in
- * line order, up to PRILORA_MAX_BAD_ROWS.
+ * line order, up to PRILORA_MAX_BAD_ROWS. ESTOPPED: *stop was raised.
  */
 #define PRILORA_MAX_BAD_ROWS 100
 PRILORA_API enum prilora_status prilora_dataset_read(struct prilora_dataset **out,
@@ -388,9 +392,6 @@ struct prilora_event {
     /* WARNING */
     const char *message;
 };
-
-/* The stop flag's values; the run reads it between steps. */
-enum { PRILORA_GO = 0, PRILORA_STOP = 1 };
 
 struct prilora_run_options {
     const char *folder; /* checkpoints live here; made if absent; NULL: none are written */

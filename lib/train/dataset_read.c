@@ -75,6 +75,13 @@ static enum prilora_status add_example(struct reading *r, const struct pl_row *r
     return PRILORA_OK;
 }
 
+static bool stop_raised(const struct reading *r)
+{
+    const atomic_int *stop = r->options->stop;
+
+    return stop && atomic_load_explicit(stop, memory_order_relaxed) == PRILORA_STOP;
+}
+
 static enum prilora_status read_rows(struct reading *r, struct prilora_error *err)
 {
     char reason[PL_MAX_REASON], where[192];
@@ -86,6 +93,9 @@ static enum prilora_status read_rows(struct reading *r, struct prilora_error *er
 
         if (result == PL_ROW_END)
             return PRILORA_OK;
+        if (stop_raised(r))
+            return pl_fail(err, PRILORA_ESTOPPED, "%s: stopped at line %zu", r->rows.name,
+                           r->rows.line);
         if (result == PL_ROW_NOMEM)
             return no_memory(r, err);
         if (++r->n_rows > PL_MAX_ROWS) {

@@ -212,13 +212,17 @@ static enum prilora_status make_uniform(struct prilora_spec *spec, size_t n_laye
                                         struct prilora_error *err)
 {
     size_t ranks[PRILORA_MAX_LAYERS];
-    enum prilora_status rc = PRILORA_OK;
+    enum prilora_status rc;
 
     if (spec->method != PRILORA_METHOD_LORA || spec->rank_schedule == PRILORA_RANK_UNIFORM)
         return PRILORA_OK;
-    if (n_layers <= PRILORA_MAX_LAYERS)
-        rc = prilora_spec_ranks(spec, n_layers, ranks, err);
-    for (size_t l = 1; rc == PRILORA_OK && l < n_layers; l++) {
+    if (n_layers > PRILORA_MAX_LAYERS)
+        return pl_fail(err, PRILORA_ELIMIT, "the model has %zu layers, but at most %d are trained",
+                       n_layers, PRILORA_MAX_LAYERS);
+    rc = prilora_spec_ranks(spec, n_layers, ranks, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    for (size_t l = 1; l < n_layers; l++) {
         if (ranks[l] != ranks[0])
             return pl_fail_at(err, PRILORA_EMISMATCH, "/method/type",
                               "type: \"lora\" has one rank for all layers, but the adapter that "
@@ -228,7 +232,7 @@ static enum prilora_status make_uniform(struct prilora_spec *spec, size_t n_laye
     }
     spec->rank_schedule = PRILORA_RANK_UNIFORM;
     spec->rank_start = spec->rank_end = (long)ranks[0];
-    return rc;
+    return PRILORA_OK;
 }
 
 static enum prilora_status adopt_targets(struct prilora_spec *spec,

@@ -60,6 +60,7 @@ struct test_request {
     bool chunked;
     const char *socket; /* path of the Unix socket to send it to; NULL: to the port */
     const char *ca;     /* certificate to believe, by HTTPS to localhost; NULL: plain HTTP */
+    bool may_break;     /* the server may die meanwhile: status 0, not a failed test */
 };
 
 /* The reply is valid until the next request; freed by test_server_free. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -197,6 +198,49 @@ static void a_sealed_lie_is_refused(void **state)
     prilora_spec_free(spec);
 }
 
+/* Trains what is left in scratch folder `name`; its adapter's bytes. */
+static char *finish(const char *name, const struct prilora_spec *spec, size_t *size)
+{
+    struct prilora_run_options options = {.folder = test_scratch_path(name), .n_threads = 2};
+    struct prilora_run *run = test_training_run(spec, test_training.valid, &options);
+    struct prilora_result result;
+    struct prilora_error err = {0};
+    char folder[64], path[128];
+
+    assert_int_equal(prilora_run_step(run), 4);
+    assert_int_equal(prilora_run_train(run, &err), PRILORA_OK);
+    snprintf(folder, sizeof folder, "%s/adapter", name);
+    if (prilora_run_export(run, test_scratch_path(folder), "base", &result, &err) != PRILORA_OK)
+        fail_msg("%s", err.message);
+    prilora_run_close(run);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+    return test_file(test_scratch_path(path), size);
+}
+
+/* Version 1 is the same without the fourth fingerprint: there was nothing else to start from. */
+static void a_checkpoint_of_version_1_leads_on_to_the_same_bytes(void **state)
+{
+    struct prilora_spec *spec = test_training_spec("");
+    size_t size, n_old, n_new, at = 16 + 3 * 64;
+    char *bytes = make_checkpoint("new", spec, &size), *old, *new;
+
+    (void)state;
+    assert_int_equal(bytes[8], 2);
+    bytes[8] = 1;
+    memmove(bytes + at, bytes + at + 64, size - at - 64);
+    seal(bytes, size - 64 - 64);
+    assert_int_equal(mkdir(test_scratch_path("old"), 0700), 0);
+    test_scratch_write("old/checkpoint", bytes, size - 64);
+    old = finish("old", spec, &n_old);
+    new = finish("new", spec, &n_new);
+    assert_int_equal(n_old, n_new);
+    assert_memory_equal(old, new, n_new);
+    free(old);
+    free(new);
+    free(bytes);
+    prilora_spec_free(spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +249,7 @@ int main(void)
         cmocka_unit_test(another_base_is_told_apart),
         cmocka_unit_test(a_damaged_or_short_checkpoint_is_refused),
         cmocka_unit_test(a_sealed_lie_is_refused),
+        cmocka_unit_test(a_checkpoint_of_version_1_leads_on_to_the_same_bytes),
     };
 
     return cmocka_run_group_tests(tests, test_training_open, test_training_close);

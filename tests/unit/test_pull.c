@@ -2,8 +2,10 @@
 #include "daemon/pull.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,6 +47,24 @@ static void on_progress(void *context, const struct pull_progress *progress)
     f->told = *progress;
     if (f->stop_at && progress->bytes >= f->stop_at)
         atomic_store(&f->stop, f->how);
+}
+
+#define SLOW_HOST "slow.invalid"
+#define SLOW_S    15
+
+/* In the place of the C library's: a name server that does not answer for long. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (node && strcmp(node, SLOW_HOST) == 0) {
+        sleep(SLOW_S);
+        return EAI_AGAIN;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(node, service, hints, out);
 }
 
 static int open_one(void **state)
@@ -327,6 +347,32 @@ static void what_a_stopped_pull_has_left_is_gone_on_with(void **state)
     assert_int_equal(test_hub_n_ranges(f->hub, WEIGHTS), 1);
     assert_int_equal(test_hub_n_transfers(f->hub, "config.json"), 1);
     assert_int_equal(leftovers(f), 0);
+}
+
+static void *stop_soon(void *context)
+{
+    const struct timespec soon = {0, 200000000};
+    struct fixture *f = context;
+
+    nanosleep(&soon, NULL);
+    atomic_store(&f->stop, PULL_STOP);
+    return NULL;
+}
+
+/* The daemon's stop waits for its pulls: they must not wait for a name server. */
+static void a_stop_does_not_wait_for_a_name_server(void **state)
+{
+    struct fixture *f = *state;
+    struct timespec start, end;
+    pthread_t thread;
+
+    f->request.endpoint = "http://" SLOW_HOST;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, f), 0);
+    assert_fails(f, PRILORA_ESTOPPED, "stopped");
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    pthread_join(thread, NULL);
+    assert_true(end.tv_sec - start.tv_sec < SLOW_S / 2); /* libcurl looks once a second */
 }
 
 static void a_cancelled_pull_leaves_nothing(void **state)
@@ -763,6 +809,7 @@ int main(void)
         TEST(a_hub_without_ranges_sends_the_whole_again),
         TEST(a_transfer_that_breaks_at_once_every_time_is_given_up),
         TEST(what_a_stopped_pull_has_left_is_gone_on_with),
+        TEST(a_stop_does_not_wait_for_a_name_server),
         TEST(a_cancelled_pull_leaves_nothing),
         TEST(the_rest_of_another_commit_is_swept_away),
         TEST(a_stalled_transfer_is_broken_off_and_tried_again),

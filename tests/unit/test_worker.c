@@ -472,6 +472,35 @@ static void a_restarted_daemon_ends_with_the_same_adapter(void **state)
     free(validation);
 }
 
+/* Reading this takes many seconds, and a stop does not wait for it. */
+static void a_stop_does_not_wait_for_a_validation(void **state)
+{
+    struct fixture *f = *state;
+    char id[ID_SIZE], *training = sentences(400000), *told;
+    const struct order order = {"prilora-mini-en", "t.jsonl", training, NULL, 1};
+    time_t start_s;
+    struct job job;
+    size_t n;
+    bool found;
+
+    submit(f, &order, id);
+    for (int i = 0; i < 100; i++)
+        nap();
+    start_s = time(NULL);
+    stop(f);
+    assert_true(time(NULL) - start_s <= 3);
+    assert_int_equal(test_job_status(f->store, id), JOB_VALIDATING);
+    told = messages(f, id);
+    assert_has(told, "info: prilorad is stopping; validation starts over when it is back");
+    assert_int_equal(queue_recover(f->store, &n, NULL), PRILORA_OK); /* nothing was lost */
+    assert_int_equal(queue_claim(f->store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_true(found);
+    assert_string_equal(job.id, id);
+    job_clear(&job);
+    free(told);
+    free(training);
+}
+
 #define ON_WORKERS(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)
 
 int main(void)
@@ -484,6 +513,7 @@ int main(void)
         ON_WORKERS(a_cancelled_job_keeps_its_best_adapter),
         ON_WORKERS(layers_can_be_read_while_a_job_runs),
         ON_WORKERS(a_restarted_daemon_ends_with_the_same_adapter),
+        ON_WORKERS(a_stop_does_not_wait_for_a_validation),
     };
 
     return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);

@@ -1,0 +1,452 @@
+/*
+ * test_schema.c - databases that an earlier release wrote, and large ones: nothing is lost when
+ * they are migrated, and what is asked all the time does not grow with what is there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "daemon/events.h"
+#include "daemon/queue.h"
+#include "daemon/store.h"
+#include "support/scratch.h"
+
+#define N_ROWS     100000
+#define MOST_STEPS 6000 /* of SQLite's machine for one page of 20; to read all is above 1,000,000  \
+                         */
+
+/* Schema 1, as it was released. */
+static const char schema_1[] =
+    "CREATE TABLE files ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  bytes INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  expires_at INTEGER NOT NULL DEFAULT 0,"
+    "  filename TEXT NOT NULL,"
+    "  purpose TEXT NOT NULL,"
+    "  status TEXT NOT NULL,"
+    "  sha256 TEXT NOT NULL);"
+
+    "CREATE TABLE jobs ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  status TEXT NOT NULL CHECK (status IN ('validating_files', 'queued', 'running', 'paused',"
+    "                                         'succeeded', 'failed', 'cancelled')),"
+    "  created_at INTEGER NOT NULL,"
+    "  started_at INTEGER NOT NULL DEFAULT 0,"
+    "  finished_at INTEGER NOT NULL DEFAULT 0,"
+    "  priority INTEGER NOT NULL,"
+    "  seed INTEGER NOT NULL,"
+    "  model TEXT NOT NULL,"
+    "  training_file TEXT NOT NULL,"
+    "  validation_file TEXT,"
+    "  suffix TEXT,"
+    "  metadata TEXT,"
+    "  spec TEXT NOT NULL,"
+    "  requested TEXT,"
+    "  forecast TEXT,"
+    "  result TEXT,"
+    "  fine_tuned_model TEXT,"
+    "  error_code TEXT,"
+    "  error_message TEXT,"
+    "  error_param TEXT,"
+    "  trained_tokens INTEGER NOT NULL DEFAULT 0,"
+    "  attempts INTEGER NOT NULL DEFAULT 0,"
+    "  cancel_requested INTEGER NOT NULL DEFAULT 0,"
+    "  claimed INTEGER NOT NULL DEFAULT 0,"
+    "  deaths INTEGER NOT NULL DEFAULT 0,"
+    "  step INTEGER NOT NULL DEFAULT 0,"
+    "  total_steps INTEGER NOT NULL DEFAULT 0,"
+    "  n_tokens INTEGER NOT NULL DEFAULT 0,"
+    "  epoch REAL,"
+    "  loss REAL,"
+    "  tokens_per_second REAL,"
+    "  seconds_left REAL,"
+    "  peak_memory_bytes INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX jobs_in_order ON jobs (status, priority DESC, row);"
+    "CREATE INDEX jobs_by_model ON jobs (fine_tuned_model) WHERE fine_tuned_model IS NOT NULL;"
+
+    "CREATE TABLE events ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,"
+    "  key TEXT,"
+    "  created_at INTEGER NOT NULL,"
+    "  level TEXT NOT NULL,"
+    "  type TEXT NOT NULL,"
+    "  message TEXT NOT NULL,"
+    "  data TEXT,"
+    "  UNIQUE (job_id, key));"
+    "CREATE INDEX events_by_job ON events (job_id, row);"
+
+    "CREATE TABLE series ("
+    "  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,"
+    "  series INTEGER NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  created_at INTEGER NOT NULL,"
+    "  json TEXT NOT NULL,"
+    "  PRIMARY KEY (job_id, series, step)) WITHOUT ROWID;";
+
+/* A job in each state ("job-0" validating ... "job-6" cancelled), the running one with a long
+ * series of metrics, and one being validated that a worker has. */
+static const char jobs_1[] =
+    "INSERT INTO jobs (id, status, created_at, started_at, priority, seed, model, training_file, "
+    "spec, claimed, cancel_requested) VALUES"
+    " ('job-0', 'validating_files', 10, 0, 0, 1, 'm', 'file-1', '{}', 1, 0),"
+    " ('job-1', 'queued', 11, 0, 3, 1, 'm', 'file-1', '{}', 0, 0),"
+    " ('job-2', 'running', 12, 20, 0, 1, 'm', 'file-1', '{}', 0, 0),"
+    " ('job-3', 'paused', 13, 20, 0, 1, 'm', 'file-1', '{}', 0, 0),"
+    " ('job-4', 'succeeded', 14, 20, 0, 1, 'm', 'file-1', '{}', 0, 0),"
+    " ('job-5', 'failed', 15, 20, 0, 1, 'm', 'file-1', '{}', 0, 0),"
+    " ('job-6', 'cancelled', 16, 20, 0, 1, 'm', 'file-1', '{}', 0, 1);"
+    "UPDATE jobs SET fine_tuned_model = 'ft:m::4' WHERE id = 'job-4';"
+    "INSERT INTO files (id, bytes, created_at, filename, purpose, status, sha256)"
+    " VALUES ('file-1', 3, 9, 'a.csv', 'fine-tune', 'processed', '00');"
+    "INSERT INTO events (id, job_id, key, created_at, level, type, message)"
+    " SELECT 'event-' || id, id, 'created', 10, 'info', 'message', 'Created' FROM jobs;"
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+    " INSERT INTO series SELECT 'job-2', 0, i, i, '{\"step\":' || i || '}' FROM n;";
+
+static void run(sqlite3 *db, const char *sql)
+{
+    char *message = NULL;
+
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s", message);
+}
+
+static int64_t number(struct store *store, const char *sql)
+{
+    sqlite3_stmt *s = store_statement(store, sql, NULL);
+    int64_t answer;
+    bool row;
+
+    assert_non_null(s);
+    assert_int_equal(store_step(store, s, &row, "ask", NULL), PRILORA_OK);
+    assert_true(row);
+    answer = sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return answer;
+}
+
+static struct store *open_store(const char *name)
+{
+    struct store *store;
+    struct prilora_error err = {0};
+
+    if (store_open(&store, test_scratch_path(name), &err) != PRILORA_OK)
+        fail_msg("%s", err.message);
+    return store;
+}
+
+static struct store *migrate(const char *name)
+{
+    char path[400];
+    sqlite3 *db;
+
+    assert_int_equal(mkdir(test_scratch_path(name), 0700), 0);
+    snprintf(path, sizeof path, "%s/prilorad.db", test_scratch_path(name));
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    run(db, schema_1);
+    run(db, "BEGIN");
+    run(db, jobs_1);
+    run(db, "PRAGMA user_version = 1; COMMIT");
+    sqlite3_close(db);
+    return open_store(name);
+}
+
+/* ---- migrating ---- */
+
+static void jobs_of_every_state_are_what_they_were(void **state)
+{
+    struct store *store = migrate("states");
+    struct job job;
+
+    (void)state;
+    for (int i = 0; i <= JOB_CANCELLED; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "job-%d", i);
+        assert_int_equal(queue_get(store, id, &job, NULL), PRILORA_OK);
+        assert_int_equal(job.status, i);
+        assert_int_equal(job.created_at, 10 + i);
+        assert_int_equal(job.cancel_requested, i == JOB_CANCELLED);
+        assert_false(job.pause_requested);
+        assert_null(job.start_from);
+        job_clear(&job);
+    }
+    assert_int_equal(number(store, "SELECT count(*) FROM events"), 7);
+    assert_int_equal(number(store, "SELECT count(*) FROM files WHERE key_id IS NULL"), 1);
+    assert_int_equal(number(store, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    store_close(store);
+}
+
+/* Streams page by revision: the old rows come first, in their order, and a new one after them. */
+static void a_long_series_goes_on_after_its_old_rows(void **state)
+{
+    struct store *store = migrate("series");
+    struct series_row *rows;
+    size_t n;
+    bool more;
+
+    (void)state;
+    assert_int_equal(number(store, "SELECT count(*) FROM series"), N_ROWS);
+    assert_int_equal(series_merge(store, SERIES_METRICS, "job-2", 50, "{\"more\":1}", NULL),
+                     PRILORA_OK);
+    assert_int_equal(series_list_changed(store, SERIES_METRICS, "job-2", 0, 2, &rows, &n, &more,
+                                         NULL),
+                     PRILORA_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(rows[0].step, 1);
+    assert_int_equal(rows[1].step, 2);
+    series_free_list(rows, n);
+    assert_int_equal(series_list_changed(store, SERIES_METRICS, "job-2", N_ROWS + 1, 2, &rows, &n,
+                                         &more, NULL),
+                     PRILORA_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].step, 50);
+    assert_string_equal(rows[0].json, "{\"step\":50,\"more\":1}");
+    series_free_list(rows, n);
+    store_close(store);
+}
+
+static void old_jobs_end_with_one_webhook_each(void **state)
+{
+    struct store *store = migrate("webhooks");
+    size_t n_requeued;
+    struct job job;
+
+    (void)state;
+    run(store_db(store, NULL), "INSERT INTO webhook_target VALUES (1, 'http://localhost/')");
+    assert_int_equal(queue_finish(store, "job-2", &(struct job_end){.status = JOB_SUCCEEDED}, NULL),
+                     PRILORA_OK);
+    assert_int_equal(queue_recover(store, &n_requeued, NULL), PRILORA_OK); /* job-0 */
+    for (int i = 0; i < 4; i++) {
+        char id[16];
+
+        snprintf(id, sizeof id, "job-%d", i);
+        if (queue_cancel(store, id, &job, NULL) == PRILORA_OK)
+            job_clear(&job);
+    }
+    assert_int_equal(number(store, "SELECT count(*) FROM webhooks"), 4);
+    assert_int_equal(number(store, "SELECT count(DISTINCT job_id) FROM webhooks WHERE job_id IN "
+                                   "('job-0', 'job-1', 'job-2', 'job-3')"),
+                     4);
+    store_close(store);
+}
+
+/* ---- what it costs ---- */
+
+/* Jobs that are over but for a few, the rarest state first; one with many events and rows. */
+static const char many[] =
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+    " INSERT INTO jobs (id, status, created_at, priority, seed, model, training_file, spec)"
+    " SELECT 'job-' || i, CASE WHEN i < 10 THEN 'queued' WHEN i < 20 THEN 'validating_files' WHEN "
+    " i % 2 THEN 'failed' ELSE 'succeeded' END, i, i % 3, 1, 'm', 'f', '{}' FROM n;"
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+    " INSERT INTO events (id, job_id, created_at, level, type, message)"
+    " SELECT 'event-' || i, 'job-1', i, 'info', 'message', 'so' FROM n;"
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+    " INSERT INTO series (job_id, series, step, created_at, json, revision)"
+    " SELECT 'job-1', 0, i, i, '{}', i FROM n;";
+
+static void list_jobs(struct store *store, unsigned statuses, const char *after, size_t expected)
+{
+    const struct queue_query query = {.after = after, .limit = 20, .statuses = statuses};
+    struct job *jobs;
+    size_t n;
+    bool more;
+
+    assert_int_equal(queue_list(store, &query, &jobs, &n, &more, NULL), PRILORA_OK);
+    assert_int_equal(n, expected);
+    for (size_t i = 1; i < n; i++)
+        assert_true(jobs[i].created_at < jobs[i - 1].created_at);
+    queue_free_list(jobs, n);
+}
+
+static void list_all(struct store *store)
+{
+    list_jobs(store, 0, NULL, 20);
+}
+
+static void list_page(struct store *store)
+{
+    list_jobs(store, 0, "job-50000", 20);
+}
+
+static void list_rare(struct store *store)
+{
+    list_jobs(store, 1u << JOB_QUEUED, NULL, 9);
+}
+
+static void list_frequent(struct store *store)
+{
+    list_jobs(store, 1u << JOB_SUCCEEDED, NULL, 20);
+}
+
+static void list_over(struct store *store)
+{
+    list_jobs(store, 1u << JOB_SUCCEEDED | 1u << JOB_FAILED | 1u << JOB_CANCELLED, "job-50000", 20);
+}
+
+static void claim(struct store *store, enum job_status from)
+{
+    struct job job;
+    bool found;
+
+    assert_int_equal(queue_claim(store, from, &job, &found, NULL), PRILORA_OK);
+    assert_true(found);
+    assert_int_equal(job.priority, 2);
+    job_clear(&job);
+}
+
+static void claim_queued(struct store *store)
+{
+    claim(store, JOB_QUEUED);
+}
+
+static void claim_validating(struct store *store)
+{
+    claim(store, JOB_VALIDATING);
+}
+
+static void last_events(struct store *store)
+{
+    const struct events_query query = {.job_id = "job-1", .limit = 20};
+    struct event *events;
+    size_t n;
+    bool more;
+
+    assert_int_equal(events_list(store, &query, &events, &n, &more, NULL), PRILORA_OK);
+    assert_int_equal(n, 20);
+    events_free_list(events, n);
+}
+
+static void events_after(struct store *store)
+{
+    struct event *events;
+    size_t n;
+    bool more;
+
+    assert_int_equal(events_list_after(store, "job-1", N_ROWS - 5, 20, &events, &n, &more, NULL),
+                     PRILORA_OK);
+    assert_in_range(n, 5, 7);
+    events_free_list(events, n);
+}
+
+static void rows_changed(struct store *store)
+{
+    struct series_row *rows;
+    size_t n;
+    bool more;
+
+    assert_int_equal(series_list_changed(store, SERIES_METRICS, "job-1", N_ROWS - 5, 20, &rows, &n,
+                                         &more, NULL),
+                     PRILORA_OK);
+    assert_in_range(n, 5, 6);
+    series_free_list(rows, n);
+}
+
+static void write_row(struct store *store)
+{
+    assert_int_equal(series_merge(store, SERIES_METRICS, "job-1", 7, "{}", NULL), PRILORA_OK);
+}
+
+static void recover(struct store *store)
+{
+    size_t n;
+
+    assert_int_equal(queue_recover(store, &n, NULL), PRILORA_OK);
+}
+
+static const struct {
+    const char *name;
+    void (*operation)(struct store *store);
+} cheap[] = {
+    {"list", list_all},
+    {"list a later page", list_page},
+    {"list a rare state", list_rare},
+    {"list a frequent state", list_frequent},
+    {"list three states", list_over},
+    {"claim a queued job", claim_queued},
+    {"claim a new job", claim_validating},
+    {"list the last events", last_events},
+    {"events after", events_after},
+    {"rows changed since", rows_changed},
+    {"write a row", write_row},
+    {"recover", recover},
+};
+
+/* Steps of SQLite's machine in all statements of this thread since the last call. */
+static int64_t count_steps(struct store *store)
+{
+    sqlite3 *db = store_db(store, NULL);
+    int64_t n = 0;
+
+    for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s))
+        n += sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1);
+    return n;
+}
+
+static void what_is_asked_all_the_time_does_not_grow(void **state)
+{
+    struct store *store = open_store("large");
+    uint64_t counts[JOB_CANCELLED + 1];
+
+    (void)state;
+    run(store_db(store, NULL), "BEGIN");
+    run(store_db(store, NULL), many);
+    run(store_db(store, NULL), "COMMIT");
+    for (size_t i = 0; i < sizeof cheap / sizeof *cheap; i++) {
+        int64_t n;
+
+        count_steps(store);
+        cheap[i].operation(store);
+        n = count_steps(store);
+        assert_true(n > 0);
+        if (n > MOST_STEPS)
+            fail_msg("to %s takes %lld steps", cheap[i].name, (long long)n);
+    }
+    assert_int_equal(queue_counts(store, counts, NULL), PRILORA_OK);
+    assert_int_equal(counts[JOB_SUCCEEDED] + counts[JOB_FAILED], N_ROWS - 19);
+    store_close(store);
+}
+
+/* Counting reads them all, but only an index of them. */
+static void counts_come_from_an_index(void **state)
+{
+    struct store *store = open_store("counts");
+    const char *plan;
+    bool row;
+    sqlite3_stmt *s = store_statement(
+        store, "EXPLAIN QUERY PLAN SELECT status, COUNT(*) FROM jobs GROUP BY status", NULL);
+
+    (void)state;
+    assert_int_equal(store_step(store, s, &row, "explain", NULL), PRILORA_OK);
+    plan = (const char *)sqlite3_column_text(s, 3);
+    assert_non_null(strstr(plan, "COVERING INDEX"));
+    sqlite3_reset(s);
+    store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_of_every_state_are_what_they_were),
+        cmocka_unit_test(a_long_series_goes_on_after_its_old_rows),
+        cmocka_unit_test(old_jobs_end_with_one_webhook_each),
+        cmocka_unit_test(what_is_asked_all_the_time_does_not_grow),
+        cmocka_unit_test(counts_come_from_an_index),
+    };
+
+    return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);
+}

@@ -2,6 +2,7 @@
  * are adapter_form.c's. */
 #include "api/handlers.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
@@ -77,6 +78,12 @@ static bool find_digest(struct request *r, const struct source *source, const ch
 
 /* ---- what both do first ---- */
 
+static void respond_no_adapter(struct request *r, const struct job *job)
+{
+    respond_error(r, 404, "adapter_not_found", NULL, "job %s has no adapter: it is %s", job->id,
+                  job_status_name(job->status));
+}
+
 static bool find(struct request *r, const char *const *names, struct job *job,
                  struct adapter_files *files)
 {
@@ -88,8 +95,7 @@ static bool find(struct request *r, const char *const *names, struct job *job,
         return false;
     rc = adapter_files_read(r->api->store, job, files, &err);
     if (rc == PRILORA_ENOENT)
-        respond_error(r, 404, "adapter_not_found", NULL, "job %s has no adapter: it is %s", job->id,
-                      job_status_name(job->status));
+        respond_no_adapter(r, job);
     else if (rc != PRILORA_OK)
         respond_internal(r, &err);
     return rc == PRILORA_OK;
@@ -101,9 +107,16 @@ static void send_tar(struct request *r, const struct job *job, const struct adap
     struct prilora_error err;
     struct source source = {.fd = -1};
     char filename[ID_SIZE + 8];
+    enum prilora_status rc =
+        tar_open(&source.tar, files->folder, job->id, (const char *const *)files->names, files->n,
+                 job->finished_at, &err);
 
-    if (tar_open(&source.tar, files->folder, job->id, (const char *const *)files->names, files->n,
-                 job->finished_at, &err) != PRILORA_OK) {
+    if (adapter_files_are_gone(r->api->store, job)) {
+        respond_no_adapter(r, job);
+        tar_close(source.tar);
+        return;
+    }
+    if (rc != PRILORA_OK) {
         respond_internal(r, &err);
         return;
     }
@@ -154,23 +167,28 @@ static void send_file(struct request *r, const struct job *job, const struct ada
 {
     struct content content = {.media_type = media_type(name), .filename = name};
     struct source source = {.fd = -1};
-    char *path = NULL;
+    struct prilora_error err;
+    bool is_listed = false;
+    char *path = text_format("%s/%s", files->folder, name);
 
-    for (size_t i = 0; i < files->n; i++) {
-        if (strcmp(files->names[i], name) != 0)
-            continue;
-        path = text_format("%s/%s", files->folder, name);
+    for (size_t i = 0; i < files->n && !is_listed; i++) {
+        is_listed = strcmp(files->names[i], name) == 0;
         content.size = files->sizes[i];
     }
-    source.fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    free(path);
-    if (source.fd < 0)
+    if (is_listed && path)
+        source.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (!is_listed || (path && source.fd < 0 && errno == ENOENT)) {
         respond_error(r, 404, "file_not_found", NULL, "the adapter of job %s has no file %s",
                       job->id, name);
-    else if (find_digest(r, &source, job->id, name, &content))
+    } else if (source.fd < 0) {
+        error_errno(&err, name, "read it");
+        respond_internal(r, &err);
+    } else if (find_digest(r, &source, job->id, name, &content)) {
         respond_file(r, &content, source.fd);
-    else
+    } else {
         close(source.fd);
+    }
+    free(path);
 }
 
 void api_adapter_file(struct request *r)

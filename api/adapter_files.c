@@ -63,6 +63,17 @@ enum prilora_status adapter_files_read(struct store *store, const struct job *jo
     return rc;
 }
 
+bool adapter_files_are_gone(struct store *store, const struct job *job)
+{
+    struct prilora_error err;
+    struct job now;
+    enum prilora_status rc = queue_get(store, job->id, &now, &err);
+    bool gone = rc == PRILORA_ENOENT || (rc == PRILORA_OK && !now.fine_tuned_model);
+
+    job_clear(&now);
+    return gone;
+}
+
 void adapter_files_clear(struct adapter_files *files)
 {
     for (size_t i = 0; i < files->n; i++)

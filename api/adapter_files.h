@@ -18,6 +18,9 @@ struct adapter_files {
 /* ENOENT: the job has no adapter. Clear it in any case. */
 enum prilora_status adapter_files_read(struct store *store, const struct job *job,
                                        struct adapter_files *out, struct prilora_error *err);
+/* Files go one by one, after the row that names them: whoever has opened some has all of them if
+ * this is false then. */
+bool adapter_files_are_gone(struct store *store, const struct job *job);
 void adapter_files_clear(struct adapter_files *files);
 
 #endif

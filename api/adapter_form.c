@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/adapter_files.h"
 #include "api/content.h"
 #include "api/respond.h"
 #include "api/tar.h"
@@ -64,10 +65,15 @@ static enum prilora_status open_merged(struct request *r, const struct job *job,
     return rc;
 }
 
-static void respond_failure(struct request *r, const struct job *job,
+static void respond_failure(struct request *r, enum adapter_form form, const struct job *job,
                             const struct prilora_error *err)
 {
-    if (err->status == PRILORA_ENOENT || err->status == PRILORA_EMISMATCH)
+    bool is_base = form == ADAPTER_MERGED &&
+                   (err->status == PRILORA_ENOENT || err->status == PRILORA_EMISMATCH);
+
+    if (adapter_files_are_gone(r->api->store, job))
+        respond_error(r, 404, "adapter_not_found", NULL, "job %s has no adapter any more", job->id);
+    else if (is_base)
         respond_error(r, 409, "base_model_not_usable", NULL,
                       "the adapter cannot be merged into %s: %s", job->model,
                       err->status == PRILORA_ENOENT ? "it is not there any more"
@@ -98,7 +104,7 @@ void adapter_form_send(struct request *r, enum adapter_form form, const struct j
     if (rc == PRILORA_OK)
         rc = tar_open_form(&tar, opened, job->id, job->finished_at, &err);
     if (rc != PRILORA_OK) {
-        respond_failure(r, job, &err);
+        respond_failure(r, form, job, &err);
         return;
     }
     snprintf(filename, sizeof filename, "%s-%s.tar", job->id, word);

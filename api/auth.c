@@ -141,6 +141,11 @@ bool auth_check(struct request *r)
     return false;
 }
 
+bool auth_still_holds(const struct request *r)
+{
+    return !r->caller[0] || keys_is_valid(r->api->keys, r->caller);
+}
+
 bool auth_check_bytes(struct request *r, uint64_t n_bytes)
 {
     struct prilora_error err;

@@ -28,6 +28,10 @@ struct caller {
 /* Fills r->who and r->caller. False: answered with 401, 403 or 429. */
 bool auth_check(struct request *r);
 
+/* Whether the key that the request came with, if any, still holds: what is answered bit by bit, or
+ * much later, is told no more to who has lost it. */
+bool auth_still_holds(const struct request *r);
+
 /* Whether an upload of so many bytes, its form around it included, may be within the caller's
  * quota. False: answered with 429. */
 bool auth_check_bytes(struct request *r, uint64_t n_bytes);

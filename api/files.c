@@ -1,6 +1,7 @@
 /* files.c - /v1/files: uploads streamed to disk, and what became of them. */
 #include "api/handlers.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "api/idempotency.h"
 #include "api/list.h"
 #include "api/respond.h"
+#include "daemon/error.h"
 #include "daemon/files.h"
 
 #define MAX_PER_PAGE 10000
@@ -133,7 +135,7 @@ static bool adopt(struct request *r, struct form *form, const char *sha256, int6
         file_clear(&file);
     }
     if (creation_end(&creation, r, rc))
-        return rc == PRILORA_OK;
+        return true;
     if (rc == PRILORA_ELIMIT)
         respond_quota(r, &err);
     else
@@ -239,25 +241,37 @@ void api_file_delete(struct request *r)
                      json_pack("{s:s, s:s, s:b}", "id", id, "object", "file", "deleted", 1));
 }
 
+static void send_file(struct request *r, const struct file *file, const char *path)
+{
+    struct content content = {.media_type = "application/octet-stream",
+                              .filename = file->filename,
+                              .size = (uint64_t)file->bytes};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct prilora_error err;
+
+    if (fd >= 0) {
+        memcpy(content.sha256, file->sha256, sizeof content.sha256);
+        respond_file(r, &content, fd);
+    } else if (errno == ENOENT) { /* deleted since it was found */
+        respond_not_found(r, file->id);
+    } else {
+        error_errno(&err, path, "read it");
+        respond_internal(r, &err);
+    }
+}
+
 void api_file_content(struct request *r)
 {
     struct file file;
-    struct content content = {.media_type = "application/octet-stream"};
     char *path;
-    int fd;
 
     if (!query_check(r, NULL) || !find(r, &file))
         return;
     path = files_path(r->api->store, file.id);
-    fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (path)
+        send_file(r, &file, path);
+    else
+        respond_json(r, 503, NULL);
     free(path);
-    if (fd < 0) { /* deleted since it was found */
-        respond_not_found(r, file.id);
-    } else {
-        content.filename = file.filename;
-        content.size = (uint64_t)file.bytes;
-        memcpy(content.sha256, file.sha256, sizeof content.sha256);
-        respond_file(r, &content, fd);
-    }
     file_clear(&file);
 }

@@ -69,26 +69,34 @@ void api_job_show(struct request *r)
 
 /* ---- listing ---- */
 
-/* metadata[k]=v parameters as pairs, NULL-terminated; the texts stay the query's. */
-static void collect_filter(const struct request *r, char *keys[QUERY_MAX_PARAMETERS],
-                           const char *pairs[2 * QUERY_MAX_PARAMETERS + 1])
+/* metadata[k]=v parameters as pairs, NULL-terminated; keys are to be freed, values the query's.
+ * Answers and returns false if a bracket is not closed. */
+static bool read_filter(struct request *r, char *keys[QUERY_MAX_PARAMETERS + 1],
+                        const char *pairs[2 * QUERY_MAX_PARAMETERS + 1])
 {
     size_t n = 0;
 
     for (size_t i = 0; i < r->query.n; i++) {
-        const char *name = r->query.list[i].name;
-        size_t length = strlen(name);
+        const char *name = r->query.list[i].name, *key = name + strlen("metadata[");
+        size_t length;
 
-        keys[i] = NULL;
-        if (strncmp(name, "metadata[", 9) != 0 || name[length - 1] != ']')
+        if (strncmp(name, "metadata[", strlen("metadata[")) != 0)
             continue;
-        keys[i] = strndup(name + 9, length - 10);
-        if (!keys[i])
-            continue;
-        pairs[n++] = keys[i];
-        pairs[n++] = r->query.list[i].value;
+        length = strlen(key);
+        if (length == 0 || key[length - 1] != ']') {
+            respond_error(r, 400, "invalid_value", name, "%s: must be metadata[key]", name);
+            return false;
+        }
+        keys[n] = strndup(key, length - 1);
+        if (!keys[n]) {
+            respond_json(r, 503, NULL);
+            return false;
+        }
+        pairs[2 * n] = keys[n];
+        pairs[2 * n + 1] = r->query.list[i].value;
+        n++;
     }
-    pairs[n] = NULL;
+    return true;
 }
 
 /* status=queued,running as bits; answers and returns false if one of them is no state. */
@@ -114,27 +122,16 @@ static bool read_statuses(struct request *r, unsigned *out)
     return true;
 }
 
-void api_job_list(struct request *r)
+static void respond_jobs(struct request *r, const struct page *page,
+                         const struct queue_query *query)
 {
-    static const char *const others[] = {"metadata[", "status", NULL};
-    static const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
-    char *keys[QUERY_MAX_PARAMETERS];
-    const char *pairs[2 * QUERY_MAX_PARAMETERS + 1];
-    struct page page;
-    struct queue_query query;
     struct job *jobs;
     struct prilora_error err;
     size_t n;
     bool has_more;
     struct json_out out = {0};
 
-    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses))
-        return;
-    collect_filter(r, keys, pairs);
-    query.after = page.after;
-    query.limit = page.limit;
-    query.metadata = pairs[0] ? pairs : NULL;
-    if (queue_list(r->api->store, &query, &jobs, &n, &has_more, &err) == PRILORA_OK) {
+    if (queue_list(r->api->store, query, &jobs, &n, &has_more, &err) == PRILORA_OK) {
         json_out_open_list(&out);
         for (size_t i = 0; i < n; i++)
             api_write_job(&out, r->api, &jobs[i]);
@@ -142,9 +139,28 @@ void api_job_list(struct request *r)
         json_out_close_list(&out, has_more);
         respond_written(r, 200, &out);
     } else {
-        list_respond_failure(r, &page, &err);
+        list_respond_failure(r, page, &err);
     }
-    for (size_t i = 0; i < r->query.n; i++)
+}
+
+void api_job_list(struct request *r)
+{
+    static const char *const others[] = {"metadata[", "status", NULL};
+    static const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
+    char *keys[QUERY_MAX_PARAMETERS + 1] = {NULL};
+    const char *pairs[2 * QUERY_MAX_PARAMETERS + 1] = {NULL};
+    struct page page;
+    struct queue_query query;
+
+    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses))
+        return;
+    if (read_filter(r, keys, pairs)) {
+        query.after = page.after;
+        query.limit = page.limit;
+        query.metadata = pairs[0] ? pairs : NULL;
+        respond_jobs(r, &page, &query);
+    }
+    for (size_t i = 0; keys[i]; i++)
         free(keys[i]);
 }
 

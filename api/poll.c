@@ -45,6 +45,11 @@ bool poll_begin(struct request *r)
         if (!watch_join(&poll->watcher, r, r->captures[0], watch_now() + (double)wait_s))
             return false;
     }
+    if (!auth_still_holds(r)) {
+        respond_error(r, 401, "invalid_api_key", NULL,
+                      "this API key has expired, or was revoked, while the request waited");
+        return false;
+    }
     watch_look(&poll->watcher);
     return true;
 }

@@ -10,7 +10,8 @@
  * 204, which tells browsers to stay away.
  *
  * libmicrohttpd asks for bytes on the connection's polling thread. If there are none, the
- * connection is suspended there until the ticker of watch.h wakes it. What a stream holds is one
+ * connection is suspended there until the ticker of watch.h wakes it; a stream whose key has been
+ * revoked or has expired is over then, without `end`. What a stream holds is one
  * batch, shared with all who stand at the same place, and the next one is read only when the client
  * has taken this one: one that reads slowly costs nothing more.
  */
@@ -136,7 +137,8 @@ static ssize_t send_some(void *context, uint64_t sent, char *out, size_t room)
 
     (void)sent;
     while (s->n == 0) {
-        if (s->at.position.ended || api_is_stopping(s->request->api))
+        if (s->at.position.ended || api_is_stopping(s->request->api) ||
+            !auth_still_holds(s->request))
             return MHD_CONTENT_READER_END_OF_STREAM;
         if (!s->looks) {
             s->looks = true; /* when it is woken, and if it was told of something meanwhile */

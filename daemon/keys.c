@@ -214,6 +214,21 @@ enum key_found keys_find(struct keys *keys, const char *text, struct key *out)
     return out->expires_at == 0 || out->expires_at > now ? KEY_FOUND : KEY_EXPIRED;
 }
 
+bool keys_is_valid(struct keys *keys, const char *id)
+{
+    int64_t now = store_now();
+    bool valid = false;
+
+    pthread_rwlock_rdlock(&keys->lock);
+    for (size_t i = 0; i < keys->n && !valid; i++) {
+        const struct key *key = &keys->entries[i].key;
+
+        valid = strcmp(key->id, id) == 0 && (key->expires_at == 0 || key->expires_at > now);
+    }
+    pthread_rwlock_unlock(&keys->lock);
+    return valid;
+}
+
 static bool remember(struct keys *keys, const struct key *key, const char *sha256)
 {
     bool room;

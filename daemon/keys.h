@@ -37,6 +37,9 @@ void keys_close(struct keys *keys); /* accepts NULL */
 enum key_found { KEY_FOUND, KEY_UNKNOWN, KEY_EXPIRED };
 enum key_found keys_find(struct keys *keys, const char *text, struct key *out);
 
+/* Whether the key that was found earlier is still worth something. Reads no database. */
+bool keys_is_valid(struct keys *keys, const char *id);
+
 /* key gives name, scope, expires_at and quotas; id and created_at are filled in, the key itself
  * put into `text`. ELIMIT: there are KEYS_MAX. */
 enum prilora_status keys_create(struct keys *keys, struct key *key, char text[KEY_SIZE],

@@ -366,6 +366,24 @@ static void forms_that_there_are_not_are_refused(void **state)
     assert_int_equal(test_get(d->server, JOBS "/ftjob-none/adapter?merged=true")->status, 404);
 }
 
+/* The base has no part in it: nothing may be said of it. */
+static void a_damaged_adapter_is_not_blamed_on_the_base(void **state)
+{
+    struct download *d = *state;
+    char name[200], kept[600], lost[600];
+    struct test_reply *reply;
+
+    snprintf(name, sizeof name, "state/jobs/%s/adapter/adapter_config.json", d->job);
+    snprintf(lost, sizeof lost, "%s", test_server_path(d->server, name));
+    snprintf(kept, sizeof kept, "%s", test_server_path(d->server, "kept"));
+    assert_int_equal(rename(lost, kept), 0);
+    reply = test_get(d->server, "%s?rank=uniform", d->path);
+    assert_int_equal(reply->status, 500);
+    assert_string_equal(test_text(reply->json, "error.code"), "internal_error");
+    assert_int_equal(rename(kept, lost), 0);
+    assert_int_equal(test_get(d->server, "%s?rank=uniform", d->path)->status, 200);
+}
+
 static void only_files_of_the_adapter_are_given_out(void **state)
 {
     static const char *const names[] = {"..",
@@ -397,6 +415,7 @@ int main(void)
         cmocka_unit_test(any_range_of_another_form_is_its_part),
         cmocka_unit_test(tar_reads_the_merged_model),
         cmocka_unit_test(forms_that_there_are_not_are_refused),
+        cmocka_unit_test(a_damaged_adapter_is_not_blamed_on_the_base),
         cmocka_unit_test(only_files_of_the_adapter_are_given_out),
     };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -192,6 +193,25 @@ static void a_deleted_file_is_gone(void **state)
     assert_int_equal(count_files(*state, "state/files"), before);
 }
 
+/* "Not found" would have its owner upload it again. */
+static void a_file_that_cannot_be_read_is_not_said_to_be_absent(void **state)
+{
+    char id[64], stored[600];
+    struct test_reply *reply;
+
+    snprintf(id, sizeof id, "%s", test_upload(*state, "a.jsonl", ROW));
+    snprintf(stored, sizeof stored, "%s/state/files/%s", ((struct test_server *)*state)->folder,
+             id);
+    assert_int_equal(unlink(stored), 0);
+    assert_int_equal(symlink(id, stored), 0); /* ELOOP, for root as well */
+    reply = test_get(*state, "/v1/files/%s/content", id);
+    assert_int_equal(reply->status, 500);
+    assert_string_equal(test_text(reply->json, "error.code"), "internal_error");
+    assert_null(strstr(reply->body, stored));
+    assert_int_equal(unlink(stored), 0);
+    assert_int_equal(test_get(*state, "/v1/files/%s/content", id)->status, 404);
+}
+
 static void a_file_over_the_limit_leaves_nothing_behind(void **state)
 {
     static const char head[] = FILE_PART("big.jsonl", "");
@@ -257,6 +277,7 @@ int main(void)
         cmocka_unit_test(expiry_counts_from_creation),
         cmocka_unit_test(lists_go_by_after_limit_order_and_purpose),
         cmocka_unit_test(a_deleted_file_is_gone),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_not_said_to_be_absent),
         cmocka_unit_test(a_file_over_the_limit_leaves_nothing_behind),
         cmocka_unit_test(half_an_upload_leaves_nothing_behind),
         cmocka_unit_test(a_form_cut_anywhere_is_never_half_taken),

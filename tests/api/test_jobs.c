@@ -274,6 +274,21 @@ static void jobs_are_listed_and_found_by_metadata(void **state)
     assert_true(walk(f->server, JOBS, "?") >= 1);
 }
 
+/* Left out in silence it would show all jobs as those that were asked for. */
+static void a_filter_whose_bracket_is_open_is_refused(void **state)
+{
+    static const char *const names[] = {"metadata[team", "metadata%5Bteam", "metadata[",
+                                        "metadata[team]x"};
+    struct finished *f = *state;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct test_reply *reply = test_get(f->server, JOBS "?%s=sales", names[i]);
+
+        assert_int_equal(reply->status, 400);
+        assert_memory_equal(test_text(reply->json, "error.param"), "metadata[", 9);
+    }
+}
+
 static void models_are_bases_and_finished_adapters(void **state)
 {
     struct finished *f = *state;
@@ -365,6 +380,7 @@ int main(void)
         cmocka_unit_test(events_tell_the_story_in_both_orders),
         cmocka_unit_test(checkpoints_carry_the_metrics_of_their_evaluation),
         cmocka_unit_test(jobs_are_listed_and_found_by_metadata),
+        cmocka_unit_test(a_filter_whose_bracket_is_open_is_refused),
         cmocka_unit_test(models_are_bases_and_finished_adapters),
         cmocka_unit_test(cancelling_a_finished_job_is_a_conflict_not_to_be_retried),
         cmocka_unit_test(an_openai_job_runs_as_prilora_with_defaults),

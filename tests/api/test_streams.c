@@ -359,6 +359,47 @@ static void silence_is_filled_with_comments(void **state)
     test_wait_job(f->server, busy, "cancelled");
 }
 
+/* A new key, as a header, and its id. */
+static void make_key(const struct fixture *f, char header[200], char id[64])
+{
+    struct test_reply *reply = test_post(f->server, "/v1/keys", "{\"name\": \"watcher\"}");
+
+    assert_int_equal(reply->status, 200);
+    snprintf(header, 200, "Authorization: Bearer %s\r\n", test_text(reply->json, "key"));
+    snprintf(id, 64, "%s", test_text(reply->json, "id"));
+}
+
+/* Two watch a job that goes on; the key of one is revoked. */
+static void a_revoked_key_is_told_nothing_more(void **state)
+{
+    struct fixture *f = *state;
+    char id[64], key[64], header[200], path[200];
+    struct test_stream *streams[2];
+    size_t n_messages;
+
+    make_key(f, header, key);
+    snprintf(id, sizeof id, "%s", create(f, 10000));
+    test_wait_job(f->server, id, "running");
+    streams[0] = watch(f, id, header);
+    streams[1] = watch(f, id, NULL);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(test_stream_wait(streams[i], 10, LONG_MS));
+    snprintf(path, sizeof path, "/v1/keys/%s", key);
+    assert_int_equal(
+        test_send(f->server, &(struct test_request){.method = "DELETE", .path = path})->status,
+        200);
+    assert_true(test_streams_read(streams, 1, LONG_MS));
+    assert_int_equal(test_stream_count(streams[0], "end"), 0);
+    test_streams_read(streams + 1, 1, 100);
+    n_messages = streams[1]->n_messages;
+    assert_true(test_stream_wait(streams[1], n_messages + 10, LONG_MS));
+    for (size_t i = 0; i < 2; i++)
+        test_stream_free(streams[i]);
+    snprintf(path, sizeof path, JOBS "/%s/cancel", id);
+    test_post(f->server, path, NULL);
+    test_wait_job(f->server, id, "cancelled");
+}
+
 static size_t count_threads(const struct test_server *server)
 {
     char path[64];
@@ -515,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_wrong_id_is_named),
         cmocka_unit_test(what_is_no_stream_is_refused_or_a_list),
         cmocka_unit_test(silence_is_filled_with_comments),
+        cmocka_unit_test(a_revoked_key_is_told_nothing_more),
         cmocka_unit_test(five_hundred_watch_without_a_thread_more),
         cmocka_unit_test(watchers_leave_connections_for_others),
         cmocka_unit_test(streams_end_with_the_server_whether_they_are_read_or_not),

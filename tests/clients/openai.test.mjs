@@ -2,20 +2,23 @@
 // against the running daemon. $CLIENT names the installed package: the newest one, or 4.x.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { createReadStream, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdirSync, readFileSync, rmSync, rmdirSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { Daemon, root } from "../support/daemon.mjs";
+import { Receiver } from "../support/servers.mjs";
 
 const packageName = process.env.CLIENT ?? "openai";
 const { default: OpenAI, toFile } = await import(packageName);
 
 const trainPath = `${root}/examples/support-desk/train.jsonl`;
 const rows = readFileSync(trainPath, "utf8").split("\n").filter(Boolean);
-const few = rows.slice(0, 64).join("\n") + "\n";
+const few = rows.slice(0, 40).join("\n") + "\n";
 // enough steps that a job can be met while it runs, few enough that it ends soon
-const quick = { n_epochs: 2, batch_size: 16 };
+const quick = { n_epochs: 2, batch_size: 8, max_length: 24 };
 
+const secret = `whsec_${Buffer.alloc(24, "s").toString("base64")}`;
+const receiver = await new Receiver().start();
 const daemon = new Daemon(["--training.threads=1"]);
 let client, trainingFile;
 
@@ -61,7 +64,14 @@ function createJob(more = {}) {
 }
 
 // Runs long enough to be paused or cancelled in the middle; never to its end in a test.
-const long = { method: { type: "prilora", prilora: { hyperparameters: { n_epochs: 5000, batch_size: 8 } } } };
+const long = { method: { type: "prilora", prilora: { hyperparameters: { ...quick, n_epochs: 9000 } } } };
+
+let finishing;
+// One job that has ended well, for all who only look at it.
+function finished() {
+    finishing ??= createJob().then((job) => waitFor(job.id, "succeeded"));
+    return finishing;
+}
 
 async function collect(pages) {
     const all = [];
@@ -70,6 +80,8 @@ async function collect(pages) {
 }
 
 before(async () => {
+    writeFileSync(daemon.path("secret"), secret, { mode: 0o600 });
+    daemon.settings.push(`--webhooks.url=${receiver.url}`, `--webhooks.secret_file=${daemon.path("secret")}`);
     await daemon.start();
     client = new OpenAI({ baseURL: `${daemon.url}/v1`, apiKey: "any" });
     trainingFile = await upload();
@@ -78,6 +90,7 @@ before(async () => {
 after(async () => {
     await daemon.stop();
     daemon.remove();
+    receiver.stop();
 });
 
 // ---- files ----
@@ -227,8 +240,7 @@ test("jobs are listed by metadata, and page by themselves", async () => {
 });
 
 test("events and checkpoints of a finished job page by themselves", async () => {
-    const job = await createJob();
-    await waitFor(job.id, "succeeded");
+    const job = await finished();
     const events = await collect(client.fineTuning.jobs.listEvents(job.id, { limit: 3 }));
     const checkpoints = await collect(client.fineTuning.jobs.checkpoints.list(job.id, { limit: 1 }));
 
@@ -264,9 +276,8 @@ test("a job is paused, resumed and cancelled", async () => {
 });
 
 test("further routes are reached by get and post", async () => {
-    const job = await createJob();
-    const done = await waitFor(job.id, "succeeded");
-    const layers = await client.get(`/fine_tuning/jobs/${job.id}/layers`);
+    const done = await finished();
+    const layers = await client.get(`/fine_tuning/jobs/${done.id}/layers`);
     const answer = await client.post("/predictions", {
         body: { model: done.fine_tuned_model, input: ["My parcel has not come yet.", "I was charged twice."] },
     });
@@ -281,11 +292,23 @@ test("further routes are reached by get and post", async () => {
 });
 
 test("a job goes on from a finished adapter", async () => {
-    const parent = await waitFor((await createJob()).id, "succeeded");
+    const parent = await finished();
     const child = await createJob({ model: parent.fine_tuned_model, suffix: "more" });
 
     assert.equal(child.model, parent.fine_tuned_model);
     assert.match((await waitFor(child.id, "succeeded")).fine_tuned_model, /^ft:prilora-mini-en:more:/);
+});
+
+test("a webhook is unwrapped, and a forged one is not", async (t) => {
+    if (!client.webhooks) return t.skip("this client has no webhooks");
+    const job = await finished();
+    const told = await receiver.wait(({ body }) => JSON.parse(body).data.id === job.id);
+    const event = await client.webhooks.unwrap(told.body, told.headers, secret);
+
+    assert.equal(event.type, "fine_tuning.job.succeeded");
+    assert.equal(event.data.id, job.id);
+    const forged = told.body.replace("succeeded", "cancelled");
+    await assert.rejects(client.webhooks.unwrap(forged, told.headers, secret), OpenAI.InvalidWebhookSignatureError);
 });
 
 // ---- models ----
@@ -337,7 +360,7 @@ test("404: NotFoundError for unknown ids, and for an empty one", async () => {
 });
 
 test("409: ConflictError once and for all is not retried", async () => {
-    const job = await waitFor((await createJob()).id, "succeeded");
+    const job = await finished();
     const { client: c, sent } = countingClient();
 
     await fails(c.fineTuning.jobs.cancel(job.id), OpenAI.ConflictError, { status: 409 });
@@ -406,12 +429,14 @@ test("401, 403 and 429: keys, scopes and quotas", async () => {
 
 test("500: InternalServerError is retried twice", async () => {
     const file = await upload();
-    rmSync(daemon.path(`state/files/${file.id}`)); // behind the daemon's back
+    const path = daemon.path(`state/files/${file.id}`);
+    rmSync(path); // behind the daemon's back: what cannot be read is there instead
+    mkdirSync(path);
     const { client: c, sent } = countingClient();
 
-    await fails(c.files.content(file.id), OpenAI.InternalServerError, {});
+    await fails(c.get(`/files/${file.id}/preview`), OpenAI.InternalServerError, { status: 500 });
     assert.equal(sent.length, 3);
-    await (client.files.delete ?? client.files.del).call(client.files, file.id);
+    rmdirSync(path);
 });
 
 test("a daemon that is away is tried again until it is back", async () => {

@@ -16,7 +16,7 @@ const receiver = await new Receiver().start();
 const secret = `whsec_${Buffer.alloc(24, "s").toString("base64")}`;
 const daemon = new Daemon(["--training.threads=1"]);
 const rows = readFileSync(`${root}/examples/support-desk/train.jsonl`, "utf8").split("\n");
-const few = rows.slice(0, 40).join("\n") + "\n";
+const few = rows.slice(0, 64).join("\n") + "\n";
 const called = new Set();
 let document, validators;
 
@@ -177,7 +177,7 @@ test("uploads in parts", async () => {
     await call("cancelUpload", { path: { id: other.id } });
 });
 
-const hyperparameters = { n_epochs: 2, batch_size: 8, max_length: 24, prune_interval: 3 };
+const hyperparameters = { n_epochs: 2, batch_size: 16, max_length: 24, prune_interval: 3 };
 const job = (training, more = {}) => ({
     model: "prilora-mini-en",
     training_file: training.id,
@@ -197,7 +197,7 @@ test("a job from its beginning to its end, and its model", async () => {
     const done = await waitFor(made.id, "succeeded");
     await call("listJobs", { query: "?limit=2&metadata%5Ba%5D=b&status=succeeded,failed" });
     await call("listJobEvents", { path, query: "?limit=100&order=asc&wait=1" });
-    await call("listJobCheckpoints", { path });
+    assert.ok((await call("listJobCheckpoints", { path })).data.length > 0);
     await call("listJobLayers", { path });
     assert.ok((await call("listJobLayers", { path, query: "?history=1&limit=100" })).data.length > 1);
     await call("listJobMetrics", { path, query: "?limit=1000" });
@@ -225,8 +225,8 @@ test("a job from its beginning to its end, and its model", async () => {
 });
 
 test("a regression, several labels at once, and OpenAI's own method", async () => {
-    const numbers = rows.slice(0, 24).map((row, i) => JSON.stringify({ text: JSON.parse(row).text, label: i / 10 + 0.5 }));
-    const lists = rows.slice(0, 24).map((row, i) => JSON.stringify({ text: JSON.parse(row).text, label: i % 2 ? ["x"] : ["x", "y"] }));
+    const numbers = rows.slice(0, 40).map((row, i) => JSON.stringify({ text: JSON.parse(row).text, label: i / 10 + 0.5 }));
+    const lists = rows.slice(0, 40).map((row, i) => JSON.stringify({ text: JSON.parse(row).text, label: i % 2 ? ["x"] : ["x", "y"] }));
     const method = { type: "supervised", supervised: { hyperparameters: { n_epochs: 1, batch_size: "auto" } } };
     for (const text of [numbers.join("\n"), lists.join("\n")]) {
         const training = await call("createFile", { form: file(text) });

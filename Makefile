@@ -80,7 +80,7 @@ CLI_LIBS    := $(shell $(PKG_CONFIG) --libs $(CLI_PACKAGES) 2>/dev/null) -lm
 objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
 LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
-DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c api/dashboard/*.c)) api/dashboard/assets.S
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c api/dashboard/*.c)) api/assets.S
 CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c
 LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))
@@ -128,22 +128,23 @@ $(BUILD)/%.o: %.cc
 	@echo "  CXX    $@"
 	$(Q)$(CXX) $(ALL_CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
 
-# the dashboard's files, each also compressed, beside their object, which has them inside
-DASHBOARD = $(BUILD)/api/dashboard
-WEB       = $(patsubst api/dashboard/web/%,$(DASHBOARD)/%,$(wildcard api/dashboard/web/*)) $(DASHBOARD)/chart.js
+# what the program has inside, each also compressed, beside the object that has them
+ASSETS = $(BUILD)/api/assets
+WEB    = $(patsubst api/dashboard/web/%,$(ASSETS)/%,$(wildcard api/dashboard/web/*))
+FILES  = $(WEB) $(ASSETS)/chart.js $(ASSETS)/openapi.json
 
-$(DASHBOARD)/chart.js: /usr/share/javascript/chart.js/chart.min.js
+$(ASSETS)/chart.js: /usr/share/javascript/chart.js/chart.min.js
+$(ASSETS)/openapi.json: api/openapi.json
+$(WEB): $(ASSETS)/%: api/dashboard/web/%
+$(FILES):
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
-$(filter-out %/chart.js,$(WEB)): $(DASHBOARD)/%: api/dashboard/web/%
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
-$(WEB:=.gz): %.gz: %
+$(FILES:=.gz): %.gz: %
 	$(Q)gzip -9nc $< >$@
-$(DASHBOARD)/assets.o: api/dashboard/assets.S api/dashboard/assets.h $(WEB) $(WEB:=.gz)
+$(BUILD)/api/assets.o: api/assets.S api/assets.h api/dashboard/assets.h $(FILES) $(FILES:=.gz)
 	@mkdir -p $(@D)
 	@echo "  AS     $@"
-	$(Q)$(CC) -I. -Wa,-I$(DASHBOARD) -c -o $@ $<
+	$(Q)$(CC) -I. -Wa,-I$(ASSETS) -c -o $@ $<
 
 # vector loops: what -O2 leaves out
 $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math
@@ -254,7 +255,12 @@ need = @missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/nu
 
 deps:
 	$(call need,$(DEB_BUILD) $(DEB_CHECK) $(DEB_DEMO))
+	$(Q)$(MAKE) --no-print-directory deps-npm || echo "npm has no packages: their tests are skipped"
 deps-check: deps
+# what the tests in JavaScript use
+deps-npm: tests/node_modules/.package-lock.json
+tests/node_modules/.package-lock.json: tests/package-lock.json
+	$(Q)cd tests && npm ci --no-fund --no-audit --loglevel=error && touch node_modules/.package-lock.json
 deps-demo:
 	$(call need,$(DEB_BUILD) $(DEB_DEMO))
 deps-fuzz: deps
@@ -304,7 +310,8 @@ help:
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
-.PHONY: all tests check check-build torture fuzz fuzzers bench demo format deps deps-check deps-demo deps-fuzz \
+.PHONY: all tests check check-build torture fuzz fuzzers bench demo format deps deps-check deps-npm deps-demo \
+	deps-fuzz \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "api/closing.h"
 #include "api/respond.h"
 
 #define FORM_TYPE   "multipart/form-data"
@@ -12,6 +13,8 @@
 struct form_body {
     struct form *form;
     struct MHD_PostProcessor *parser;
+    struct closing closing;
+    uint64_t n_behind; /* bytes that came after the form's end */
 };
 
 static enum MHD_Result on_piece(void *context, enum MHD_ValueKind kind, const char *key,
@@ -60,6 +63,7 @@ void form_body_begin(struct request *r, void **state, const struct form_rules *r
         respond_error(r, 503, "out_of_memory", NULL, "out of memory");
         return;
     }
+    closing_begin(&body->closing, request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE));
     body->parser = MHD_create_post_processor(r->connection, POST_BUFFER, on_piece, body);
     if (!body->parser)
         respond_error(r, 400, "invalid_form", NULL, "the Content-Type has no usable boundary");
@@ -78,8 +82,11 @@ static void respond_bad_form(struct request *r, struct form *form)
 void form_body_take(struct request *r, void *state, const char *data, size_t size)
 {
     struct form_body *body = state;
+    size_t n = closing_take(&body->closing, data, size);
 
-    if (MHD_post_process(body->parser, data, size) != MHD_YES || body->form->fault.status)
+    body->n_behind += size - n;
+    if ((n > 0 && MHD_post_process(body->parser, data, n) != MHD_YES) ||
+        body->form->fault.status || body->n_behind > AROUND_FILE)
         respond_bad_form(r, body->form);
 }
 

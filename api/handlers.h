@@ -66,6 +66,7 @@ void api_setting_list(struct request *r);
 
 void api_dashboard_page(struct request *r);
 void api_dashboard_file(struct request *r);
+void api_openapi(struct request *r);
 
 /* "classification", "auto", ... */
 const char *api_task_word(enum prilora_task task);

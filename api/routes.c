@@ -83,6 +83,9 @@ const struct route routes[] = {
     {"GET", "/", SCOPE_NONE, api_dashboard_page, "the dashboard", NULL},
     {"GET", "/dashboard/{file}", SCOPE_NONE, api_dashboard_file, "a part of the dashboard", NULL},
 
+    {"GET", "/openapi.json", SCOPE_NONE, api_openapi, "this interface, described as OpenAPI 3.1",
+     NULL},
+
     {"GET", "/livez", SCOPE_NONE, api_livez, "the process answers", NULL},
     {"GET", "/readyz", SCOPE_NONE, api_readyz, "the database answers; jobs by state", NULL},
 };

@@ -2,14 +2,10 @@
  * dashboard.c - the page at / and its parts, which are bytes of the program. They hold no data: the
  * page gets everything by the interface, with the key that its user has.
  */
-#include <nettle/sha2.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "api/dashboard/assets.h"
+#include "api/asset.h"
 #include "api/handlers.h"
-#include "api/list.h"
-#include "api/range.h"
 #include "api/respond.h"
 
 /* A page that gets in a foreign script could act with its user's key: nothing but our own files is
@@ -18,87 +14,16 @@
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "                 \
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-#define DECLARE(symbol, file, media_type)                                                          \
-    extern const unsigned char asset_##symbol[], asset_##symbol##_end[], asset_##symbol##_gz[],    \
-        asset_##symbol##_gz_end[];
-DASHBOARD_ASSETS(DECLARE)
+DASHBOARD_ASSETS(ASSET_DECLARE)
 
-#define ROW(symbol, file, media_type)                                                              \
-    {file,                                                                                         \
-     media_type,                                                                                   \
-     {asset_##symbol, asset_##symbol##_end},                                                       \
-     {asset_##symbol##_gz, asset_##symbol##_gz_end}},
-
-struct bytes {
-    const unsigned char *at, *end;
-};
-
-static const struct asset {
-    const char *name, *media_type;
-    struct bytes plain, compressed;
-} assets[] = {DASHBOARD_ASSETS(ROW)};
+static const struct asset assets[] = {DASHBOARD_ASSETS(ASSET_ROW)};
 #define N_ASSETS (sizeof assets / sizeof *assets)
-
-/* Whether Accept-Encoding lets gzip be sent: named, and not with a weight of zero. */
-static bool accepts_gzip(const struct request *r)
-{
-    const char *header = request_header(r, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-    const char *at = header ? strstr(header, "gzip") : NULL;
-    double weight = 1;
-
-    if (!at)
-        return false;
-    at += strlen("gzip");
-    at += strspn(at, " \t");
-    if (*at == ';' && sscanf(at, "; q=%lf", &weight) != 1)
-        weight = 1;
-    return weight > 0;
-}
-
-static void find_digest(struct request *r, const struct asset *asset, char hex[DIGEST_HEX_SIZE])
-{
-    uint8_t digest[SHA256_DIGEST_SIZE];
-    struct sha256_ctx state;
-    char key[DIGESTS_MAX_NAME];
-
-    snprintf(key, sizeof key, "dashboard/%s", asset->name);
-    if (digests_find(&r->api->digests, key, hex))
-        return;
-    sha256_init(&state);
-    sha256_update(&state, (size_t)(asset->plain.end - asset->plain.at), asset->plain.at);
-    sha256_digest(&state, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    digests_put(&r->api->digests, key, hex);
-}
-
-static struct MHD_Response *make_response(const struct bytes *bytes)
-{
-    return MHD_create_response_from_buffer((size_t)(bytes->end - bytes->at),
-                                           (void *)(uintptr_t)bytes->at, MHD_RESPMEM_PERSISTENT);
-}
 
 static void respond_asset(struct request *r, const struct asset *asset)
 {
-    const struct bytes none = {asset->plain.at, asset->plain.at};
-    bool gzip = accepts_gzip(r), is_known;
-    char hex[DIGEST_HEX_SIZE], etag[DIGEST_HEX_SIZE + 8];
-
-    find_digest(r, asset, hex);
-    snprintf(etag, sizeof etag, "\"%.32s%s\"", hex, gzip ? "-gz" : "");
-    is_known = etag_listed(request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH), etag);
-    if (is_known)
-        respond_take(r, 304, make_response(&none));
-    else
-        respond_take(r, 200, make_response(gzip ? &asset->compressed : &asset->plain));
-    respond_header(r, MHD_HTTP_HEADER_ETAG, etag);
-    respond_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache"); /* ask each time: 304 mostly */
-    respond_header(r, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-    if (is_known)
+    asset_respond(r, asset);
+    if (r->answer.status != 200)
         return;
-    respond_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, asset->media_type);
-    if (gzip)
-        respond_header(r, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     respond_header(r, "Content-Security-Policy", POLICY);
     respond_header(r, "Referrer-Policy", "no-referrer");
 }

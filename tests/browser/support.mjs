@@ -1,14 +1,14 @@
 // support.mjs - a real prilorad, a real Chromium, and cases that print TAP one after another.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-export const root = new URL("../..", import.meta.url).pathname;
+import { Daemon, root } from "../support/daemon.mjs";
+
+export { root };
 export const pictures = join(root, "build/browser");
 mkdirSync(pictures, { recursive: true });
 
@@ -52,18 +52,8 @@ export async function until(what, look, timeoutMs = 120000) {
 // ---- the daemon ----
 
 export async function startDaemon() {
-  const program = [process.env.PRILORAD, "build/asan/prilorad", "build/release/prilorad"]
-    .find((path) => path && existsSync(join(root, path)));
-  const folder = mkdtempSync(join(tmpdir(), "prilorad-browser-"));
-  const portFile = join(folder, "port");
-  const child = spawn(join(root, program), ["--models", "examples", "--state-dir", join(folder, "state"),
-    "--listen", "127.0.0.1:0", "--port-file", portFile, "--training.threads=1"], { cwd: root });
-  let log = "", ended = null;
-  child.stderr.on("data", (data) => { log += data; });
-  child.on("exit", (code, signal) => { ended = { code, signal }; });
-  await until("the daemon", () => ended ?? (existsSync(portFile) && readFileSync(portFile, "utf8").trim()));
-  assert.equal(ended, null, log);
-  const base = `http://127.0.0.1:${readFileSync(portFile, "utf8").trim()}/`;
+  const daemon = await new Daemon(["--training.threads=1"]).start();
+  const base = `${daemon.url}/`;
 
   async function json(path, options) {
     const response = await fetch(base + path, options);
@@ -90,11 +80,8 @@ export async function startDaemon() {
       return (await json("v1/files", { method: "POST", body: form })).body.id;
     },
     async stop() {
-      child.kill("SIGTERM");
-      await until("the daemon's end", () => ended, 60000);
-      rmSync(folder, { recursive: true, force: true });
-      assert.equal(ended.code, 0, log.slice(-3000));
-      assert.doesNotMatch(log, /Sanitizer|runtime error/);
+      await daemon.stop();
+      daemon.remove();
     },
   };
 }

@@ -1,8 +1,8 @@
 /*
- * assets.S - the dashboard's files as they are, and compressed, between two symbols each. The
- * assembler finds them in the build folder (-I). Nothing here is of one machine.
+ * assets.S - the files that the program has inside, as they are and compressed, between two symbols
+ * each. The assembler finds them in the build folder (-I). Nothing here is of one machine.
  */
-#include "api/dashboard/assets.h"
+#include "api/assets.h"
 
     .macro blob symbol, file
     .balign 16
@@ -23,5 +23,6 @@
     .section .rodata
 #define ASSET(symbol, file, media_type) asset symbol, file;
     DASHBOARD_ASSETS(ASSET)
+    DOCUMENT_ASSETS(ASSET)
 
     .section .note.GNU-stack, "", %progbits

@@ -21,6 +21,14 @@
     X(heatmap_js,  "heatmap.js",  "text/javascript; charset=utf-8")                                \
     X(new_js,      "new.js",      "text/javascript; charset=utf-8")                                \
     X(fields_js,   "fields.js",   "text/javascript; charset=utf-8")                                \
+    X(stream_js,   "stream.js",   "text/javascript; charset=utf-8")                                \
+    X(download_js, "download.js", "text/javascript; charset=utf-8")                                \
+    X(record_js,   "record.js",   "text/javascript; charset=utf-8")                                \
+    X(charts_js,   "charts.js",   "text/javascript; charset=utf-8")                                \
+    X(parts_js,    "parts.js",    "text/javascript; charset=utf-8")                                \
+    X(actions_js,  "actions.js",  "text/javascript; charset=utf-8")                                \
+    X(try_js,      "try.js",      "text/javascript; charset=utf-8")                                \
+    X(pulls_js,    "pulls.js",    "text/javascript; charset=utf-8")                                \
     X(models_js,   "models.js",   "text/javascript; charset=utf-8")
 /* clang-format on */
 

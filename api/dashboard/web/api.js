@@ -1,4 +1,5 @@
-// api.js - the server's JSON interface: errors, the key, entity tags, polling.
+// api.js - the server's JSON interface: errors, the key, entity tags, polling. Live streams are
+// stream.js's, files that are saved download.js's.
 
 const STORED_KEY = "prilorad.key";
 let key = sessionStorage.getItem(STORED_KEY) ?? "";
@@ -18,10 +19,15 @@ export function onKeyNeeded(ask) {
   askForKey = ask;
 }
 
-/** Set by app.js: told whether the server answers. */
-let tellConnection = () => {};
-export function onConnection(tell) {
-  tellConnection = tell;
+/** Set by app.js: told "up", "live" or "down", as every request and stream finds it. */
+let tell = () => {};
+let lastAnswer = 0;
+export function onConnection(listener) {
+  tell = listener;
+}
+export function tellConnection(state) {
+  if (state !== "down") lastAnswer = Date.now();
+  tell(state);
 }
 
 export class ApiError extends Error {
@@ -34,16 +40,19 @@ export class ApiError extends Error {
   }
 }
 
+/** What fetch throws when nobody answers. */
+export const isNoAnswer = (error) => error instanceof TypeError;
+
 const seen = new Map(); // path -> {etag, data}
 const MOST_SEEN = 200;
 
-function headers(extra) {
+export function headers(extra) {
   const all = new Headers(extra);
   if (key) all.set("Authorization", `Bearer ${key}`);
   return all;
 }
 
-async function bodyOf(response) {
+export async function bodyOf(response) {
   const text = await response.text();
   try {
     return text ? JSON.parse(text) : null;
@@ -59,7 +68,7 @@ function remember(path, response, data) {
   seen.set(path, { etag, data });
 }
 
-async function once(method, path, { body, signal } = {}) {
+async function once(method, path, { body, signal, keep = true } = {}) {
   const known = method === "GET" ? seen.get(path) : undefined;
   const response = await fetch(path, {
     method,
@@ -75,21 +84,28 @@ async function once(method, path, { body, signal } = {}) {
   if (response.status === 304 && known) return known.data;
   const data = await bodyOf(response);
   if (!response.ok) throw new ApiError(response.status, data);
-  if (method === "GET") remember(path, response, data);
+  if (method === "GET" && keep) remember(path, response, data);
   return data;
 }
 
-async function call(method, path, options) {
+/** Does what needs a key; asks for another one as long as the server refuses it and its user does not. */
+export async function withKey(work) {
   for (;;) {
     try {
-      const data = await once(method, path, options);
-      tellConnection(true);
-      return data;
+      return await work();
     } catch (error) {
+      if (error instanceof ApiError) tellConnection("up");
+      else if (isNoAnswer(error)) tellConnection("down");
       if (error.status !== 401 || !(await askForKey(error.message))) throw error;
     }
   }
 }
+
+const call = (method, path, options) => withKey(async () => {
+  const data = await once(method, path, options);
+  tellConnection("up");
+  return data;
+});
 
 /** The same object again, if the server says that nothing has changed. */
 export const get = (path, signal) => call("GET", path, { signal });
@@ -99,19 +115,30 @@ export const remove = (path) => call("DELETE", path);
 export const JOBS = "v1/fine_tuning/jobs";
 export const jobPath = (id, rest = "") => `${JOBS}/${encodeURIComponent(id)}${rest}`;
 
-/** The rows of a list (a path with a query) behind the cursor `after`; `next` gives a row's cursor. */
-export async function all(path, next, signal, after) {
-  const rows = [];
+/**
+ * The rows of a list (a path with a query) behind the cursor `after`, page by page: take(rows) gets each
+ * page, which is not kept. `next` gives a row's cursor.
+ */
+export async function pages(path, next, take, signal, after) {
   for (;;) {
-    const page = await get(after === undefined ? path : `${path}&after=${encodeURIComponent(after)}`, signal);
-    rows.push(...page.data);
-    if (!page.has_more || page.data.length === 0) return rows;
+    const from = after === undefined ? path : `${path}&after=${encodeURIComponent(after)}`;
+    const page = await call("GET", from, { signal, keep: false });
+    take(page.data);
+    if (!page.has_more || page.data.length === 0) return;
     after = next(page.data.at(-1));
   }
 }
 
+export async function all(path, next, signal) {
+  const rows = [];
+  await pages(path, next, (page) => rows.push(...page), signal);
+  return rows;
+}
+
 /** Uploads a file; onProgress gets a part from 0 to 1. (fetch does not tell how far it is.) */
-export function upload(file, onProgress) {
+export const upload = (file, onProgress) => withKey(() => send(file, onProgress));
+
+function send(file, onProgress) {
   const form = new FormData();
   form.append("purpose", "fine-tune");
   form.append("file", file, file.name);
@@ -123,68 +150,85 @@ export function upload(file, onProgress) {
     xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     xhr.onload = () =>
       xhr.status === 200 ? resolve(xhr.response) : reject(new ApiError(xhr.status, xhr.response));
-    xhr.onerror = () => reject(new Error("the upload was cut off"));
+    xhr.onerror = () => reject(new TypeError("The upload was cut off: the server does not answer."));
     xhr.send(form);
   });
 }
 
-/** Saves what is at `path`: a plain link, or with a key by way of memory, since links carry none. */
-export async function download(path, name) {
-  let href = path;
-  const head = await fetch(path, { method: "HEAD", headers: headers(), cache: "no-store" });
-  if (key || !head.ok) {
-    const response = await fetch(path, { headers: headers(), cache: "no-store" });
-    if (!response.ok) throw new ApiError(response.status, await bodyOf(response));
-    href = URL.createObjectURL(await response.blob());
-  }
-  const link = document.createElement("a");
-  link.href = href;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  if (key) setTimeout(() => URL.revokeObjectURL(href), 60000);
-}
-
 // ---- polling --------------------------------------------------------------------------------------
 
-const visible = (signal) =>
+/** Until the page is seen. */
+export const visible = (signal) =>
   new Promise((resolve) => {
     if (!document.hidden || signal.aborted) return resolve();
     const done = () => {
+      if (document.hidden && !signal.aborted) return;
       document.removeEventListener("visibilitychange", done);
+      signal.removeEventListener("abort", done);
       resolve();
     };
     document.addEventListener("visibilitychange", done);
-    signal.addEventListener("abort", done, { once: true });
+    signal.addEventListener("abort", done);
   });
 
-const sleep = (ms, signal) =>
+export const sleep = (ms, signal) =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
   });
 
 const WAIT_MS = 1500, LONGEST_WAIT_MS = 15000;
 
+/** Whether it may be right later: nobody answered, or only for now. */
+export const isPassing = (error) =>
+  isNoAnswer(error) || (error instanceof ApiError && (error.status >= 500 || error.status === 429));
+
 /**
- * Calls `look` again and again while the page is seen, until the signal or until it returns false.
- * Trouble makes it wait longer; a fault of the request (4xx) ends it and is thrown.
+ * Calls `look` again and again while the page is seen, until the signal or until it returns false; a
+ * number is how many ms to wait for the next time. Trouble makes it wait longer; a fault of the
+ * request (4xx) ends it and is thrown.
  */
 export async function poll(look, signal) {
   let wait = WAIT_MS;
   while (!signal.aborted) {
     try {
-      if ((await look()) === false) return;
-      wait = WAIT_MS;
+      const next = await look();
+      if (next === false) return;
+      wait = typeof next === "number" ? next : WAIT_MS;
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
-      if (!(error instanceof ApiError || error instanceof TypeError)) throw error;
+      if (!isPassing(error)) throw error;
       wait = Math.min(2 * wait, LONGEST_WAIT_MS);
-      tellConnection(false);
     }
     await sleep(wait, signal);
     await visible(signal);
+  }
+}
+
+const SILENCE_MS = 15000;
+
+/** Asks now and then whether the server is there while a page asks nothing itself. */
+export async function keepTrue(signal) {
+  let wait = SILENCE_MS;
+  for (;;) {
+    await sleep(wait, signal);
+    await visible(signal);
+    if (signal.aborted) return;
+    const rest = lastAnswer + SILENCE_MS - Date.now();
+    wait = rest > 0 ? rest : SILENCE_MS;
+    if (rest > 0) continue;
+    try {
+      await fetch("livez", { cache: "no-store", signal });
+      tellConnection("up");
+    } catch {
+      if (signal.aborted) return;
+      tellConnection("down");
+      wait = 2 * WAIT_MS;
+    }
   }
 }

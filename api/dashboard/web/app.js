@@ -1,7 +1,8 @@
 // app.js - which page is shown, and what all of them share: the key and the state of the connection.
 
-import { hasKey, onConnection, onKeyNeeded, setKey, currentKey } from "./api.js";
+import { hasKey, isNoAnswer, keepTrue, onConnection, onKeyNeeded, setKey, currentKey } from "./api.js";
 import { errorBox, h, setText } from "./dom.js";
+import { sentence } from "./format.js";
 import { showJobs } from "./jobs.js";
 import { showJob } from "./job.js";
 import { showModels } from "./models.js";
@@ -26,7 +27,7 @@ function markNavigation(nav) {
 }
 
 async function showPage() {
-  const path = location.hash.slice(1) || "/jobs";
+  const [path, query] = (location.hash.slice(1) || "/jobs").split("?");
   if (path === "main") return; // the skip link
   const page = pages.find((p) => p.pattern.test(path)) ?? pages[0];
   const part = page.pattern.exec(path)?.[1];
@@ -42,12 +43,12 @@ async function showPage() {
   const focusTitle = () => moveFocus && !signal.aborted && main.focus({ preventScroll: true });
   focusTitle();
   try {
-    await page.show(main, signal, part && decodeURIComponent(part));
+    await page.show(main, signal, part && decodeURIComponent(part), new URLSearchParams(query));
   } catch (error) {
     if (signal.aborted) return;
     if (!main.firstChild) main.append(h("h1", {}, page.title));
     main.append(errorBox(error));
-    if (!(error instanceof Error) || error.status === undefined) console.error(error);
+    if (error.status === undefined && !isNoAnswer(error)) console.error(error);
   }
 }
 
@@ -79,20 +80,26 @@ document.getElementById("key-form").addEventListener("submit", (event) => {
   dialog.close("use");
 });
 document.getElementById("key-cancel").addEventListener("click", () => dialog.close(""));
-document.getElementById("key-button").addEventListener("click", async () => {
-  if (await openKeyDialog("The server asks for a key when it is reached from other machines.")) showPage();
-});
+async function changeKey() {
+  if (await openKeyDialog("The server wants one from other machines, or always, as its settings say.")) showPage();
+}
+document.getElementById("key-button").addEventListener("click", changeKey);
+document.addEventListener("key-wanted", changeKey);
 setText(document.getElementById("key-button"), hasKey() ? "API key: set" : "API key");
-onKeyNeeded((message) => openKeyDialog(`The server asks for a key: ${message}`));
+onKeyNeeded((message) => openKeyDialog(hasKey() ? `This key does not do: ${message}.` : `${sentence(message)}.`));
 
 // ---- the connection -----------------------------------------------------------------------------
 
 const connection = document.getElementById("connection");
-onConnection((isUp) => {
-  setText(connection, isUp ? "connected" : "no connection, trying again");
-  connection.classList.toggle("down", !isUp);
-  connection.classList.toggle("up", isUp);
+const connectionWords = { up: "connected", live: "live", down: "no connection, trying again" };
+const connectionTitles = { up: "The server answers", live: "The server tells of each change at once", down: "" };
+onConnection((state) => {
+  setText(connection, connectionWords[state]);
+  connection.title = connectionTitles[state];
+  connection.classList.toggle("down", state === "down");
+  connection.classList.toggle("up", state !== "down");
 });
+keepTrue(new AbortController().signal);
 
 window.addEventListener("hashchange", showPage);
 showPage();

@@ -39,12 +39,14 @@ export function thin(points, most = MOST_POINTS) {
   return out;
 }
 
-/** Exponential moving average without the bias of its beginning. */
+/** Exponential moving average over steps without the bias of its beginning. */
 export function smooth(points, keep = 0.95) {
-  let sum = 0, weight = 0;
+  let sum = 0, weight = 0, last = null;
   return points.map(({ x, y }) => {
-    sum = keep * sum + (1 - keep) * y;
-    weight = keep * weight + (1 - keep);
+    const kept = keep ** (last === null ? 1 : x - last);
+    last = x;
+    sum = kept * sum + (1 - kept) * y;
+    weight = kept * weight + (1 - kept);
     return { x, y: sum / weight };
   });
 }

@@ -1,5 +1,7 @@
 // dom.js - making and changing elements. Text from the server only ever becomes text.
 
+import { ago, shortId, time } from "./format.js";
+
 const asProperty = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "max", "min"]);
 
 /** An element: h("a", {href: "#/jobs", class: "x", onclick: f}, "text", child, null). */
@@ -66,12 +68,20 @@ export function section(title, ...children) {
   return h("section", { class: "card", "aria-labelledby": id }, h("h2", { id }, title), ...children);
 }
 
-/** A name and a value, which change: {element, set(text), rename(text)}. */
+/** A name, a value and a note below it, which change: {element, set, rename, note}. */
 export function fact(name) {
   const value = h("dd", {}, "–");
+  const note = h("dd", { class: "note", hidden: true });
   const title = h("dt", {}, name);
-  return { element: h("div", { class: "fact" }, title, value), set: (text) => setText(value, text),
-    rename: (text) => setText(title, text) };
+  return {
+    element: h("div", { class: "fact" }, title, value, note),
+    set: (text) => setText(value, text),
+    rename: (text) => setText(title, text),
+    note(text) {
+      setText(note, text);
+      note.hidden = !text;
+    },
+  };
 }
 
 export function table(caption, heads, rows, properties = {}) {
@@ -82,6 +92,73 @@ export function table(caption, heads, rows, properties = {}) {
       h("tbody", {}, rows)));
 }
 
+const powers = { read: "only look", submit: "submit and change jobs", admin: "administer the server" };
+
+/** What went wrong, in a sentence for people. */
+export function explain(error) {
+  if (error.code === "insufficient_scope") {
+    const [, needed, has] = /scope (\w+), but .* scope (\w+)/.exec(error.message) ?? [];
+    if (powers[needed] && powers[has])
+      return `Your API key may ${powers[has]} (scope ${has}). This needs one that may ${powers[needed]} (scope ${needed}).`;
+  }
+  if (error instanceof TypeError) return "The server does not answer.";
+  return error.message ?? String(error);
+}
+
+/** Heard by app.js, which asks for a key. */
+const wantKey = () => document.dispatchEvent(new CustomEvent("key-wanted"));
+
 export function errorBox(error) {
-  return h("p", { class: "error", role: "alert" }, error.message ?? String(error));
+  const isKeys = error.status === 401 || error.code === "insufficient_scope";
+  return h("div", { class: "error", role: "alert" }, h("p", {}, explain(error)),
+    isKeys ? h("button", { type: "button", onclick: wantKey },
+      error.status === 401 ? "Enter a key" : "Use another key") : null);
+}
+
+/** In an insecure context (plain HTTP from another machine) browsers give pages no clipboard. */
+async function copy(text, near) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const field = h("textarea", { value: text, class: "unseen", "aria-hidden": "true" });
+    near.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  }
+}
+
+/** A long id, cut in the middle, with a button that copies all of it. */
+export function idTag(id, what = "id") {
+  const button = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${what}`, title: `Copy the ${what}` }, "⧉");
+  const element = h("span", { class: "id" }, h("span", { title: id, class: "num" }, shortId(id)), button);
+  button.addEventListener("click", async () => {
+    const done = await copy(id, element);
+    announce(done ? `The ${what} was copied` : `The ${what} could not be copied`);
+    setText(button, done ? "✓" : "✕");
+    setTimeout(() => setText(button, "⧉"), 1500);
+  });
+  return element;
+}
+
+/** A moment as people say it, the exact one when they point at it; {element, set(seconds, text)}. */
+export function moment() {
+  const element = h("time");
+  return {
+    element,
+    set(seconds, text = ago(seconds)) {
+      setText(element, text);
+      if (!seconds) return;
+      setAttribute(element, "datetime", new Date(seconds * 1000).toISOString());
+      setAttribute(element, "title", time(seconds));
+    },
+  };
+}
+
+export function momentTag(seconds) {
+  const made = moment();
+  made.set(seconds);
+  return made.element;
 }

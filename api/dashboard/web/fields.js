@@ -62,5 +62,14 @@ export function settingField(s) {
   const hint = [s.description, range(s)].filter(Boolean).join("; ");
   const made = field(s.name, labels[s.name] ?? sentence(words(s.name)), controlOf(s), hint);
   const read = readers[s.type] ?? numberOrText;
-  return { ...made, setting: s, value: () => (made.control.value.trim() === "" ? undefined : read(made.control.value)) };
+  return {
+    ...made, setting: s,
+    value: () => (made.control.value.trim() === "" ? undefined : read(made.control.value)),
+    /** What stands there while nothing is entered; without a text what the server says. */
+    setStandard(text) {
+      if (made.control.tagName === "SELECT")
+        setText(made.control.options[0], text === undefined ? `${standardText(s)} (default)` : `${text} (the adapter's)`);
+      else made.control.placeholder = text ?? standardText(s);
+    },
+  };
 }

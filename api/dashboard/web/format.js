@@ -38,7 +38,7 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
-const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const timeOnly = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 export const time = (seconds) => (seconds ? dateTime.format(seconds * 1000) : "–");
@@ -49,6 +49,9 @@ export function ago(seconds) {
   if (past < 60) return "just now";
   return `${duration(past < 3600 ? 60 * Math.floor(past / 60) : past).replace(/ 0 s$/, "")} ago`;
 }
+
+/** ftjob-47zNELDULljWQTEvcsuo58Dj as ftjob-47zN…58Dj: enough to tell it from others. */
+export const shortId = (id) => (id.length > 20 ? `${id.slice(0, id.indexOf("-") + 5)}…${id.slice(-4)}` : id);
 
 /** "valid_loss" as "valid loss". */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,16 +1,24 @@
 // heatmap.js - layers x maps as a table whose cells are coloured by one number, through all prunings.
 
 import { plot } from "./curves.js";
-import { h, keyed, newId, setAttribute, setText, table } from "./dom.js";
+import { errorBox, h, keyed, newId, setAttribute, setText, table } from "./dom.js";
 import { clock, count, number, percent, words } from "./format.js";
 
-/** What a cell can show. `top` fixes the scale's end; else it is the greatest of all prunings. */
+/** What a cell can show: a member of a map. `top` fixes the scale's end; else it is the greatest of all prunings. */
 export const measures = {
-  rank: { word: "rank", value: (map) => map.rank, text: (v) => count(v) },
-  sparsity: { word: "sparsity", value: (map) => map.sparsity, text: (v) => percent(v, 0), top: 1 },
-  n_nonzero: { word: "non-zeros of A", value: (map) => map.n_nonzero, text: (v) => count(v) },
-  update_norm: { word: "update norm", value: (map) => map.update_norm, text: (v) => figures(v) },
-  churn: { word: "churn", value: (map) => map.churn, text: (v) => percent(v, 1) },
+  update_norm: { word: "update norm", text: (v) => figures(v) },
+  rank: { word: "rank", text: (v) => count(v) },
+  sparsity: { word: "sparsity of A", text: (v) => percent(v, 0), top: 1 },
+  n_nonzero: { word: "non-zeros of A", text: (v) => count(v) },
+  churn: { word: "churn", text: (v) => percent(v, 1) },
+};
+
+const meanings = {
+  rank: "How many directions the map's update has; PRILoRA gives more to the later layers.",
+  sparsity: "The part of A that is zero.",
+  n_nonzero: "The entries of A that are not zero.",
+  update_norm: "The length of s\u00B7B\u00B7A: how far the adapter moves this map from its base.",
+  churn: "The part of the zeros that the last pruning has newly chosen; near 0 % the choice has settled.",
 };
 
 /** Three figures, so that columns line up. */
@@ -33,21 +41,20 @@ const columns = [
   ["churn", (m) => percent(m.churn)],
 ];
 
-/** {element, show(history, current), destroy}: history is rows of {step, layers}, current {step, data}. */
-export function heatmap() {
-  let frames = [], at = -1, measure = "rank", chosen = null, followsLast = true;
+/**
+ * {element, show(record, current), destroy}: record.js's frames, and behind them `current`, a frame
+ * between two prunings. ask(step) gives all numbers of the maps at a step, current ones without it.
+ */
+export function heatmap(ask) {
+  let frames = [], maps = [], at = -1, measure = "update_norm", chosen = 0, followsLast = true;
 
-  const choose = () => {
-    measure = select.value;
-    draw();
-  };
-  const select = h("select", { id: newId("measure"), onchange: choose },
+  const select = h("select", { id: newId("measure"), onchange: () => { measure = select.value; draw(); } },
     Object.entries(measures).map(([id, m]) => h("option", { value: id }, m.word)));
   const slider = h("input", { type: "range", id: newId("pruning"), min: 0, max: 0, value: 0, step: 1,
     oninput: () => go(Number(slider.value)) });
   const place = h("output", { for: slider.id, class: "num" });
-  const head = h("tr");
-  const body = h("tbody");
+  const meaning = h("p", { class: "hint" });
+  const head = h("tr"), body = h("tbody");
   const caption = h("caption", { class: "unseen" });
   const low = h("span", { class: "num" }), high = h("span", { class: "num" });
   const line = plot("Over the prunings", { fromZero: true });
@@ -55,11 +62,12 @@ export function heatmap() {
   const details = h("details", { ontoggle: () => details.open && drawAll() },
     h("summary", {}, "All numbers as a table"), all);
   const empty = h("p", { class: "empty" },
-    "Shown from the first pruning on, or half a second after training has begun.");
+    "Ranks, pruning and update norm of every adapted map appear here as soon as training has begun.");
   const content = h("div", { hidden: true },
     h("div", { class: "controls" },
       h("div", { class: "field inline" }, h("label", { for: select.id }, "Colour and number"), select),
       h("div", { class: "field inline wide" }, h("label", { for: slider.id }, "Pruning"), slider, place)),
+    meaning,
     h("div", { class: "heat-and-line" },
       h("div", {},
         h("div", { class: "scroll heat-scroll", tabindex: "0", role: "region", "aria-label": "Heat map" },
@@ -70,7 +78,7 @@ export function heatmap() {
   const element = h("div", {}, empty, content);
 
   const nameOf = (map) => `layer ${map.layer + 1}, ${words(map.map)}`;
-  const valueOf = (map) => measures[measure].value(map);
+  const valueOf = (frame, map) => frame.values[measure][map] ?? NaN;
 
   function go(index) {
     at = index;
@@ -82,86 +90,98 @@ export function heatmap() {
     const { top } = measures[measure];
     if (top !== undefined) return top;
     let most = 0;
-    for (const frame of frames) for (const map of frame.layers) most = Math.max(most, valueOf(map));
+    for (const frame of frames) for (const value of frame.values[measure]) if (value > most) most = value;
     return most || 1;
   }
 
   function createCell({ map }) {
-    const button = h("button", { type: "button", class: "cell", onclick: () => {
-      chosen = map.module;
+    return h("td", {}, h("button", { type: "button", class: "cell", onclick: () => {
+      chosen = map;
       draw();
-    } });
-    return h("td", {}, button);
+    } }));
   }
 
-  function updateCell(cell, { map, top }) {
-    const value = valueOf(map), part = Math.min(1, Math.max(0, value / top));
+  function updateCell(cell, { map, value, top }) {
+    const part = Number.isFinite(value) ? Math.min(1, Math.max(0, value / top)) : 0;
     const button = cell.firstChild;
-    setText(button, measures[measure].text(value));
-    setAttribute(button, "aria-label", `${nameOf(map)}: ${measures[measure].word} ${button.textContent}`);
-    setAttribute(button, "aria-pressed", String(map.module === chosen));
-    button.style.setProperty("--part", part.toFixed(3));
+    setText(button, Number.isFinite(value) ? measures[measure].text(value) : "–");
+    setAttribute(button, "aria-label", `${nameOf(maps[map])}: ${measures[measure].word} ${button.textContent}`);
+    setAttribute(button, "aria-pressed", String(map === chosen));
+    const shade = part.toFixed(3);
+    if (button.style.getPropertyValue("--part") !== shade) button.style.setProperty("--part", shade);
     button.classList.toggle("middle", part > 0.53);
     button.classList.toggle("strong", part > 0.67);
   }
 
   function drawRows(frame, top) {
-    const maps = [...new Set(frame.layers.map((m) => m.map))];
-    const layers = [...new Set(frame.layers.map((m) => m.layer))].sort((a, b) => b - a);
-    const find = new Map(frame.layers.map((m) => [`${m.layer}/${m.map}`, m]));
-    keyed(head, ["layer", ...maps], (name) => name,
+    const names = [...new Set(maps.map((m) => m.map))];
+    const layers = [...new Set(maps.map((m) => m.layer))].sort((a, b) => b - a);
+    const find = new Map(maps.map((m, i) => [`${m.layer}/${m.map}`, i]));
+    keyed(head, ["layer", ...names], (name) => name,
       (name) => h("th", { scope: "col" },
         name === "layer" ? "layer" : h("abbr", { title: words(name) }, shortName(name))),
       () => {});
     keyed(body, layers, (layer) => layer,
       (layer) => h("tr", {}, h("th", { scope: "row", "data-key": "head" }, layer + 1)),
       (row, layer) => {
-        const cells = maps.map((name) => ({ name, map: find.get(`${layer}/${name}`), top }));
+        const cells = names.map((name) => ({ name, map: find.get(`${layer}/${name}`) }));
         keyed(row, [{ name: "head" }, ...cells], (cell) => cell.name,
-          (cell) => (cell.map ? createCell(cell) : h("td", {}, "–")),
-          (td, cell) => { if (cell.map) updateCell(td, cell); });
+          (cell) => (cell.map === undefined ? h("td", {}, "–") : createCell(cell)),
+          (td, cell) => {
+            if (cell.map !== undefined) updateCell(td, { ...cell, value: valueOf(frame, cell.map), top });
+          });
       });
   }
 
-  function drawLine(frame) {
-    const map = frame.layers.find((m) => m.module === chosen) ?? frame.layers[0];
-    const points = frames.map((f) => ({ x: f.step, map: f.layers.find((m) => m.module === map?.module) }))
-      .filter((p) => p.map && valueOf(p.map) !== null).map((p) => ({ x: p.x, y: valueOf(p.map) }));
-    line.rename(`${nameOf(map)}: ${measures[measure].word} over the prunings`);
-    line.show([{ label: measures[measure].word, points, colour: "--series-1", dots: "circle" }]);
+  function drawLine() {
+    const points = frames.map((frame) => ({ x: frame.step, y: valueOf(frame, chosen) }))
+      .filter((p) => Number.isFinite(p.y));
+    line.rename(`${nameOf(maps[chosen])}: ${measures[measure].word} over the prunings`);
+    line.show([{ label: measures[measure].word, points, colour: "--series-1", dots: points.length <= 60 && "circle" }]);
   }
 
-  function drawAll() {
+  let asked = null;
+  async function drawAll() {
     const frame = frames[at];
-    all.replaceChildren(table(`Every adapted map at step ${frame.step}`, columns.map(([name]) => name),
-      frame.layers.map((map) => h("tr", {}, columns.map(([, text]) => h("td", {}, text(map))))), { class: "numbers" }));
+    const mine = asked = {};
+    try {
+      const layers = await ask(frame.isNow ? undefined : frame.step);
+      if (mine !== asked) return;
+      all.replaceChildren(table(`Every adapted map at step ${frame.step}`, columns.map(([name]) => name),
+        layers.map((map) => h("tr", {}, columns.map(([, text]) => h("td", {}, text(map))))), { class: "numbers" }));
+    } catch (error) {
+      if (mine === asked) all.replaceChildren(errorBox(error));
+    }
   }
 
+  let drawnFrame = null;
   function draw() {
     const frame = frames[at];
     if (!frame) return;
     const top = scaleTop();
-    chosen ??= frame.layers[0]?.module;
     slider.max = frames.length - 1;
     slider.value = at;
+    slider.disabled = frames.length < 2;
     setText(place, `${frame.isNow ? "now" : `${at + 1} of ${frames.length}`}, step ${count(frame.step)}`);
     setAttribute(slider, "aria-valuetext", place.textContent);
     if (frame.time) place.title = clock(frame.time);
+    setText(meaning, meanings[measure]);
     setText(caption, `${measures[measure].word} of every adapted map at step ${frame.step}; `
       + "layer 1 is nearest the input");
     setText(low, measures[measure].text(0));
     setText(high, measures[measure].text(top));
     drawRows(frame, top);
-    drawLine(frame);
-    if (details.open) drawAll();
+    drawLine();
+    if (details.open && drawnFrame !== frame) drawAll();
+    drawnFrame = frame;
   }
 
   return {
     element,
-    show(history, current) {
-      frames = history.map((row) => ({ step: row.step, time: row.created_at, layers: row.layers }));
-      if (current?.data.length && current.step > (frames.at(-1)?.step ?? -1))
-        frames.push({ step: current.step, layers: current.data, isNow: true });
+    show(record, current) {
+      ({ maps } = record);
+      frames = current && current.step > (record.frames.at(-1)?.step ?? -1)
+        ? [...record.frames, { ...current, isNow: true }] : record.frames.slice();
       empty.hidden = frames.length > 0;
       content.hidden = frames.length === 0;
       if (followsLast || at >= frames.length) at = frames.length - 1;

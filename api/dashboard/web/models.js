@@ -1,76 +1,79 @@
-// models.js - the base models and finished adapters, and a box to try one of those.
+// models.js - the base models, how to bring more of them, and the finished adapters.
 
-import { get, post } from "./api.js";
-import { errorBox, h, newId, section } from "./dom.js";
-import { number, percent, time } from "./format.js";
+import { askFirst } from "./actions.js";
+import { get, poll, remove } from "./api.js";
+import { errorBox, h, idTag, keyed, momentTag, newId, section } from "./dom.js";
+import { pullBox } from "./pulls.js";
+import { tryBox } from "./try.js";
 
-function bars(probabilities) {
-  return h("ul", { class: "bars" }, probabilities.map(({ label, probability }) => {
-    const bar = h("span", { class: "bar", "aria-hidden": "true" });
-    bar.style.setProperty("--part", Math.min(1, Math.max(0, probability)).toFixed(3));
-    return h("li", {}, h("span", { class: "bar-name" }, label), bar, h("span", { class: "num" }, percent(probability)));
-  }));
+const modelPath = (id) => `v1/models/${encodeURIComponent(id)}`;
+
+function baseList(bases) {
+  if (!bases.length)
+    return h("p", { class: "empty" }, "There is none yet. Bring one from a hub by the form below, or put its folder into one of storage.models_dirs.");
+  return h("ul", { class: "plain" }, bases.map((m) => h("li", { class: "model" },
+    h("strong", { class: "wrap" }, m.id), h("span", { class: "muted" }, "here since ", momentTag(m.created)),
+    h("a", { href: `#/new?model=${encodeURIComponent(m.id)}` }, "Train on it"))));
 }
 
-/** What was predicted, in a sentence: a label, several, or a number. */
-function verdict(item) {
-  if (typeof item.value === "number") return number(item.value);
-  if (Array.isArray(item.labels))
-    return item.labels.length ? item.labels.map((l) => l.label ?? l).join(", ") : "none of the labels";
-  return item.label;
-}
-
-function answer(item) {
-  const sorted = [...(item.probabilities ?? [])].sort((a, b) => b.probability - a.probability);
-  return h("div", { class: "answer" }, h("p", { class: "verdict" }, verdict(item)), sorted.length ? bars(sorted) : null);
-}
-
-export function tryBox(model, signal) {
-  const text = h("textarea", { id: newId("text"), rows: 3, required: true });
-  const pair = h("input", { id: newId("pair"), autocomplete: "off" });
-  const out = h("div", { "aria-live": "polite" });
-  const button = h("button", { type: "submit" }, "Predict");
-  return h("form", { class: "try", onsubmit: async (event) => {
-    event.preventDefault();
-    button.disabled = true;
+function adapterRow(m, onDeleted) {
+  const trouble = h("div");
+  const button = h("button", { type: "button", class: "quiet", "aria-label": `Delete ${m.id}`, onclick: async () => {
+    if (!(await askFirst({ word: "Delete", yes: "Delete the adapter", no: "Keep it",
+      ask: `Delete the adapter ${m.id}? Its job, curves and events stay. This cannot be undone.` }))) return;
     try {
-      const input = pair.value ? { text: text.value, text_pair: pair.value } : text.value;
-      const reply = await post("v1/predictions", { model, input: [input] }, signal);
-      out.replaceChildren(...reply.data.map(answer));
+      await remove(modelPath(m.id));
+      onDeleted();
     } catch (error) {
-      if (!signal.aborted) out.replaceChildren(errorBox(error));
-    } finally {
-      button.disabled = false;
+      trouble.replaceChildren(errorBox(error));
     }
-  } },
-  h("div", { class: "field" }, h("label", { for: text.id }, "Text"), text),
-  h("details", {}, h("summary", {}, "Second text, for tasks on pairs"),
-    h("div", { class: "field" }, h("label", { for: pair.id }, "Second text"), pair)),
-  button, out);
+  } }, "Delete");
+  return h("li", { class: "model" },
+    h("a", { class: "wrap", href: `#/jobs/${encodeURIComponent(m.fine_tuning_job_id)}` }, m.id),
+    h("span", { class: "muted" }, `on ${m.base_model}, `, momentTag(m.created)),
+    h("span", { class: "row" }, h("a", { href: `#/new?model=${encodeURIComponent(m.id)}` }, "Train further"), button), trouble);
 }
 
 export async function showModels(main, signal) {
-  main.append(h("h1", {}, "Models"));
-  const { data } = await get("v1/models", signal);
-  if (signal.aborted) return;
-  const bases = data.filter((model) => model.owned_by === "base");
-  const adapters = data.filter((model) => model.owned_by !== "base");
-  const select = h("select", { id: newId("model") }, adapters.map((m) => h("option", { value: m.id }, m.id)));
+  const bases = h("div"), list = h("ul", { class: "plain" });
+  const empty = h("p", { class: "empty", hidden: true },
+    "None yet: they come from jobs that succeed. ", h("a", { href: "#/new" }, "Start one"));
+  const select = h("select", { id: newId("model") });
   const box = h("div");
-  const fill = () => box.replaceChildren(adapters.length ? tryBox(select.value, signal) : "");
-  select.addEventListener("change", fill);
+  const trySection = section("Try an adapter",
+    h("div", { class: "field" }, h("label", { for: select.id }, "Adapter"), select), box);
+  let shown = "", tried = "";
 
-  main.append(h("div", { class: "page two" },
-    section("Base models", bases.length
-      ? h("ul", { class: "plain" }, bases.map((m) => h("li", {}, h("strong", { class: "wrap" }, m.id),
-        h("span", { class: "muted" }, ` since ${time(m.created)}`))))
-      : h("p", { class: "empty" }, "There is none in the folders of storage.models_dirs.")),
-    section("Finished adapters", adapters.length
-      ? h("ul", { class: "plain" }, adapters.map((m) => h("li", {},
-        h("a", { class: "wrap", href: `#/jobs/${encodeURIComponent(m.fine_tuning_job_id)}` }, m.id),
-        h("span", { class: "muted" }, ` on ${m.base_model}, ${time(m.created)}`))))
-      : h("p", { class: "empty" }, "None yet: they come from jobs that succeed.")),
-    adapters.length ? section("Try an adapter",
-      h("div", { class: "field" }, h("label", { for: select.id }, "Adapter"), select), box) : null));
-  fill();
+  function fill() {
+    if (select.value && select.value !== tried) box.replaceChildren(tryBox(select.value, signal));
+    tried = select.value;
+  }
+
+  function showAdapters(adapters) {
+    keyed(list, adapters, (m) => m.id, (m) => adapterRow(m, look), () => {});
+    empty.hidden = adapters.length > 0;
+    trySection.hidden = adapters.length === 0;
+    const chosen = select.value;
+    select.replaceChildren(...adapters.map((m) => h("option", { value: m.id, selected: m.id === chosen }, m.id)));
+    fill();
+  }
+
+  async function look() {
+    const { data } = await get("v1/models", signal);
+    const text = JSON.stringify(data);
+    if (signal.aborted || text === shown) return;
+    shown = text;
+    bases.replaceChildren(baseList(data.filter((model) => model.owned_by === "base")));
+    showAdapters(data.filter((model) => model.owned_by !== "base"));
+  }
+
+  main.append(h("h1", {}, "Models"));
+  await look();
+  if (signal.aborted) return;
+  select.addEventListener("change", fill);
+  const pulls = pullBox(() => look());
+  main.append(h("div", { class: "page" },
+    section("Base models", bases, pulls.element),
+    section("Finished adapters", list, empty), trySection));
+  await poll(() => pulls.look(signal), signal);
 }

@@ -1,9 +1,11 @@
 // new.js - a new job: a file is uploaded and looked at, settings chosen, time and memory forecast.
 
-import { ApiError, all, get, JOBS, post, upload } from "./api.js";
-import { announce, errorBox, fact, h, newId, section, setText, table } from "./dom.js";
+import { parsePairs } from "./actions.js";
+import { ApiError, all, get, jobPath, JOBS, post, upload } from "./api.js";
+import { announce, errorBox, explain, fact, h, newId, section, setText, table } from "./dom.js";
 import { field, numberOrText, settingField } from "./fields.js";
 import { bytes, count, duration, words } from "./format.js";
+import { settingsOf } from "./jobs.js";
 
 const FORECAST_DELAY_MS = 500;
 const MOST_LABELS = 30, MOST_ERRORS = 10;
@@ -69,7 +71,7 @@ function filePicker(name, title, uploaded, isOptional, onChange, signal) {
     preview);
 
   function fill(chosen) {
-    select.replaceChildren(h("option", { value: "" }, isOptional ? "none" : "choose a file"),
+    select.replaceChildren(h("option", { value: "" }, isOptional ? "none" : uploaded.length ? "choose a file" : "none uploaded yet"),
       ...uploaded.map((file) => h("option", { value: file.id, selected: file.id === chosen },
         `${file.filename} (${bytes(file.bytes)})`)));
   }
@@ -84,7 +86,7 @@ function filePicker(name, title, uploaded, isOptional, onChange, signal) {
       const found = await get(`v1/files/${encodeURIComponent(id)}/preview?limit=6`, signal);
       if (select.value === id) preview.replaceChildren(showPreview(found));
     } catch (error) {
-      if (!signal.aborted && select.value === id) made.setError(error.message);
+      if (!signal.aborted && select.value === id) made.setError(explain(error));
     }
   }
 
@@ -101,7 +103,7 @@ function filePicker(name, title, uploaded, isOptional, onChange, signal) {
       fill(stored.id);
       await look();
     } catch (error) {
-      made.setError(error.message);
+      made.setError(explain(error));
     } finally {
       bar.hidden = true;
       input.value = "";
@@ -125,8 +127,8 @@ function rankStrip(ranks) {
 
 function forecastBox() {
   const facts = { time: fact("Time"), memory: fact("Memory"), steps: fact("Steps"),
-    parameters: fact("Trainable parameters"), data: fact("Training data"), cut: fact("Truncated examples") };
-  const note = h("p", { class: "muted" }, "Known as soon as a file and a model are chosen.");
+    parameters: fact("Parameters trained"), data: fact("Training data"), cut: fact("Texts cut off") };
+  const note = h("p", { class: "muted" }, "Time, memory and ranks appear here as soon as a file and a model are chosen.");
   const ranks = h("div");
   const list = h("dl", { class: "facts", hidden: true }, Object.values(facts).map((f) => f.element));
   const element = h("section", { class: "card sticky", "aria-label": "Forecast" },
@@ -144,10 +146,12 @@ function forecastBox() {
       facts.time.set(f.seconds === null ? "–" : `about ${duration(f.seconds)}`);
       facts.memory.set(bytes(f.memory_bytes));
       facts.steps.set(count(f.total_steps));
-      facts.parameters.set(`${count(f.n_trainable)} (${count(f.n_adapter)} in adapters)`);
-      facts.data.set(`${count(f.n_examples)} examples, ${count(f.n_tokens)} tokens`);
-      facts.cut.set(f.training.n_truncated
-        ? `${count(f.training.n_truncated)} (longest ${count(f.training.longest)} tokens)` : "none");
+      facts.parameters.set(count(f.n_trainable));
+      facts.parameters.note(`${count(f.n_adapter)} in adapters`);
+      facts.data.set(`${count(f.n_examples)} examples`);
+      facts.data.note(`${count(f.n_tokens)} tokens`);
+      facts.cut.set(f.training.n_truncated ? `${count(f.training.n_truncated)} examples` : "none");
+      facts.cut.note(f.training.n_truncated ? `longest: ${count(f.training.longest)} tokens` : "");
       ranks.replaceChildren(rankStrip(f.ranks));
     },
   };
@@ -161,19 +165,14 @@ function radios(name, legend, options, onChange) {
     options.map(([value, label, hint], i) => h("label", {},
       h("input", { type: "radio", name: group, value, checked: i === 0, onchange: onChange }),
       h("span", {}, h("strong", {}, label), " ", h("span", { class: "hint" }, hint)))));
-  return { element, value: () => element.querySelector("input:checked").value };
+  return {
+    element,
+    value: () => element.querySelector("input:checked").value,
+    set: (value) => { element.querySelector(`input[value=${value}]`).checked = true; },
+  };
 }
 
 const choice = (options) => h("select", {}, options.map(([value, label]) => h("option", { value }, label)));
-
-function parsePairs(text) {
-  const pairs = {};
-  for (const line of text.split("\n").filter((l) => l.trim())) {
-    const at = line.indexOf("=");
-    pairs[(at < 0 ? line : line.slice(0, at)).trim()] = at < 0 ? "" : line.slice(at + 1).trim();
-  }
-  return Object.keys(pairs).length ? pairs : undefined;
-}
 
 function otherFields() {
   const text = (name, label, hint, read = (value) => value) => {
@@ -205,7 +204,10 @@ function findField(fields, param) {
     .sort((a, b) => b.name.length - a.name.length)[0];
 }
 
-export async function showNew(main, signal) {
+/** What a job takes over from the adapter that it begins with, unless it is given. */
+const inherited = /^(r|ranks|rank_.*|lora_alpha|scaling|target_modules)$/;
+
+export async function showNew(main, signal, _part, query) {
   main.append(h("h1", {}, "New job"));
   const [models, files, settings] = await Promise.all([
     get("v1/models", signal), all("v1/files?purpose=fine-tune", (f) => f.id, signal),
@@ -221,7 +223,7 @@ export async function showNew(main, signal) {
   const options = (list) => list.map((m) => h("option", { value: m.id }, m.id));
   const model = field("model", "Model", h("select", {}, h("optgroup", { label: "Base models" }, options(bases)),
     adapters.length ? h("optgroup", { label: "Go on from an adapter" }, options(adapters)) : null),
-    bases.length ? "" : "There is none in the folders of storage.models_dirs.");
+    bases.length ? "" : "There is none yet: Models tells how to bring one.");
   const method = radios("method.type", "Method", [
     ["prilora", "PRILoRA", "ranks grow from the first layer to the last, A is pruned"],
     ["lora", "LoRA", "one rank for all layers, nothing pruned"]], () => { showMethod(); later(); });
@@ -293,6 +295,24 @@ export async function showNew(main, signal) {
     announce(error.message);
   }
 
+  /** An adapter comes with its method and ranks: these fields show what is its own, and stay empty. */
+  async function showModel() {
+    const adapter = adapters.find((m) => m.id === model.control.value);
+    model.hint(adapter ? "Ranks, alpha, scaling, maps, task and labels are the adapter's own." : "");
+    const origin = adapter ? await get(jobPath(adapter.fine_tuning_job_id), signal).catch(() => null) : null;
+    if (signal.aborted || adapter !== adapters.find((m) => m.id === model.control.value)) return;
+    const own = origin ? settingsOf(origin) : {};
+    for (const f of hyper.filter((one) => inherited.test(one.name)))
+      f.setStandard(f.name in own ? String(own[f.name]) : undefined);
+    if (origin) method.set(origin.method.type === "lora" ? "lora" : "prilora");
+    showMethod();
+    later();
+  }
+  model.control.addEventListener("change", (event) => {
+    event.stopPropagation();
+    showModel();
+  });
+
   // ---- the forecast: some time after the last change, one at a time, only the latest counts
   let timer = 0, asked = 0;
   function schedule() {
@@ -335,5 +355,8 @@ export async function showNew(main, signal) {
     }
   });
   signal.addEventListener("abort", () => clearTimeout(timer));
+  const wanted = query.get("model");
+  if (models.data.some((m) => m.id === wanted)) model.control.value = wanted;
   showMethod();
+  if (wanted) await showModel();
 }

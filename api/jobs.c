@@ -69,6 +69,21 @@ void api_job_show(struct request *r)
 
 /* ---- listing ---- */
 
+/* Every metadata[ has its ]; answers and returns false if one has not. */
+static bool check_filter(struct request *r)
+{
+    for (size_t i = 0; i < r->query.n; i++) {
+        const char *name = r->query.list[i].name;
+
+        if (strncmp(name, "metadata[", 9) != 0 || name[strlen(name) - 1] == ']')
+            continue;
+        respond_error(r, 400, "unknown_parameter", name,
+                      "unknown query parameter: %s (metadata[key]=value filters)", name);
+        return false;
+    }
+    return true;
+}
+
 /* metadata[k]=v parameters as pairs, NULL-terminated; the texts stay the query's. */
 static void collect_filter(const struct request *r, char *keys[QUERY_MAX_PARAMETERS],
                            const char *pairs[2 * QUERY_MAX_PARAMETERS + 1])
@@ -128,7 +143,7 @@ void api_job_list(struct request *r)
     bool has_more;
     struct json_out out = {0};
 
-    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses))
+    if (!page_read(r, &rules, &page) || !check_filter(r) || !read_statuses(r, &query.statuses))
         return;
     collect_filter(r, keys, pairs);
     query.after = page.after;
@@ -344,12 +359,8 @@ static bool read_job(struct request *r, bool is_new, struct job *out)
     struct fault fault;
     bool right = false;
 
-    if (!query_check(r, NULL))
+    if (!query_check(r, NULL) || !respond_unless_json(r))
         return false;
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
-        return false;
-    }
     if (!job_decode(r->body, r->n_body, out, &settings, &fault))
         respond_fault(r, &fault);
     else

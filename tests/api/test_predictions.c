@@ -301,7 +301,7 @@ static int send_request(int port, const char *body)
     char head[256];
     int n = snprintf(head, sizeof head,
                      "POST " PATH " HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                                  "application/json\r\nConnection: close\r\nContent-Length: "
+                     "application/json\r\nConnection: close\r\nContent-Length: "
                      "%zu\r\n\r\n",
                      strlen(body));
 
@@ -432,7 +432,7 @@ static void clients_that_go_away_disturb_nobody(void **state)
     for (int i = 0; i < 8; i++) {
         int used = snprintf(all, n + sizeof request,
                             "POST " PATH " HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                                         "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                            "application/json\r\nContent-Length: %zu\r\n\r\n%s",
                             n, body);
 
         test_send_and_leave(f->server, all, (size_t)used);

@@ -49,7 +49,7 @@ void form_body_begin(struct request *r, void **state, const struct form_rules *r
     struct form_body *body;
 
     if (!request_is_type(r, FORM_TYPE)) {
-        respond_error(r, 415, "unsupported_media_type", NULL,
+        respond_error(r, 415, "unsupported_media_type", "Content-Type",
                       "the body must be " FORM_TYPE " with the parts %s", parts);
         return;
     }

@@ -68,10 +68,8 @@ void api_job_edit(struct request *r)
     if (!query_check(r, NULL) || !api_find_job(r, &job))
         return;
     job_clear(&job);
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
+    if (!respond_unless_json(r))
         return;
-    }
     if (!job_decode_edit(r->body, r->n_body, &edit, &fault)) {
         respond_fault(r, &fault);
         return;

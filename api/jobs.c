@@ -360,12 +360,8 @@ static bool read_job(struct request *r, bool is_new, struct job *out)
     struct fault fault;
     bool right = false;
 
-    if (!query_check(r, NULL))
+    if (!query_check(r, NULL) || !respond_unless_json(r))
         return false;
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
-        return false;
-    }
     if (!job_decode(r->body, r->n_body, out, &settings, &fault))
         respond_fault(r, &fault);
     else

@@ -7,6 +7,7 @@
 
 #include "api/json.h"
 #include "api/list.h"
+#include "api/member.h"
 #include "api/respond.h"
 #include "api/utf8.h"
 #include "daemon/log.h"
@@ -183,27 +184,20 @@ static const struct member {
     {"max_queued_jobs", take_jobs},
     {"max_bytes", take_bytes},
 };
+#define N_MEMBERS (sizeof members / sizeof *members)
 
-static bool take_member(const char *name, const json_t *value, struct wish *wish,
-                        struct fault *fault)
+static bool take_members(json_t *body, struct wish *wish, struct fault *fault)
 {
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        if (strcmp(members[i].name, name) == 0)
-            return json_is_null(value) || members[i].take(value, wish, fault);
-    }
-    return fault_set(fault, 400, "unknown_parameter", name,
-                     "%.100s is not known here: a key has name, scope, expires_in or expires_at, "
-                     "max_queued_jobs and max_bytes",
-                     name);
-}
+    const char *names[N_MEMBERS + 1] = {NULL};
+    const json_t *value;
 
-static bool take_members(const json_t *body, struct wish *wish, struct fault *fault)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach ((json_t *)body, name, value) {
-        if (!take_member(name, value, wish, fault))
+    for (size_t i = 0; i < N_MEMBERS; i++)
+        names[i] = members[i].name;
+    if (!member_check_names(body, names, fault))
+        return false;
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        value = json_object_get(body, names[i]);
+        if (value && !json_is_null(value) && !members[i].take(value, wish, fault))
             return false;
     }
     if (!wish->key.name[0])
@@ -220,20 +214,13 @@ static bool take_members(const json_t *body, struct wish *wish, struct fault *fa
 static bool read_wish(struct request *r, struct wish *wish)
 {
     struct fault fault;
-    json_error_t error;
     json_t *body;
     bool right;
 
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
+    if (!respond_unless_json(r))
         return false;
-    }
-    body = json_loadb(r->body ? r->body : "", r->n_body, JSON_REJECT_DUPLICATES, &error);
-    if (json_is_object(body))
-        right = take_members(body, wish, &fault);
-    else
-        right = fault_set(&fault, 400, "invalid_json", NULL, "the body is no JSON object%s%s",
-                          body ? "" : ": ", body ? "" : error.text);
+    body = member_body(r->body, r->n_body, &fault);
+    right = body && take_members(body, wish, &fault);
     json_decref(body);
     if (!right)
         respond_fault(r, &fault);

@@ -49,6 +49,21 @@ static const char *show(const json_t *value, char out[MAX_SHOWN + 4])
     return out;
 }
 
+/* A pointer to the member, with RFC 6901's escapes; one that does not fit points nowhere. */
+static void point_at(struct fault *fault, const char *name)
+{
+    size_t n = 0;
+
+    fault->pointer[n++] = '/';
+    for (; *name && n + 3 < sizeof fault->pointer; name++) {
+        if (*name == '~' || *name == '/')
+            fault->pointer[n++] = '~';
+        fault->pointer[n++] = *name == '~' ? '0' : *name == '/' ? '1' : *name;
+    }
+    fault->pointer[*name ? 0 : n] = '\0';
+    utf8_repair(fault->pointer);
+}
+
 bool member_fail(struct fault *fault, const char *name, const json_t *value, const char *must)
 {
     char seen[MAX_SHOWN + 4];
@@ -56,7 +71,7 @@ bool member_fail(struct fault *fault, const char *name, const json_t *value, con
     fault_set(fault, 400, value ? "invalid_value" : "missing_required_parameter", name,
               value ? "%s: %s, but must be %s" : "%s is missing%.0s: it must be %s", name,
               value ? show(value, seen) : "", must);
-    snprintf(fault->pointer, sizeof fault->pointer, "/%s", name);
+    point_at(fault, name);
     return false;
 }
 
@@ -98,10 +113,12 @@ bool member_check_names(json_t *object, const char *const *names, struct fault *
         if (names[i])
             continue;
         meant = suggest(name, names);
-        return fault_set(fault, 400, "unknown_parameter", name,
-                         meant ? "unknown member \"%.100s\"; did you mean \"%s\"?"
-                               : "unknown member \"%.100s\"%.0s",
-                         name, meant ? meant : "");
+        fault_set(fault, 400, "unknown_parameter", name,
+                  meant ? "unknown member \"%.100s\"; did you mean \"%s\"?"
+                        : "unknown member \"%.100s\"%.0s",
+                  name, meant ? meant : "");
+        point_at(fault, name);
+        return false;
     }
     return true;
 }

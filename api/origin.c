@@ -97,10 +97,15 @@ bool origin_check_host(struct request *r)
 
     if (peer && peer->is_unix)
         return true; /* no page gets there */
+    if (host && r->authority)
+        host = r->authority;
     if (!host && r->is_http10)
         return true;
     if (!host || !*host)
-        respond_error(r, 400, "invalid_host", NULL, "there is no Host header");
+        respond_error(r, 400, "invalid_host", NULL,
+                      host && r->authority ? "the target %.200s names no host"
+                                           : "there is no Host header%.0s",
+                      r->target);
     else if (!origin_is_own_host(host, config->listen, config->allowed_hosts))
         respond_error(r, 421, "host_not_allowed", NULL,
                       "\"%.200s\" is no name of this server: use its address or localhost, or add "

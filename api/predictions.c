@@ -171,7 +171,7 @@ void api_predictions(struct request *r)
     struct fault fault;
     struct asking *a;
 
-    if (!query_check(r, NULL))
+    if (!query_check(r, NULL) || !respond_unless_json(r))
         return;
     if (!prediction_decode(r->body, r->n_body, &body, &fault)) {
         respond_fault(r, &fault);

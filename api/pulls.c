@@ -6,8 +6,8 @@
 
 #include "api/json_out.h"
 #include "api/list.h"
+#include "api/member.h"
 #include "api/respond.h"
-#include "api/suggest.h"
 #include "daemon/pulls.h"
 
 #define STANDARD_REVISION "main"
@@ -91,36 +91,19 @@ static bool read_text(struct request *r, json_t *body, const char *name, bool re
     return false;
 }
 
-static bool check_members(struct request *r, json_t *body)
-{
-    static const char *const names[] = {"model", "revision", "token", "force", NULL};
-    const char *name, *meant;
-    json_t *value;
-
-    json_object_foreach (body, name, value) {
-        size_t i = 0;
-
-        while (names[i] && strcmp(names[i], name) != 0)
-            i++;
-        if (names[i])
-            continue;
-        meant = suggest(name, names);
-        respond_error(r, 400, "unknown_parameter", name,
-                      meant ? "unknown member \"%.100s\"; did you mean \"%s\"?"
-                            : "unknown member \"%.100s\"%.0s",
-                      name, meant ? meant : "");
-        return false;
-    }
-    return true;
-}
-
 /* The texts in *order are the body's. */
 static bool read_order(struct request *r, json_t *body, struct pulls_order *order)
 {
+    static const char *const names[] = {"model", "revision", "token", "force", NULL};
     const json_t *force = json_object_get(body, "force");
+    struct fault fault;
 
     *order = (struct pulls_order){.revision = STANDARD_REVISION, .force = json_is_true(force)};
-    if (!check_members(r, body) || !read_text(r, body, "model", true, &order->model) ||
+    if (!member_check_names(body, names, &fault)) {
+        respond_fault(r, &fault);
+        return false;
+    }
+    if (!read_text(r, body, "model", true, &order->model) ||
         !read_text(r, body, "revision", false, &order->revision) ||
         !read_text(r, body, "token", false, &order->token))
         return false;
@@ -133,23 +116,15 @@ static bool read_order(struct request *r, json_t *body, struct pulls_order *orde
 /* NULL: answered. */
 static json_t *read_body(struct request *r)
 {
-    json_error_t error;
+    struct fault fault;
     json_t *body;
 
-    if (!request_is_type(r, "application/json")) {
-        respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
+    if (!respond_unless_json(r))
         return NULL;
-    }
-    body = json_loadb(r->body ? r->body : "", r->n_body, JSON_REJECT_DUPLICATES, &error);
-    if (json_is_object(body))
-        return body;
-    if (body)
-        respond_error(r, 400, "invalid_json", NULL, "the body is not a JSON object");
-    else
-        respond_error(r, 400, "invalid_json", NULL, "the body is not JSON: line %d, column %d: %s",
-                      error.line, error.column, error.text);
-    json_decref(body);
-    return NULL;
+    body = member_body(r->body, r->n_body, &fault);
+    if (!body)
+        respond_fault(r, &fault);
+    return body;
 }
 
 static void respond_start_failure(struct request *r, const struct prilora_error *err)

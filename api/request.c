@@ -17,10 +17,40 @@
     (64 * MEGABYTE) /* of a body that nobody wants: then the connection is cut                     \
                      */
 
+/* How long "http://host:port" at the beginning of a target is (RFC 9112, 3.2.2); 0: it is a path.
+ */
+static size_t authority_length(const char *target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t n = strlen(schemes[i]);
+
+        if (strncasecmp(target, schemes[i], n) == 0)
+            return n + strcspn(target + n, "/?#");
+    }
+    return 0;
+}
+
+/* The target's path, and who it says it is for; false: out of memory. */
+static bool split_target(struct request *r, const char **path, size_t *n)
+{
+    size_t n_authority = authority_length(r->target);
+
+    *path = r->target + n_authority;
+    *n = strcspn(*path, "?#");
+    if (n_authority > 0)
+        r->authority =
+            strndup(strstr(r->target, "//") + 2, (size_t)(*path - strstr(r->target, "//")) - 2);
+    r->path = n_authority > 0 && *n == 0 ? strdup("/") : strndup(*path, *n);
+    return r->path && (r->authority || n_authority == 0);
+}
+
 struct request *request_new(struct api *api, const char *target)
 {
     struct request *r = calloc(1, sizeof *r);
-    size_t n = strcspn(target, "?#");
+    const char *path;
+    size_t n;
 
     if (!r)
         return NULL;
@@ -28,8 +58,7 @@ struct request *request_new(struct api *api, const char *target)
     clock_gettime(CLOCK_MONOTONIC, &r->started);
     store_new_id(r->id, "req-");
     r->target = strdup(target);
-    r->path = strndup(target, n);
-    if (!r->target || !r->path) {
+    if (!r->target || !split_target(r, &path, &n)) {
         request_free(r);
         return NULL;
     }
@@ -37,7 +66,7 @@ struct request *request_new(struct api *api, const char *target)
         fault_set(&r->fault, 414, "path_too_long", NULL, "the path is longer than %d bytes",
                   MAX_PATH);
     else
-        r->target_ok = query_parse(&r->query, target[n] == '?' ? target + n + 1 : "", &r->fault);
+        r->target_ok = query_parse(&r->query, path[n] == '?' ? path + n + 1 : "", &r->fault);
     return r;
 }
 
@@ -57,6 +86,7 @@ void request_free(struct request *r)
     query_clear(&r->query);
     free(r->body);
     free(r->path);
+    free(r->authority);
     free(r->target);
     free(r);
 }

@@ -48,6 +48,7 @@ struct request {
     char *target;       /* as it came, for the log */
     char method[16];    /* cut if longer; then no route has it */
     char *path;         /* not decoded, without the query */
+    char *authority;    /* of a target that begins with http://, which goes before Host; or NULL */
     struct query query; /* decoded */
     struct fault fault; /* of the target, until it is answered */
     bool target_ok;

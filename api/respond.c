@@ -197,6 +197,18 @@ void respond_later(struct request *r, unsigned status, const char *code, const c
     respond_fault(r, &fault);
 }
 
+bool respond_unless_json(struct request *r)
+{
+    const char *type = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+
+    if (request_is_type(r, "application/json"))
+        return true;
+    respond_error(r, 415, "unsupported_media_type", "Content-Type",
+                  "Content-Type: \"%.100s\", but the body must be application/json",
+                  type ? type : "");
+    return false;
+}
+
 void respond_internal(struct request *r, const struct prilora_error *err)
 {
     log_error("http", "%s: %s %s: %s: %s%s%s", r->id, r->method, r->target,

@@ -31,6 +31,9 @@ void respond_error(struct request *r, unsigned status, const char *code, const c
 void respond_later(struct request *r, unsigned status, const char *code, const char *param,
                    unsigned after_s, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
+/* Answers 415 and returns false if the body is not said to be application/json. */
+bool respond_unless_json(struct request *r);
+
 /* For what the daemon's parts report: 500 or 503, details only in the log. */
 void respond_internal(struct request *r, const struct prilora_error *err);
 

@@ -154,21 +154,13 @@ static void create(struct request *r, struct upload *upload)
         respond_internal(r, &err);
 }
 
-static bool check_json(struct request *r)
-{
-    if (request_is_type(r, "application/json"))
-        return true;
-    respond_error(r, 415, "unsupported_media_type", NULL, "the body must be application/json");
-    return false;
-}
-
 void api_upload_create(struct request *r)
 {
     struct upload upload = {0};
     struct fault fault;
     int64_t most = (int64_t)r->api->config->max_upload_mb << 20;
 
-    if (!query_check(r, NULL) || !check_json(r))
+    if (!query_check(r, NULL) || !respond_unless_json(r))
         return;
     if (!upload_decode(r->body, r->n_body, most, &upload, &fault))
         respond_fault(r, &fault);
@@ -301,7 +293,7 @@ void api_upload_complete(struct request *r)
                                      .respond_failure = respond_not_completed};
     struct fault fault;
 
-    if (!query_check(r, NULL) || !check_json(r))
+    if (!query_check(r, NULL) || !respond_unless_json(r))
         return;
     if (!upload_decode_order(r->body, r->n_body, &order, &fault))
         respond_fault(r, &fault);

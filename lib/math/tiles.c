@@ -27,6 +27,7 @@
 #define DEPTH     ((size_t)512) /* rows of a stage; of a bfloat16 term a row is a pair */
 #define MAX_ROWS  ((size_t)12)  /* of a tile */
 #define MAX_TERMS ((size_t)2)
+#define PACKED    ((DEPTH + (MAX_TERMS + 1) * LANES) * GROUP)
 #define AHEAD     ((size_t)8) /* rows fetched before they are packed: no prefetcher sees so far */
 
 #define AVX512      __attribute__((target("avx512f")))
@@ -68,16 +69,14 @@ struct sum {
     size_t n_terms;
     const float *bias;
     bool add;
-    size_t width; /* columns of a panel */
+    size_t width;  /* columns of a panel */
+    float *packed; /* [PACKED], of a stage and group */
 };
 
 /* The next rows that no stage has had. */
 struct cursor {
     size_t term, row;
 };
-
-static _Thread_local float packed[(DEPTH + (MAX_TERMS + 1) * LANES) * GROUP]
-    __attribute__((aligned(64)));
 
 bool pl_tiles_supported(void)
 {
@@ -368,7 +367,7 @@ static bool in_place(const struct sum *s, const struct pl_term *term)
 static size_t cut(const struct sum *s, struct cursor *at, struct segment *out, size_t column,
                   size_t columns, size_t depth)
 {
-    float *room = packed;
+    float *room = s->packed;
     size_t n = 0;
 
     for (; depth && at->term < s->n_terms; at->term++, at->row = 0) {
@@ -447,9 +446,10 @@ static void pass(const struct sum *s, struct segment *segments, size_t n_segment
 void pl_tiles_products(pl_real *c, size_t ldc, size_t m, size_t n, const struct pl_term *terms,
                        size_t n_terms, const pl_real *bias, bool add)
 {
-    const struct sum s = {c,    ldc,   m,
-                          n,    terms, n_terms,
-                          bias, add,   m > tallest[WIDE / LANES] && m <= MAX_ROWS ? NARROW : WIDE};
+    /* on the stack: of thread-local memory, threads that never multiply would have as much */
+    float packed[PACKED] __attribute__((aligned(64)));
+    const size_t width = m > tallest[WIDE / LANES] && m <= MAX_ROWS ? NARROW : WIDE;
+    const struct sum s = {c, ldc, m, n, terms, n_terms, bias, add, width, packed};
     size_t total = 0, n_stages, depth;
 
     assert(n_terms <= MAX_TERMS);

@@ -226,9 +226,9 @@ static const struct {
       "training_file is missing: it must be the id of an uploaded file", "/training_file"}},
     {"{" BASE "\"sed\": 1}",
      {BAD_REQUEST, "sed", "unknown_parameter", "unknown member \"sed\"; did you mean \"seed\"?",
-      NULL}},
+      "/sed"}},
     {"{" BASE "\"webhook\": 1}",
-     {BAD_REQUEST, "webhook", "unknown_parameter", "unknown member \"webhook\"", NULL}},
+     {BAD_REQUEST, "webhook", "unknown_parameter", "unknown member \"webhook\"", "/webhook"}},
     {"{" BASE "\"seed\": 2147483648}",
      {BAD_REQUEST, "seed", "invalid_value",
       "seed: 2147483648, but must be an integer from 0 to 2147483647", "/seed"}},
@@ -329,7 +329,7 @@ static const struct {
 } bad_forms[] = {
     {"application/json",
      "{}",
-     {415, "Unsupported Media Type", INVALID, NULL, "unsupported_media_type",
+     {415, "Unsupported Media Type", INVALID, "Content-Type", "unsupported_media_type",
       "the body must be multipart/form-data with the parts file and purpose", NULL}},
     {"multipart/form-data",
      FILE_PART PURPOSE END,
@@ -396,10 +396,14 @@ static void forms_are_checked(void **state)
 
 static void a_job_must_be_json(void **state)
 {
-    const struct expected expected = {
-        415,  "Unsupported Media Type", INVALID,
-        NULL, "unsupported_media_type", "the body must be application/json",
-        NULL};
+    const struct expected expected = {415,
+                                      "Unsupported Media Type",
+                                      INVALID,
+                                      "Content-Type",
+                                      "unsupported_media_type",
+                                      "Content-Type: \"application/x-www-form-urlencoded\", but "
+                                      "the body must be application/json",
+                                      NULL};
 
     check(*state,
           &(struct test_request){.method = "POST",

@@ -361,8 +361,8 @@ static void wrong_wishes_are_refused_with_the_place(void **state)
         const char *body, *code, *param, *message;
     } cases[] = {
         {"{}", "missing_required_parameter", "name", "name is missing: what is this key for?"},
-        {"", "invalid_json", "", NULL},
-        {"[]", "invalid_json", "", "the body is no JSON object"},
+        {"", "missing_body", "", NULL},
+        {"[]", "invalid_json", "", "the body is not a JSON object"},
         {"{\"name\": \"a\"", "invalid_json", "", NULL},
         {"{\"name\": \"a\", \"name\": \"b\"}", "invalid_json", "", NULL},
         {"{\"name\": 7}", "invalid_value", "name", "name: must be a text of 1 to 100 bytes"},

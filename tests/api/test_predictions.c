@@ -300,8 +300,8 @@ static int send_request(int port, const char *body)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char head[256];
     int n = snprintf(head, sizeof head,
-                     "POST " PATH
-                     " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: "
+                     "POST " PATH " HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                     "application/json\r\nConnection: close\r\nContent-Length: "
                      "%zu\r\n\r\n",
                      strlen(body));
 
@@ -430,10 +430,10 @@ static void clients_that_go_away_disturb_nobody(void **state)
     char *all = malloc(n + sizeof request);
 
     for (int i = 0; i < 8; i++) {
-        int used =
-            snprintf(all, n + sizeof request,
-                     "POST " PATH " HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
-                     n, body);
+        int used = snprintf(all, n + sizeof request,
+                            "POST " PATH " HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                            "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                            n, body);
 
         test_send_and_leave(f->server, all, (size_t)used);
         test_send_and_leave(f->server, all, (size_t)used - n / 2); /* half a body */

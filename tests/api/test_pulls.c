@@ -211,7 +211,7 @@ static void wrong_requests_are_refused(void **state)
         {"{\"model\": \"a/b\", \"endpoint\": \"http://x\"}", "endpoint", "unknown_parameter"},
         {"[]", "", "invalid_json"},
         {"{", "", "invalid_json"},
-        {"", "", "invalid_json"},
+        {"", "", "missing_body"},
     };
     struct fixture *f = *state;
     int listings = test_hub_n_listings(f->hub);

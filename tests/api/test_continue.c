@@ -300,11 +300,11 @@ static void a_deleted_job_is_gone_and_those_that_started_from_it_go_on(void **st
     struct test_reply *reply;
     const json_t *job;
 
-    continue_job(p, SETTINGS("\"n_epochs\": 10000"), child);
+    continue_job(p, SETTINGS("\"n_epochs\": 10000, \"checkpoint_steps\": 2"), child);
     do
         job = test_wait_job(p->server, child, "running");
     while (strcmp(test_text(job, "status"), "running") == 0 &&
-           test_integer(job, "progress.step") < 2);
+           test_integer(job, "progress.step") < 3); /* a checkpoint is there */
     reply = delete (p, JOBS "/", child);
     assert_int_equal(reply->status, 409);
     assert_string_equal(test_text(reply->json, "error.code"), "job_cannot_be_deleted");

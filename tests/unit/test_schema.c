@@ -19,9 +19,10 @@
 #include "daemon/store.h"
 #include "support/scratch.h"
 
-#define N_ROWS     100000
-#define MOST_STEPS 6000 /* of SQLite's machine for one page of 20; to read all is above 1,000,000  \
-                         */
+#define N_ROWS 100000
+#define MOST_STEPS                                                                                 \
+    6000 /* of SQLite's machine for one page of 20; to read all is above 1,000,000                 \
+          */
 
 /* Schema 1, as it was released. */
 static const char schema_1[] =

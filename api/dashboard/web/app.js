@@ -81,7 +81,7 @@ document.getElementById("key-form").addEventListener("submit", (event) => {
 });
 document.getElementById("key-cancel").addEventListener("click", () => dialog.close(""));
 async function changeKey() {
-  if (await openKeyDialog("The server wants one from other machines, or always, as its settings say.")) showPage();
+  if (await openKeyDialog("Needed where the server asks for one. Its administrator makes keys: prilora keys create.")) showPage();
 }
 document.getElementById("key-button").addEventListener("click", changeKey);
 document.addEventListener("key-wanted", changeKey);

@@ -43,6 +43,7 @@ export function charts(name, askAll) {
   const empty = h("p", { class: "empty" }, "Curves appear with the first step.");
   const content = h("div", { hidden: true }, h("div", { class: "plots" }, plots.map((p) => p.element)), details);
   let rows = [];
+  const range = () => [rows[0].step, rows.at(-1).step];
 
   function drawNumbers() {
     const found = rows.filter(isEvaluation);
@@ -59,7 +60,7 @@ export function charts(name, askAll) {
       ...evaluated.map((column, i) => ({ label: column, points: pointsOf(rows, column), colour: `--series-${1 + i}`,
         dash: dashes[i], dots: marks[i] })).filter((set) => set.points.length > 0),
       ...(typeof baseline === "number" && rows.length ? [{ label: "always the most frequent label", colour: "--muted",
-        points: [{ x: rows[0].step, y: baseline }, { x: rows.at(-1).step, y: baseline }], dash: [1, 3], width: 1 }] : [])]);
+        points: [{ x: rows[0].step, y: baseline }, { x: rows.at(-1).step, y: baseline }], dash: [1, 3], width: 1 }] : [])], range());
   }
 
   return {
@@ -74,10 +75,10 @@ export function charts(name, askAll) {
         { label: "training, smoothed", points: smooth(losses), colour: "--series-1" },
         { label: "training", points: losses, colour: "--series-faint", width: 1 },
         { label: "validation", points: pointsOf(rows, "valid_loss"), colour: "--series-2", dash: [5, 3], dots: "rectRot" }]
-        .filter((set) => set.points.length > 0));
+        .filter((set) => set.points.length > 0), range());
       drawMetric(job);
-      rate.show([{ label: "learning rate", points: pointsOf(rows, "learning_rate"), colour: "--series-1" }]);
-      norm.show([{ label: "gradient norm", points: pointsOf(rows, "grad_norm"), colour: "--series-1", width: 1 }]);
+      rate.show([{ label: "learning rate", points: pointsOf(rows, "learning_rate"), colour: "--series-1" }], range());
+      norm.show([{ label: "gradient norm", points: pointsOf(rows, "grad_norm"), colour: "--series-1", width: 1 }], range());
       if (details.open) drawNumbers();
     },
     destroy: () => plots.forEach((p) => p.destroy()),

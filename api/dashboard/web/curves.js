@@ -100,7 +100,8 @@ export function plot(title, { xTitle = "step", fromZero = false } = {}) {
 
   return {
     element,
-    show(sets) {
+    /** `range`: the first and the last step, where several plots have them in common. */
+    show(sets, range) {
       if (!chart) make();
       chart.data.datasets = sets.map((set) => ({
         label: set.label, data: thin(set.points), colour: set.colour,
@@ -110,8 +111,9 @@ export function plot(title, { xTitle = "step", fromZero = false } = {}) {
       }));
       chart.options.plugins.legend.display = sets.length > 1;
       const steps = sets.flatMap((set) => [set.points[0]?.x, set.points.at(-1)?.x]).filter((x) => x !== undefined);
-      chart.options.scales.x.min = steps.length ? Math.min(...steps) : undefined;
-      chart.options.scales.x.max = steps.length ? Math.max(...steps) : undefined;
+      const [low, high] = range ?? [Math.min(...steps), Math.max(...steps)];
+      chart.options.scales.x.min = low < high ? low : undefined;
+      chart.options.scales.x.max = low < high ? high : undefined;
       canvas.setAttribute("aria-label", describe(sets));
       paint(chart);
     },

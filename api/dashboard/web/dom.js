@@ -76,6 +76,10 @@ export function fact(name) {
   return {
     element: h("div", { class: "fact" }, title, value, note),
     set: (text) => setText(value, text),
+    /** Nothing is said of it where it never will be known. */
+    hide(isHidden) {
+      this.element.hidden = isHidden && value.textContent === "–";
+    },
     rename: (text) => setText(title, text),
     note(text) {
       setText(note, text);
@@ -130,15 +134,29 @@ async function copy(text, near) {
   }
 }
 
-/** A long id, cut in the middle, with a button that copies all of it. */
-export function idTag(id, what = "id") {
-  const button = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${what}`, title: `Copy the ${what}` }, "⧉");
-  const element = h("span", { class: "id" }, h("span", { title: id, class: "num" }, shortId(id)), button);
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Two sheets, the sign for copying, which few fonts have. */
+function copySign() {
+  const sign = document.createElementNS(SVG, "svg");
+  sign.setAttribute("viewBox", "0 0 16 16");
+  sign.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", "M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3");
+  sign.append(path);
+  return sign;
+}
+
+/** An id with a button that copies it; a long one is cut in the middle, but for what is a name. */
+export function idTag(id, what = "id", isName = false) {
+  const sign = copySign();
+  const button = h("button", { type: "button", class: "copy", "aria-label": `Copy the ${what}`, title: `Copy the ${what}` }, sign);
+  const element = h("span", { class: "id" }, h("span", { title: id, class: "num" }, isName ? id : shortId(id)), button);
   button.addEventListener("click", async () => {
     const done = await copy(id, element);
     announce(done ? `The ${what} was copied` : `The ${what} could not be copied`);
-    setText(button, done ? "✓" : "✕");
-    setTimeout(() => setText(button, "⧉"), 1500);
+    button.replaceChildren(done ? "✓" : "✕");
+    setTimeout(() => button.replaceChildren(sign), 1500);
   });
   return element;
 }

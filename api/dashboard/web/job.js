@@ -45,7 +45,8 @@ function makeView(main, id, signal, onJob) {
   const settings = h("div"), files = h("div"), trying = h("div");
   const changes = [priorityForm(id, onJob), metadataForm(id, onJob), actions(id, onJob)];
   const [first, written, act] = changes;
-  const fileSection = section("Adapter", files, trying);
+  const fileSection = section("Adapter", h("div", { class: "adapter" }, files, trying));
+  const curveSection = section("Curves", lines.element), mapSection = section("Layers and maps", map.element);
   let status = null, settingsShown = "", aboutShown = "";
   fileSection.hidden = true;
 
@@ -56,8 +57,7 @@ function makeView(main, id, signal, onJob) {
     h("div", { class: "page" },
       stands.element,
       fileSection,
-      section("Curves", lines.element),
-      section("Layers and maps", map.element),
+      curveSection, mapSection,
       section("Events", events.element),
       section("Settings", first.element, settings, written.element)));
 
@@ -66,7 +66,7 @@ function makeView(main, id, signal, onJob) {
     if (text === aboutShown) return;
     aboutShown = text;
     about.replaceChildren(idTag(job.id, "job's id"), ` on ${job.model}`,
-      ...(job.fine_tuned_model ? [" · adapter ", idTag(job.fine_tuned_model, "adapter's name")] : []));
+      ...(job.fine_tuned_model ? [" · adapter ", idTag(job.fine_tuned_model, "adapter's name", true)] : []));
   }
 
   function showFiles(job) {
@@ -77,7 +77,13 @@ function makeView(main, id, signal, onJob) {
   }
 
   return {
-    lines, map, events,
+    show(record, current, job) {
+      lines.show(record.rows, job);
+      map.show(record, current);
+      events.show(record.events);
+      curveSection.hidden = isOver(job) && record.rows.length === 0;
+      mapSection.hidden = isOver(job) && record.frames.length === 0;
+    },
     update(job, evaluation) {
       document.title = `${jobName(job)} · prilorad`;
       setText(title, jobName(job));
@@ -142,9 +148,7 @@ export async function showJob(main, signal, id) {
   const draw = lazily(() => {
     const shown = isOver(job) ? null : current;
     view.update(job, evaluationOf(record.lastEvaluation(), job));
-    view.lines.show(record.rows, job);
-    view.map.show(record, shown);
-    view.events.show(record.events);
+    view.show(record, shown, job);
     lookAtLayers().catch(() => {}); // the indicator tells of it
   }, signal);
 

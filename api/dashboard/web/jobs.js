@@ -108,6 +108,7 @@ function updateRow(element, job) {
   parts.bar.update(job.status === "succeeded" ? 100 : part, job.status);
   setText(parts.where, !total ? "" : isOver(job) ? `${count(step)} of ${count(total)} steps`
     : `${percent(part / 100, 0)}, step ${count(step)} of ${count(total)}`);
+  parts.where.hidden = !parts.where.textContent;
   setText(parts.metric, metricOf(job));
   setAttribute(parts.metric, "title", parts.metric.textContent);
   parts.metric.classList.toggle("failed", job.status === "failed");

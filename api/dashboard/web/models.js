@@ -12,7 +12,7 @@ function baseList(bases) {
   if (!bases.length)
     return h("p", { class: "empty" }, "There is none yet. Bring one from a hub by the form below, or put its folder into one of storage.models_dirs.");
   return h("ul", { class: "plain" }, bases.map((m) => h("li", { class: "model" },
-    h("strong", { class: "wrap" }, m.id), h("span", { class: "muted" }, "here since ", momentTag(m.created)),
+    h("strong", { class: "wrap" }, m.id), h("span", { class: "muted" }, "added ", momentTag(m.created)),
     h("a", { href: `#/new?model=${encodeURIComponent(m.id)}` }, "Train on it"))));
 }
 

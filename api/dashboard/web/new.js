@@ -349,6 +349,7 @@ export async function showNew(main, signal, _part, query) {
       announce("The job was created");
       location.hash = `#/jobs/${encodeURIComponent(job.id)}`;
     } catch (error) {
+      if (training.value()) forecast.say("Not known until what is marked is right.");
       showError(error, true);
     } finally {
       submit.disabled = false;

@@ -10,7 +10,7 @@ import { isOver, mainMetric, progressBar, settingsOf, states } from "./jobs.js";
 
 function errorText(job) {
   if (!job.error) return "";
-  return `${sentence(job.error.message)}${job.error.param ? ` (${job.error.param})` : ""}`;
+  return `${job.error.message}${job.error.param ? ` (${job.error.param})` : ""}`;
 }
 
 /** What a job that has not begun, or stands still, waits for. */
@@ -51,7 +51,7 @@ export function standing() {
     const main = mainMetric(job) ?? evaluation, baseline = job.result?.majority_baseline;
     facts.metric.rename(main ? sentence(words(main[0])) : "Metric");
     facts.metric.set(main ? number(main[1]) : "–");
-    facts.metric.note(!main ? "none before the first evaluation"
+    facts.metric.note(!main ? (isOver(job) ? "" : "from the first evaluation on")
       : isBetter(main[0], main[1], baseline) ? `always one label: ${number(baseline)}`
         : job.result?.best_step ? `as of step ${count(job.result.best_step)}` : "");
   }
@@ -73,8 +73,9 @@ export function standing() {
       facts.memory.set(bytes(p.peak_memory_bytes ?? job.forecast?.memory_bytes));
       facts.memory.note(p.peak_memory_bytes ? "at its peak" : job.forecast ? "forecast" : "");
       facts.time.set(job.result?.seconds !== undefined ? duration(job.result.seconds) : duration(elapsed));
-      facts.tokens.set(job.trained_tokens === null ? "–" : `${count(job.trained_tokens)} tokens`);
+      facts.tokens.set(!job.trained_tokens ? "–" : `${count(job.trained_tokens)} tokens`);
       facts.nonzero.set(job.result?.n_prunable ? count(job.result.n_nonzero) : "–");
+      Object.values(facts).forEach((f) => f.hide(isOver(job) || ["tokens", "nonzero"].some((name) => facts[name] === f)));
       facts.nonzero.note(job.result?.n_prunable
         ? `${percent(job.result.n_nonzero / job.result.n_prunable, 0)} of ${count(job.result.n_prunable)}` : "");
     },
@@ -97,8 +98,7 @@ export function eventList() {
       (event) => h("li", { "data-level": event.level },
         h("time", { class: "num", datetime: new Date(event.created_at * 1000).toISOString(),
           title: time(event.created_at) }, clock(event.created_at)),
-        levels[event.level] ? h("strong", {}, levels[event.level]) : null,
-        h("span", {}, event.message)), () => {});
+        h("span", {}, levels[event.level] ? h("strong", {}, `${levels[event.level]}: `) : null, event.message)), () => {});
     more.hidden = events.length <= most;
     setText(more, `Show all ${count(events.length)}`);
   }

@@ -25,9 +25,10 @@ function createRow(pull, onCancel) {
 
 function placeOf(pull) {
   const rest = pull.total_bytes && pull.bytes_per_second ? (pull.total_bytes - pull.bytes) / pull.bytes_per_second : null;
+  if (isRunning(pull) && !pull.total_bytes) return "asking the hub …";
   if (isRunning(pull)) {
     const speed = pull.bytes_per_second ? `, ${bytes(pull.bytes_per_second)}/s` : "";
-    return `${bytes(pull.bytes)} of ${pull.total_bytes ? bytes(pull.total_bytes) : "?"}${speed}`
+    return `${bytes(pull.bytes)} of ${bytes(pull.total_bytes)}${speed}`
       + (rest === null ? "" : `, ${duration(rest)} left`);
   }
   if (pull.status === "succeeded") return pull.was_there ? "was there already" : `here, ${bytes(pull.total_bytes)}`;

@@ -85,8 +85,8 @@ void form_body_take(struct request *r, void *state, const char *data, size_t siz
     size_t n = closing_take(&body->closing, data, size);
 
     body->n_behind += size - n;
-    if ((n > 0 && MHD_post_process(body->parser, data, n) != MHD_YES) ||
-        body->form->fault.status || body->n_behind > AROUND_FILE)
+    if ((n > 0 && MHD_post_process(body->parser, data, n) != MHD_YES) || body->form->fault.status ||
+        body->n_behind > AROUND_FILE)
         respond_bad_form(r, body->form);
 }
 

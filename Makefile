@@ -158,6 +158,7 @@ $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-m
 # tests/api                  the real daemon, under ASan and under TSan
 # tests/crash                the real daemon, killed again and again, under ASan
 # tests/cli                  the command-line client and the real daemon, under ASan
+# tests/clients              clients that nobody here wrote, and the real daemon, under ASan
 # tests/fuzz                 every target replays its corpus under ASan and UBSan
 
 tests_in = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)/test_*.c)))

@@ -267,6 +267,37 @@ static void a_form_cut_anywhere_is_never_half_taken(void **state)
     assert_int_equal(count_files(*state, "state/uploads"), 0);
 }
 
+/* RFC 2046, 5.1.1: an epilogue is to be ignored. OpenAI's client 4.x sends an empty line. */
+static void what_follows_a_form_means_nothing(void **state)
+{
+    static const char *const behind[] = {"\r\n", "more", END, PURPOSE};
+
+    for (size_t i = 0; i < 2 * sizeof behind / sizeof *behind; i++) {
+        char form[600];
+        struct test_reply *reply;
+
+        snprintf(form, sizeof form, FILE_PART("a.jsonl", ROW) PURPOSE END "%s", behind[i / 2]);
+        reply = post_form(*state, form, strlen(form), i % 2);
+        assert_int_equal(reply->status, 200);
+        assert_string_equal(test_text(reply->json, "sha256"), SHA256);
+    }
+}
+
+static void what_follows_a_form_does_not_go_on_for_ever(void **state)
+{
+    static const char form[] = FILE_PART("a.jsonl", ROW) PURPOSE END;
+    size_t size = sizeof form + 1200000, files = count_files(*state, "state/files");
+    char *body = malloc(size);
+
+    assert_non_null(body);
+    memset(body, 'x', size);
+    memcpy(body, form, sizeof form - 1);
+    assert_int_equal(post_form(*state, body, size, true)->status, 400);
+    assert_int_equal(count_files(*state, "state/files"), files);
+    assert_int_equal(count_files(*state, "state/uploads"), 0);
+    free(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +312,8 @@ int main(void)
         cmocka_unit_test(a_file_over_the_limit_leaves_nothing_behind),
         cmocka_unit_test(half_an_upload_leaves_nothing_behind),
         cmocka_unit_test(a_form_cut_anywhere_is_never_half_taken),
+        cmocka_unit_test(what_follows_a_form_means_nothing),
+        cmocka_unit_test(what_follows_a_form_does_not_go_on_for_ever),
     };
 
     return cmocka_run_group_tests(tests, open_group, close_group);

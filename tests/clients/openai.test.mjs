@@ -1,13 +1,18 @@
 // The official OpenAI client for JavaScript, unmodified, with nothing but baseURL and apiKey set,
 // against the running daemon. $CLIENT names the installed package: the newest one, or 4.x.
 import assert from "node:assert/strict";
+import { File } from "node:buffer";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { createReadStream, readFileSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { Daemon, root } from "../support/daemon.mjs";
 import { Receiver } from "../support/servers.mjs";
+
+// Debian 12's Node, 18, lacks two globals; the newest client's own messages say what to do then.
+globalThis.File ??= File;
+globalThis.crypto ??= webcrypto;
 
 const packageName = process.env.CLIENT ?? "openai";
 const { default: OpenAI, toFile } = await import(packageName);

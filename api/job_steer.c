@@ -10,6 +10,7 @@
 #include "api/job_codec.h"
 #include "api/list.h"
 #include "api/respond.h"
+#include "daemon/predictor.h"
 
 /* A change that the queue has refused: `code` says it to machines. */
 static void respond_refused(struct request *r, enum prilora_status rc, const char *code,
@@ -92,6 +93,8 @@ void api_job_delete(struct request *r)
     if (!query_check(r, NULL))
         return;
     rc = queue_delete(r->api->store, id, &err);
+    if (rc == PRILORA_OK)
+        predictor_forget(r->api->predictor, id);
     if (rc == PRILORA_OK)
         respond_json(r, 200,
                      json_pack("{s:s, s:s, s:b}", "id", id, "object", "fine_tuning.job", "deleted",

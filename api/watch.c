@@ -16,8 +16,8 @@
 
 /* Between two wakings of one job's watchers: what they cost stays bounded. */
 #define LEAST_GAP_S   0.25
-#define MOST_GAP_S    1.0
-#define GAP_OF_EACH_S 0.0025
+#define MOST_GAP_S    2.0
+#define GAP_OF_EACH_S 0.004
 
 #define RETRY_AFTER_S 10
 

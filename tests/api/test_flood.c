@@ -1,6 +1,8 @@
 /* test_flood.c - more connections than there may be, and clients that never come to an end. */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,9 +19,10 @@
 
 #include "support/server.h"
 
-#define LIMIT   2000
-#define TOO_FEW (LIMIT + 512) /* files that the test itself needs open */
-#define OTHERS  50 /* files that come and stay: every thread opens the database when it needs it */
+#define PATIENCE 60 /* of the test, on a machine that has other things to do */
+#define LIMIT    2000
+#define TOO_FEW  (LIMIT + 512) /* files that the test itself needs open */
+#define OTHERS   50 /* files that come and stay: every thread opens the database when it needs it */
 
 static double seconds(void)
 {
@@ -130,6 +133,260 @@ static void beyond_the_limit_connections_are_refused_and_old_ones_go_on(void **s
     test_server_free(server);
 }
 
+/* ---- ten thousand ---- */
+
+#define CROWD      10000
+#define CROWD_LEFT 200 /* connections that the limit leaves above the crowd */
+#define CROWD_OWN  (CROWD + 1000)
+#define PER_ADDRESS                                                                                \
+    2000 /* from one of 127.0.0.x: an address has some 28,000 ports, and neighbours */
+#define EACH_BYTES 8192 /* of the daemon's memory, of a connection that does nothing */
+#define SANE_S     5.0  /* of an answer meanwhile, under a sanitizer on a busy machine */
+
+static int connect_from(const struct test_server *server, unsigned host)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK + host)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons((uint16_t)server->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static double resident_bytes(const struct test_server *server)
+{
+    char path[60];
+    double pages = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/statm", (long)server->pid);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*s %lf", &pages), 1);
+    fclose(file);
+    return pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* A figure of /metrics. */
+static double figure(const struct test_server *server, const char *name)
+{
+    const char *at = test_get(server, "/metrics")->body;
+    char line[100];
+
+    snprintf(line, sizeof line, "\n%s ", name);
+    at = strstr(at, line);
+    assert_non_null(at);
+    return strtod(at + strlen(line), NULL);
+}
+
+/* How long the slowest of some requests took. */
+static double slowest(const struct test_server *server, const char *path)
+{
+    double worst = 0;
+
+    for (int i = 0; i < 20; i++) {
+        double start = seconds();
+
+        assert_int_equal(test_get(server, "%s", path)->status, 200);
+        worst = seconds() - start > worst ? seconds() - start : worst;
+    }
+    return worst;
+}
+
+static struct test_server *start_for_crowd(void)
+{
+    static const char *const settings[] = {"--server.max_connections=10200",
+                                           "--server.max_connections_per_address=3000",
+                                           "--server.request_timeout_s=300", NULL};
+    struct rlimit files;
+
+#ifdef __SANITIZE_THREAD__ /* takes minutes, and sees the same in the smaller flood above */
+    return NULL;
+#endif
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_max < CROWD_OWN)
+        return NULL;
+    if (files.rlim_cur < CROWD_OWN)
+        files.rlim_cur = CROWD_OWN;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    return test_server_new(settings);
+}
+
+static void ten_thousand_open_connections_leave_room_for_others(void **state)
+{
+    struct test_server *server = start_for_crowd();
+    int *fds = calloc(CROWD + 2 * CROWD_LEFT, sizeof *fds);
+    size_t files, n_closed = 0, n = CROWD;
+    double before, each, start = seconds();
+
+    (void)state;
+    if (!server) {
+        free(fds);
+        skip();
+    }
+    assert_non_null(fds);
+    slowest(server, "/readyz");
+    files = open_files(server);
+    before = resident_bytes(server);
+    for (size_t i = 0; i < CROWD; i++)
+        fds[i] = connect_from(server, (unsigned)(1 + i / PER_ADDRESS));
+    for (size_t i = 0; i < CROWD; i += 100)
+        expect_answer(fds[i]);
+    each = (resident_bytes(server) - before) / CROWD;
+    print_message("%d connections within %.1f s, %.0f bytes each\n", CROWD, seconds() - start,
+                  each);
+    if (open_files(server) < files + CROWD)
+        fail_msg("%zu files are open, not %zu", open_files(server), files + CROWD);
+    assert_true(each < EACH_BYTES);
+    for (size_t i = 0; i < 2; i++) {
+        double took = slowest(server, i ? "/v1/fine_tuning/jobs" : "/livez");
+
+        print_message("the slowest answer meanwhile: %.4f s\n", took);
+        assert_true(took < SANE_S);
+    }
+    for (; n < CROWD + 2 * CROWD_LEFT; n++)
+        fds[n] = connect_from(server, (unsigned)(1 + n / PER_ADDRESS));
+    for (double until = seconds() + 60; n_closed < CROWD_LEFT && seconds() < until; sleep_ms(20)) {
+        n_closed = 0;
+        for (size_t i = CROWD; i < n; i++)
+            n_closed += is_closed(fds[i], 0);
+    }
+    /* test_get keeps one; a thread that accepts while another does may let in one more each */
+    if (n_closed < CROWD_LEFT - 5 || n_closed > CROWD_LEFT + 1)
+        fail_msg("%zu connections above the limit were refused", n_closed);
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+    free(fds);
+    for (double until = seconds() + 60; open_files(server) > files + OTHERS && seconds() < until;)
+        sleep_ms(50);
+    assert_true(open_files(server) <= files + OTHERS);
+    assert_true(figure(server, "prilorad_http_requests_open") <= 1); /* this one */
+    assert_true(figure(server, "prilorad_http_requests_waiting") == 0);
+    test_server_free(server);
+}
+
+/* ---- who hangs up ---- */
+
+#define BOUNDARY "multipart/form-data; boundary=cut"
+#define FILE_HEAD                                                                                  \
+    "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n"
+
+/* JOB, FILE: their ids. */
+static const char *const requests[] = {
+    "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: " BOUNDARY
+    "\r\nContent-Length: 5000\r\n\r\n" FILE_HEAD "text,label\r\nhalf a row",
+    "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: " BOUNDARY
+    "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n--cu\r\nffffffffffffffff\r\nabc",
+    "POST /v1/fine_tuning/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Content-Length: 300\r\n\r\n{\"model\": \"prilora-mi",
+    "POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"mod",
+    "GET /v1/fine_tuning/jobs/JOB/events?stream=true HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /v1/fine_tuning/jobs/JOB?wait=60 HTTP/1.1\r\nHost: localhost\r\nConnection: "
+    "keep-alive\r\n\r\n",
+    "GET /v1/fine_tuning/jobs/JOB/metrics?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /v1/files/FILE/content HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /v1/files/FILE/preview HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Type: " BOUNDARY
+    "\r\nContent-Length: 5000\r\nExpect: 100-continue\r\n\r\n",
+    "POST /v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n{}",
+    "POST /v1/keys HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n{}",
+};
+
+static void with_ids(char *out, size_t room, const char *text, const char *job, const char *file)
+{
+    const char *at = strstr(text, "/JOB"), *id = job;
+    size_t n_mark = 4;
+
+    if (!at) {
+        at = strstr(text, "/FILE");
+        id = file;
+        n_mark = 5;
+    }
+    if (at)
+        snprintf(out, room, "%.*s/%s%s", (int)(at - text), text, id, at + n_mark);
+    else
+        snprintf(out, room, "%s", text);
+}
+
+/* A connection that ends with RST, after `wait_ms`. */
+static void reset(int fd, long wait_ms)
+{
+    const struct linger at_once = {1, 0};
+
+    sleep_ms(wait_ms);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(fd);
+}
+
+static size_t files_in(const struct test_server *server, const char *name)
+{
+    DIR *dir = opendir(test_server_path(server, name));
+    struct dirent *entry;
+    size_t n = 0;
+
+    while (dir && (entry = readdir(dir)))
+        n += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+static void who_hangs_up_anywhere_leaves_nothing_behind(void **state)
+{
+    struct test_server *server = test_server_new(NULL);
+    char *rows = test_sentences(400, 1), file[64], job[64], json[300], text[700];
+    size_t files, n_files;
+
+    (void)state;
+    snprintf(file, sizeof file, "%s", test_upload(server, "a.jsonl", rows));
+    free(rows);
+    snprintf(json, sizeof json,
+             "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"method\": {\"type\": "
+             "\"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": 1000}}}}",
+             file);
+    snprintf(job, sizeof job, "%s", test_create_job(server, json));
+    test_wait_job(server, job, "running");
+    n_files = files_in(server, "state/files");
+    files = open_files(server);
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+        int n;
+
+        with_ids(text, sizeof text, requests[i], job, file);
+        n = (int)strlen(text);
+        for (int k = 0; k <= n; k += k < n - 24 ? n / 8 + 1 : 8) {
+            int fd = test_connect(server);
+
+            assert_int_equal(send(fd, text, (size_t)k, MSG_NOSIGNAL), k);
+            reset(fd, k % 3 * 4);
+        }
+        for (int k = 0; k < 4; k++) { /* whole, and what is answered is not read */
+            int fd = test_connect(server);
+
+            assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+            reset(fd, 40 * k);
+        }
+    }
+    for (double until = seconds() + PATIENCE; (open_files(server) > files + OTHERS ||
+                                               figure(server, "prilorad_http_requests_open") > 1) &&
+                                              seconds() < until;)
+        sleep_ms(100);
+    assert_true(figure(server, "prilorad_http_requests_open") <= 1);
+    assert_true(figure(server, "prilorad_http_requests_waiting") == 0);
+    assert_true(open_files(server) <= files + OTHERS);
+    assert_int_equal(files_in(server, "state/files"), n_files);
+    assert_int_equal(test_get(server, "/v1/fine_tuning/jobs/%s", job)->status, 200);
+    assert_int_equal(json_array_size(test_member(test_get(server, "/v1/files")->json, "data")), 1);
+    test_server_free(server);
+}
+
 static void one_address_gets_no_more_than_its_share(void **state)
 {
     char setting[300], path[100];
@@ -163,7 +420,6 @@ static void one_address_gets_no_more_than_its_share(void **state)
 /* ---- slow ---- */
 
 #define TIMEOUT_S 2
-#define PATIENCE  60 /* of the test, on a machine that has other things to do */
 
 static const char *const hurried[] = {"--server.request_timeout_s=2",
                                       "--server.min_upload_rate=500", NULL};
@@ -243,6 +499,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beyond_the_limit_connections_are_refused_and_old_ones_go_on),
+        cmocka_unit_test(ten_thousand_open_connections_leave_room_for_others),
+        cmocka_unit_test(who_hangs_up_anywhere_leaves_nothing_behind),
         cmocka_unit_test(one_address_gets_no_more_than_its_share),
         cmocka_unit_test(who_sends_a_byte_now_and_then_is_cut),
         cmocka_unit_test(an_upload_that_is_fast_enough_may_take_its_time),

@@ -103,7 +103,8 @@ static void flood(struct test_server *server, size_t n, size_t limit)
 static void beyond_the_limit_connections_are_refused_and_old_ones_go_on(void **state)
 {
     static const char *const settings[] = {"--server.max_connections=2000",
-                                           "--server.max_connections_per_address=10000", NULL};
+                                           "--server.max_connections_per_address=10000",
+                                           "--server.request_timeout_s=300", NULL};
     struct rlimit files;
     struct test_server *server;
     size_t before;
@@ -135,13 +136,19 @@ static void beyond_the_limit_connections_are_refused_and_old_ones_go_on(void **s
 
 /* ---- ten thousand ---- */
 
+/* Of the daemon's memory, of a connection that does nothing; ASan puts red zones around all. */
+#ifdef __SANITIZE_ADDRESS__
+#define EACH_BYTES 32768
+#else
+#define EACH_BYTES 8192
+#endif
+
 #define CROWD      10000
 #define CROWD_LEFT 200 /* connections that the limit leaves above the crowd */
 #define CROWD_OWN  (CROWD + 1000)
 #define PER_ADDRESS                                                                                \
-    2000 /* from one of 127.0.0.x: an address has some 28,000 ports, and neighbours */
-#define EACH_BYTES 8192 /* of the daemon's memory, of a connection that does nothing */
-#define SANE_S     5.0  /* of an answer meanwhile, under a sanitizer on a busy machine */
+    2000           /* from one of 127.0.0.x: an address has some 28,000 ports, and neighbours */
+#define SANE_S 5.0 /* of an answer meanwhile, under a sanitizer on a busy machine */
 
 static int connect_from(const struct test_server *server, unsigned host)
 {
@@ -242,7 +249,8 @@ static void ten_thousand_open_connections_leave_room_for_others(void **state)
                   each);
     if (open_files(server) < files + CROWD)
         fail_msg("%zu files are open, not %zu", open_files(server), files + CROWD);
-    assert_true(each < EACH_BYTES);
+    if (each > EACH_BYTES)
+        fail_msg("%.0f bytes", each);
     for (size_t i = 0; i < 2; i++) {
         double took = slowest(server, i ? "/v1/fine_tuning/jobs" : "/livez");
 

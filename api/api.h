@@ -16,7 +16,10 @@ struct api;
 enum prilora_status api_start(struct api **out, const struct config *config, struct store *store,
                               struct models *models, struct predictor *predictor, int *port,
                               struct prilora_error *err);
-/* Stops accepting, lets running requests end (at most timeout_s seconds), closes. */
+/* Stops accepting, lets running requests end (at most timeout_s seconds), closes all connections.
+ * What a request has begun on a thread of its own may still run. */
 void api_stop(struct api *api, long timeout_s);
+/* Waits for that, which takes as long as the client's data take; frees. Both accept NULL. */
+void api_free(struct api *api);
 
 #endif

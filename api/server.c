@@ -304,13 +304,23 @@ static size_t max_watchers(const struct api *api)
     return (api->peers.max_tcp * 3 + 3) / 4;
 }
 
-static void api_free(struct api *api)
+/* No connection is left: nobody asks for anything any more. */
+static void close_connections(struct api *api)
 {
+    waiting_wake_all(api); /* libmicrohttpd aborts if a connection is suspended still */
     upkeep_stop(&api->upkeep);
     if (api->tcp)
         MHD_stop_daemon(api->tcp);
     if (api->local)
         MHD_stop_daemon(api->local);
+    api->tcp = api->local = NULL;
+}
+
+void api_free(struct api *api)
+{
+    if (!api)
+        return;
+    close_connections(api);
     aside_wait_all();
     watch_stop(api->watch);
     completions_stop(api->completions);
@@ -398,5 +408,5 @@ void api_stop(struct api *api, long timeout_s)
     wait_for_requests(api, WATCHERS_END_S);
     watch_cut(api->watch); /* who has not taken the end of his stream by now does not read */
     wait_for_requests(api, timeout_s);
-    api_free(api);
+    close_connections(api);
 }

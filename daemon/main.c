@@ -239,11 +239,11 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
 
 static void stop(struct daemon *daemon)
 {
-    if (daemon->api)
-        api_stop(daemon->api, REQUESTS_LEFT_S);
+    api_stop(daemon->api, REQUESTS_LEFT_S);
     predictor_stop(daemon->predictor);
     workers_stop(daemon->workers);
     webhooks_stop(daemon->webhooks);
+    api_free(daemon->api); /* last: jobs are safe while it waits for what was still computed */
     if (daemon->config.port_file && *daemon->config.port_file && daemon->port)
         unlink(daemon->config.port_file);
     models_free(daemon->models);

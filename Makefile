@@ -45,7 +45,7 @@ DEB_FUZZ  = clang libclang-rt-14-dev
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
 DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl gnutls
-CLI_PACKAGES    = libcurl jansson inih libarchive libutf8proc nettle
+CLI_PACKAGES    = $(LIB_PACKAGES) libcurl inih libarchive libutf8proc
 
 # ---- flags ------------------------------------------------------------------------------------
 
@@ -81,7 +81,10 @@ objects = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 
 LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c api/dashboard/*.c)) api/assets.S
-CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c
+# what `prilora pull --to` has of the daemon
+PULL_SOURCES   := $(sort daemon/pull.c $(wildcard daemon/pull_*.c)) \
+	daemon/error.c daemon/log.c daemon/model_id.c daemon/path.c
+CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c $(PULL_SOURCES)
 LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))
 # everything of the daemon but its main(), for the tests
@@ -109,9 +112,9 @@ $(BUILD)/prilorad: $(DAEMON_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-$(BUILD)/prilora: $(call objects,$(CLI_SOURCES))
+$(BUILD)/prilora: $(call objects,$(CLI_SOURCES)) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
 $(MAN_CONF): daemon/prilorad.conf.5.in daemon/prilorad.conf.awk systemd/prilorad.conf
 	@mkdir -p $(@D)
@@ -165,7 +168,8 @@ tests_in = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
 FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
-BREAKER     = $(BUILD)/tests/cli/breaker
+BREAKER      = $(BUILD)/tests/cli/breaker
+HUB          = $(BUILD)/tests/cli/hub
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(call tests_in,crash) \
 	$(FUZZERS)
 TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
@@ -174,17 +178,21 @@ TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
 
-tests: $(TESTS) $(BUILD)/prilorad $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER))
+tests: $(TESTS) $(BUILD)/prilorad $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER) $(HUB))
 
 $(BREAKER): $(BREAKER).o
 	@echo "  LD     $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
 
+$(HUB): $(HUB).o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
+	@echo "  LD     $@"
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
+
 # this one tests the client
 TEST_CLI = $(BUILD)/tests/unit/test_cli
-$(TEST_CLI): $(TEST_CLI).o $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES)))
+$(TEST_CLI): $(TEST_CLI).o $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES))) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
 
 $(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"

@@ -17,6 +17,7 @@
 
 #include "daemon/error.h"
 #include "daemon/log.h"
+#include "daemon/model_id.h"
 #include "daemon/models_scan.h"
 
 #define IDLE_S 60
@@ -194,7 +195,7 @@ enum prilora_status models_find(struct models *models, const char *id, struct mo
                                 struct prilora_error *err)
 {
     *out = (struct model_entry){0};
-    for (size_t i = 0; models_id_is_safe(id) && i < models->n_dirs; i++)
+    for (size_t i = 0; model_id_is_safe(id) && i < models->n_dirs; i++)
         if (models_look(models->dirs[i], id, out))
             return PRILORA_OK;
     return not_found(models, id, err);

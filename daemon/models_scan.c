@@ -8,25 +8,7 @@
 #include <sys/stat.h>
 
 #include "daemon/error.h"
-
-#define MAX_ID 200
-
-bool models_id_is_safe(const char *id)
-{
-    size_t parts = 0;
-
-    if (strlen(id) > MAX_ID)
-        return false;
-    for (const char *part = id;; part = strchr(part, '/') + 1) {
-        size_t n = strcspn(part, "/");
-
-        if (n == 0 || part[0] == '.') /* empty, ".", ".." and hidden ones */
-            return false;
-        parts++;
-        if (part[n] == '\0')
-            return parts <= 2;
-    }
-}
+#include "daemon/model_id.h"
 
 bool models_look(const char *dir, const char *id, struct model_entry *out)
 {
@@ -93,7 +75,7 @@ static enum prilora_status scan(const char *dir, const char *prefix, struct mode
 
         if (!id || !deeper)
             rc = error_memory(err);
-        else if (item->d_name[0] == '.' || !models_id_is_safe(id))
+        else if (item->d_name[0] == '.' || !model_id_is_safe(id))
             rc = PRILORA_OK;
         else if (models_look(dir, id, &entry))
             rc = add(entries, n, &entry, err);

@@ -6,8 +6,6 @@
 
 #include "daemon/models.h"
 
-/* "name" or "owner/name", parts that cannot lead out of a folder. */
-bool models_id_is_safe(const char *id);
 /* Adds the models of one folder to *entries, those whose id is not there yet. A folder that cannot
  * be read adds none; *readable tells. */
 enum prilora_status models_scan(const char *dir, struct model_entry **entries, size_t *n,

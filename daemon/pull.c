@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "daemon/error.h"
-#include "daemon/models_scan.h"
+#include "daemon/model_id.h"
 
 #define TELL_EVERY_S 0.2
 #define MEASURE_S    1.0
@@ -34,7 +34,7 @@ static bool has_only(const char *text, const char *others)
 enum prilora_status pull_check_names(const char *model, const char *revision, const char *token,
                                      struct prilora_error *err)
 {
-    if (!models_id_is_safe(model) || !has_only(model, "/-_.") || strstr(model, ".."))
+    if (!model_id_is_safe(model) || !has_only(model, "/-_.") || strstr(model, ".."))
         return error_set_at(err, PRILORA_EINVAL, "model",
                             "model: \"%.100s\", but must be owner/name or name, in letters, "
                             "digits, '-', '_' and '.'",

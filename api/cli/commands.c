@@ -89,6 +89,7 @@ static const struct option_spec predict_options[] = {
 };
 
 static const struct option_spec pull_options[] = {
+    {"to", 0, "DIR", "into this folder of models here, without a daemon", COMPLETE_PATH},
     {"revision", 0, "NAME", "branch, tag or commit; default main", COMPLETE_NOTHING},
     {"force", 0, NULL, "again, although it is there", COMPLETE_NOTHING},
     {"detach", 'd', NULL, "start it and do not wait", COMPLETE_NOTHING},
@@ -170,7 +171,10 @@ const struct command commands[] = {
     {"pull", "NAME", "fetch a base model from a hub", 1, 1, COMPLETE_NOTHING, pull_options,
      run_pull,
      "NAME is as microsoft/deberta-v3-base. The daemon fetches it; a token in HF_TOKEN is passed\n"
-     "on. Ctrl-C stops watching, the download goes on: prilora pulls cancel stops it.\n",
+     "on. Ctrl-C stops watching, the download goes on: prilora pulls cancel stops it. With --to "
+     "it\n"
+     "becomes DIR/NAME, HF_ENDPOINT names another hub, and what Ctrl-C breaks off is kept for the\n"
+     "next call.\n",
      false, false},
     {"pulls", "", "downloads of base models", 0, 0, COMPLETE_NOTHING, none, run_pulls, NULL, false,
      false},

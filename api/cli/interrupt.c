@@ -2,16 +2,17 @@
 #include "api/cli/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #define SLICE_S 0.05 /* a signal between two looks costs no more than this */
 
-static volatile sig_atomic_t pressed;
+static atomic_int pressed;
 
 static void press(int number)
 {
     (void)number;
-    pressed = 1;
+    atomic_store(&pressed, 1);
 }
 
 void interrupt_catch(void)
@@ -23,7 +24,12 @@ void interrupt_catch(void)
 
 bool interrupted(void)
 {
-    return pressed;
+    return atomic_load(&pressed);
+}
+
+const atomic_int *interrupt_flag(void)
+{
+    return &pressed;
 }
 
 double interrupt_clock(void)
@@ -38,7 +44,7 @@ void interrupt_wait(double seconds)
 {
     double end = interrupt_clock() + seconds, left;
 
-    while (!pressed && (left = end - interrupt_clock()) > 0) {
+    while (!interrupted() && (left = end - interrupt_clock()) > 0) {
         double slice = left < SLICE_S ? left : SLICE_S;
         struct timespec t = {.tv_sec = 0, .tv_nsec = (long)(slice * 1e9)};
 

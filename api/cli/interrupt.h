@@ -2,11 +2,13 @@
 #ifndef CLI_INTERRUPT_H
 #define CLI_INTERRUPT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 void interrupt_catch(void); /* from now on */
 bool interrupted(void);
-void interrupt_wait(double seconds); /* ends sooner when it comes */
-double interrupt_clock(void);        /* seconds that never go back */
+const atomic_int *interrupt_flag(void); /* for who asks from elsewhere: 1 once it has come */
+void interrupt_wait(double seconds);    /* ends sooner when it comes */
+double interrupt_clock(void);           /* seconds that never go back */
 
 #endif

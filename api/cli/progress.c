@@ -18,13 +18,15 @@
 static FILE *screen; /* NULL: none */
 static bool drawn;
 static double began_at, drawn_at;
+static int64_t began_with; /* bytes that were there; < 0: not known yet */
 
 bool progress_begin(FILE *stream)
 {
     screen = terminal_is(stream) ? stream : NULL;
     drawn = false;
     began_at = interrupt_clock();
-    drawn_at = 0;
+    drawn_at = began_at; /* what is done at once is not drawn */
+    began_with = -1;
     return screen != NULL;
 }
 
@@ -87,13 +89,16 @@ void progress_draw(double share, const char *const *parts, size_t n_parts)
 void progress_bytes(const char *what, int64_t done, int64_t total)
 {
     double now = interrupt_clock(), seconds = now - began_at;
-    double speed = seconds > 0.5 ? (double)done / seconds : 0;
+    double speed;
     const char *parts[4];
     char *amount, *rate;
     size_t n = 0;
 
+    if (began_with < 0 || done < began_with)
+        began_with = done;
     if (!screen || now - drawn_at < REDRAW_S)
         return;
+    speed = seconds > 0.5 ? (double)(done - began_with) / seconds : 0;
     drawn_at = now;
     amount = total > 0 ? format("%s of %s", text_bytes(done), text_bytes(total))
                        : must(strdup(text_bytes(done)));

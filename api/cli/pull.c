@@ -1,4 +1,6 @@
-/* pull.c - base models that the daemon fetches from a hub. */
+/* pull.c - base models that the daemon fetches from a hub; without it: pull_here.c. */
+#include "api/cli/pull.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,24 @@
 #include "api/cli/text.h"
 
 #define LOOK_EVERY_S 0.5
+
+int pull_status(const char *code)
+{
+    static const struct {
+        const char *code;
+        int status;
+    } rows[] = {
+        {"not_found", EXIT_NOT_FOUND},
+        {"unauthorized", EXIT_NOT_ALLOWED},
+        {"forbidden", EXIT_NOT_ALLOWED},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].code, code) == 0)
+            return rows[i].status;
+    }
+    return EXIT_FAILED;
+}
 
 static bool is_over(const char *status)
 {
@@ -49,10 +69,8 @@ static int finish(const struct call *call, const struct http_reply *reply)
     }
     if (strcmp(status, "succeeded") == 0)
         return EXIT_DONE;
-    return fail(EXIT_FAILED, "%s",
-                *message                           ? message
-                : *json_text(reply->json, "error") ? json_text(reply->json, "error")
-                                                   : status);
+    return fail(pull_status(json_text(reply->json, "error.code")), "%s",
+                *message ? message : status);
 }
 
 /* The reply is the pull as it is now, and as it was in the end. */
@@ -61,7 +79,7 @@ static int follow(const struct call *call, struct http_reply *reply)
     char *id = must(strdup(json_text(reply->json, "id")));
     int rc = EXIT_DONE;
 
-    progress_begin(stdout);
+    progress_begin(stderr);
     while (rc == EXIT_DONE && !is_over(json_text(reply->json, "status")) && !interrupted()) {
         progress_bytes(current_file(reply->json), json_whole(reply->json, "bytes"),
                        json_whole(reply->json, "total_bytes"));
@@ -86,9 +104,18 @@ int run_pull(struct call *call)
 {
     struct http_reply reply = {0};
     const char *token = getenv("HF_TOKEN"), *revision = call_option(call, "revision");
-    json_t *body = must(json_pack("{s:s}", "model", call->args[0]));
+    const char *dir = call_option(call, "to");
+    json_t *body;
     int rc;
 
+    if (dir && call_has(call, "detach"))
+        return fail(EXIT_USAGE,
+                    "pull: --to or --detach, not both: without a daemon nobody goes on");
+    if (dir)
+        return pull_here(call, dir, call->args[0]);
+    body = json_pack("{s:s}", "model", call->args[0]);
+    if (!body)
+        return fail(EXIT_USAGE, "the name is not UTF-8");
     if (revision)
         json_object_set_new(body, "revision", json_string(revision));
     if (token && *token)

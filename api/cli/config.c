@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "api/cli/commands.h"
 #include "api/cli/table.h"
@@ -76,6 +78,30 @@ static int check_value(const struct setting_row *row, const char *value)
     return EXIT_DONE;
 }
 
+/* One line of stdin, so that a key need not stand in the shell's history; nor is it seen when it is
+ * typed. */
+static bool read_value(const struct setting_row *row, char *line, size_t size)
+{
+    struct termios shown, hidden;
+    bool hides = row->is_secret && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
+    bool read;
+
+    if (hides) {
+        hidden = shown;
+        hidden.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &hidden);
+    }
+    if (isatty(STDIN_FILENO))
+        fprintf(stderr, "%s: ", row->name);
+    read = fgets(line, (int)size, stdin) != NULL;
+    if (hides) {
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &shown);
+        fputc('\n', stderr);
+    }
+    line[read ? strcspn(line, "\r\n") : 0] = '\0';
+    return read;
+}
+
 int run_config_set(struct call *call)
 {
     const struct setting_row *row = settings_find(call->args[0]);
@@ -85,10 +111,9 @@ int run_config_set(struct call *call)
 
     if (!row)
         return EXIT_USAGE;
-    if (strcmp(value, "-") == 0) { /* so that a key need not stand in the shell's history */
-        if (!fgets(line, sizeof line, stdin))
+    if (strcmp(value, "-") == 0) {
+        if (!read_value(row, line, sizeof line))
             return fail(EXIT_FAILED, "%s: nothing came from stdin", row->name);
-        line[strcspn(line, "\r\n")] = '\0';
         value = line;
     }
     rc = check_value(row, value);

@@ -1,4 +1,5 @@
 /* help.c - --help, from the table. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,9 @@ void help_program(FILE *out)
 
 void help_command(FILE *out, const struct command *command)
 {
-    fprintf(out, "Usage: prilora %s [OPTION]...%s%s\n\n%s.\n", command->name,
-            *command->arguments ? " " : "", command->arguments, command->summary);
+    fprintf(out, "Usage: prilora %s [OPTION]...%s%s\n\n%c%s.\n", command->name,
+            *command->arguments ? " " : "", command->arguments,
+            toupper((unsigned char)command->summary[0]), command->summary + 1);
     if (command->details)
         fprintf(out, "%s", command->details);
     fputc('\n', out);

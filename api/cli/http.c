@@ -29,6 +29,7 @@ struct exchange {
     const char *shown;
     size_t room;
     bool failed; /* what came could not be kept */
+    char error[CURL_ERROR_SIZE];
 };
 
 struct http *http_new(const struct settings *settings)
@@ -183,6 +184,8 @@ static size_t take_header(char *line, size_t one, size_t n, void *context)
         e->reply->retry_after_s = strtod(value, NULL);
     if (header_value(line, n, "x-should-retry", value, sizeof value))
         e->reply->should_not_retry = strcmp(value, "false") == 0;
+    if (header_value(line, n, "ETag", value, sizeof value))
+        snprintf(e->reply->etag, sizeof e->reply->etag, "%s", value);
     if (!e->part)
         return n;
     if (strncmp(line, "HTTP/", 5) == 0 && status == 200) {
@@ -234,8 +237,8 @@ static curl_mime *make_form(CURL *curl, const char *file)
 
 static void set_place(struct http *http, const char *path)
 {
-    const char *base = http->settings->values[SETTING_URL];
     const char *socket = http->settings->values[SETTING_SOCKET];
+    const char *base = *socket ? "http://localhost" : http->settings->values[SETTING_URL];
     const char *cacert = http->settings->values[SETTING_CACERT];
     size_t n = strlen(base);
     char *url;
@@ -270,6 +273,7 @@ static void set_common(struct http *http, const char *path, struct exchange *e)
     curl_easy_setopt(http->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(http->curl, CURLOPT_XFERINFODATA, e);
     curl_easy_setopt(http->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(http->curl, CURLOPT_ERRORBUFFER, e->error);
 }
 
 static struct curl_slist *common_headers(const struct http *http)
@@ -287,6 +291,23 @@ static struct curl_slist *common_headers(const struct http *http)
     return headers;
 }
 
+static const char *advice_on(CURLcode code, const char *url)
+{
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "is prilorad running there? --url or PRILORA_URL say where";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "--cacert FILE names a certificate to trust";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "is it http://, not https://?";
+    case CURLE_GOT_NOTHING:
+        return strncmp(url, "http://", 7) == 0 ? "is it https://, not http://?" : NULL;
+    default:
+        return NULL;
+    }
+}
+
 /* True: an answer came, whole. */
 static bool perform(struct http *http, struct exchange *e)
 {
@@ -299,9 +320,12 @@ static bool perform(struct http *http, struct exchange *e)
             reply->size ? json_loadb(reply->body, reply->size, JSON_DECODE_ANY, NULL) : NULL;
         return true;
     }
-    if (!e->failed)
-        snprintf(reply->trouble, sizeof reply->trouble, "%s", curl_easy_strerror(code));
     reply->refused = code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+    reply->advice = advice_on(code, http->settings->values[SETTING_URL]);
+    /* libcurl's words for this case are longer, and tell of a port where there is a socket */
+    if (!e->failed)
+        snprintf(reply->trouble, sizeof reply->trouble, "%s",
+                 *e->error && !reply->refused ? e->error : curl_easy_strerror(code));
     reply->status = 0;
     return false;
 }
@@ -348,6 +372,8 @@ bool http_send(struct http *http, const struct http_request *request, struct htt
     curl_easy_setopt(http->curl, CURLOPT_CUSTOMREQUEST, request->method);
     if (request->key)
         headers = add_header(headers, "Idempotency-Key", request->key);
+    if (request->etag)
+        headers = add_header(headers, "If-None-Match", request->etag);
     headers = set_body(http, request, &body, headers);
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, headers);
     answered = perform(http, &e);

@@ -17,6 +17,7 @@ struct http_request {
     const json_t *body;
     const char *upload; /* a file's path: sent as a form for fine-tuning */
     const char *key;    /* Idempotency-Key: as often as it is sent, it is done once */
+    const char *etag;   /* If-None-Match: an answer of 304 if it is still the same */
     double timeout_s;   /* 0: the standard one; for a whole answer, uploads excepted */
     bool probe;         /* a failure is not tried again */
     const char *shown;  /* with a progress line under this name */
@@ -29,7 +30,9 @@ struct http_reply {
     json_t *json;
     double retry_after_s;  /* 0: not said */
     bool should_not_retry; /* as x-should-retry: false says */
+    char etag[80];         /* "": none */
     char trouble[300];     /* why none came */
+    const char *advice;    /* what may mend that; NULL: nobody knows */
     bool refused;          /* nobody listens there: the request was not sent */
 };
 

@@ -174,14 +174,15 @@ static void show_data(struct table *t, const json_t *job)
 {
     static const char *const names[] = {"model", "suffix", "training_file", "validation_file"};
     const json_t *metadata = json_at(job, "metadata");
-    const char *name;
+    const char *task = json_text(job, "task.type"), *name;
     json_t *value;
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (*json_text(job, names[i]))
             table_field(t, names[i], "%s", json_text(job, names[i]));
     }
-    table_field(t, "task", "%s, by %s", json_text(job, "task.type"), json_text(job, "task.metric"));
+    if (*task && strcmp(task, "auto") != 0)
+        table_field(t, "task", "%s, judged by %s", task, json_text(job, "task.metric"));
     table_field(t, "seed", "%lld", (long long)json_whole(job, "seed"));
     table_field(t, "priority", "%lld", (long long)json_whole(job, "priority"));
     json_object_foreach ((json_t *)metadata, name, value) {
@@ -262,7 +263,7 @@ static void show_job(const json_t *job)
     show_progress(t, job);
     show_result(t, job);
     if (json_at(job, "forecast.memory_bytes"))
-        table_field(t, "forecast", "%s of memory, %s parameters to train",
+        table_field(t, "forecast", "up to %s of memory, %s parameters to train",
                     text_bytes(json_whole(job, "forecast.memory_bytes")),
                     text_count((double)json_whole(job, "forecast.n_trainable")));
     show_settings(t, job);
@@ -296,7 +297,8 @@ static const char *outcome(const json_t *job, const char *done)
         return done;
     if (!job_is_over(status) && json_is_true(json_at(job, "cancel_requested")))
         return "will be cancelled";
-    if (strcmp(status, "running") == 0 && json_is_true(json_at(job, "pause_requested")))
+    if (!job_is_over(status) && strcmp(status, "paused") != 0 &&
+        json_is_true(json_at(job, "pause_requested")))
         return "will be paused";
     return status;
 }

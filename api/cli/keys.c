@@ -39,6 +39,17 @@ static int make_body(const struct call *call, json_t *body)
     return EXIT_DONE;
 }
 
+/* For whoever sits there: the key itself is alone on stdout. */
+static void tell_made(const json_t *key)
+{
+    int64_t expires = json_whole(key, "expires_at");
+
+    note("%s, scope %s, %s%s. This is the only time that the key is shown.", json_text(key, "id"),
+         json_text(key, "scope"), expires ? "good until " : "good until it is revoked",
+         expires ? text_minute(expires) : "");
+    note("where it is to be used: export PRILORA_API_KEY=..., or: prilora config set key -");
+}
+
 int run_keys_create(struct call *call)
 {
     struct http_reply reply = {0};
@@ -51,7 +62,7 @@ int run_keys_create(struct call *call)
         text_say("%s", json_text(reply.json, "key"));
         fflush(stdout);
         if (terminal_is(stderr))
-            note("%s; the key is not shown again", json_text(reply.json, "id"));
+            tell_made(reply.json);
     }
     json_decref(body);
     http_reply_clear(&reply);

@@ -13,8 +13,8 @@
 int run_models(struct call *call)
 {
     static const struct column columns[] = {
-        {"ID", COLUMN_SHRINKS},    {"KIND", COLUMN_LEFT},    {"CREATED", COLUMN_LEFT},
-        {"BASE", COLUMN_OPTIONAL}, {"JOB", COLUMN_OPTIONAL},
+        {"ID", COLUMN_SHRINKS},   {"KIND", COLUMN_LEFT},     {"CREATED", COLUMN_LEFT},
+        {"JOB", COLUMN_OPTIONAL}, {"BASE", COLUMN_OPTIONAL},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof *columns);
     struct http_reply reply = {0};
@@ -28,8 +28,8 @@ int run_models(struct call *call)
         table_cell(table, json_text(model, "id"));
         table_cell(table, *base ? "adapter" : "base");
         table_cell(table, text_minute(json_whole(model, "created")));
-        table_cell(table, *base ? base : "-");
         table_cell(table, *base ? json_text(model, "fine_tuning_job_id") : "-");
+        table_cell(table, *base ? base : "-");
     }
     if (rc == EXIT_DONE && !show_json(call, &reply))
         table_print(table);

@@ -53,18 +53,25 @@ static int tell_unreachable(const struct call *call, const struct http_reply *re
 {
     if (interrupted())
         return EXIT_INTERRUPTED;
-    return fail(EXIT_UNREACHABLE, "no answer from %s: %s%s", place(call), reply->trouble,
-                reply->refused ? " (is prilorad running there? --url or PRILORA_URL say where)"
-                               : "");
+    return fail(EXIT_UNREACHABLE, "no answer from %s: %s%s%s%s", place(call), reply->trouble,
+                reply->advice ? " (" : "", reply->advice ? reply->advice : "",
+                reply->advice ? ")" : "");
+}
+
+/* Most messages begin with the name of what is wrong, or its last part, or have it in them. */
+static bool names(const char *message, const char *param)
+{
+    const char *dot = strrchr(param, '.'), *last = dot ? dot + 1 : param;
+    size_t n = strlen(last);
+
+    return strstr(message, param) || (strncmp(message, last, n) == 0 && message[n] == ':');
 }
 
 int http_tell(const struct call *call, const struct http_reply *reply)
 {
     const char *message = json_text(reply->json, "error.message");
     const char *param = json_text(reply->json, "error.param");
-    size_t n = strlen(param);
-    /* most messages begin with the name of what is wrong */
-    bool named = n == 0 || reply->status == 404 || strstr(message, param) != NULL;
+    bool named = !*param || reply->status == 404 || names(message, param);
 
     if (reply->status == 0)
         return tell_unreachable(call, reply);
@@ -74,7 +81,7 @@ int http_tell(const struct call *call, const struct http_reply *reply)
                     place(call), reply->status);
     fail(EXIT_FAILED, "%s%s%s", named ? "" : param, named ? "" : ": ", message);
     if (reply->status == 401 && !*call->settings.values[SETTING_KEY])
-        note("a key is given by --key, PRILORA_API_KEY or: prilora config set key ...");
+        note("a key is given by --key, PRILORA_API_KEY or: prilora config set key -");
     if (reply->status == 401 || reply->status == 403)
         return EXIT_NOT_ALLOWED;
     return reply->status == 404 ? EXIT_NOT_FOUND : EXIT_FAILED;

@@ -129,6 +129,16 @@ static void read_options(struct settings *settings, const struct call *call)
     }
 }
 
+static int rank(const char *source)
+{
+    static const char *const sources[] = {"default", "file", "environment", "option"};
+    int i = 0;
+
+    while (i < 3 && strcmp(sources[i], source) != 0)
+        i++;
+    return i;
+}
+
 int settings_load(struct settings *settings, const struct call *call)
 {
     int rc;
@@ -144,6 +154,9 @@ int settings_load(struct settings *settings, const struct call *call)
             put(settings, i, value, "environment");
     }
     read_options(settings, call);
+    if (*settings->values[SETTING_SOCKET] &&
+        rank(settings->sources[SETTING_URL]) > rank(settings->sources[SETTING_SOCKET]))
+        put(settings, SETTING_SOCKET, "", "passed over for the url");
     return rc;
 }
 

@@ -308,7 +308,7 @@ static void tell_submitted(const struct call *call, const struct http_reply *rep
     text_say("%s", id);
     fflush(stdout);
     if (terminal_is(stderr) && !call_has(call, "watch"))
-        note("queued, with %s of memory forecast; follow it with: prilora watch %s",
+        note("queued; it will need up to %s of memory. Follow it with: prilora watch %s",
              text_bytes(json_whole(reply->json, "forecast.memory_bytes")), id);
 }
 

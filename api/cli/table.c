@@ -82,11 +82,6 @@ static void measure(const struct table *table, size_t *widths)
     }
 }
 
-static bool may_shrink(const struct column *column)
-{
-    return column->kind == COLUMN_SHRINKS || column->kind == COLUMN_OPTIONAL;
-}
-
 static size_t total(const struct table *table, const size_t *widths)
 {
     size_t sum = 0;
@@ -96,18 +91,12 @@ static size_t total(const struct table *table, const size_t *widths)
     return sum;
 }
 
-/* Optional columns are left out (width 0), the last first, before anything else is cut. */
+/* Optional columns are left out (width 0), the last first, before anything is cut. */
 static void leave_out(const struct table *table, size_t *widths, size_t available)
 {
-    size_t least[TABLE_MAX_COLUMNS];
-
-    for (size_t i = 0; i < table->n_columns; i++)
-        least[i] = table->columns[i].kind == COLUMN_OPTIONAL && widths[i] > LEAST_COLUMNS
-                       ? LEAST_COLUMNS
-                       : widths[i];
-    for (size_t i = table->n_columns; i > 0 && total(table, least) > available; i--) {
+    for (size_t i = table->n_columns; i > 0 && total(table, widths) > available; i--) {
         if (table->columns[i - 1].kind == COLUMN_OPTIONAL)
-            least[i - 1] = widths[i - 1] = 0;
+            widths[i - 1] = 0;
     }
 }
 
@@ -118,7 +107,7 @@ static void shrink(const struct table *table, size_t *widths, size_t available)
         size_t widest = table->n_columns;
 
         for (size_t i = 0; i < table->n_columns; i++) {
-            if (may_shrink(&table->columns[i]) && widths[i] > LEAST_COLUMNS &&
+            if (table->columns[i].kind == COLUMN_SHRINKS && widths[i] > LEAST_COLUMNS &&
                 (widest == table->n_columns || widths[i] > widths[widest]))
                 widest = i;
         }
@@ -139,7 +128,7 @@ static void print_cell(const struct table *table, size_t column, size_t n_column
                        const struct cell *cell, size_t width)
 {
     bool last = column + 1 == n_columns;
-    char *cut = may_shrink(&table->columns[column]) ? text_cut(cell->text, width) : NULL;
+    char *cut = table->columns[column].kind == COLUMN_SHRINKS ? text_cut(cell->text, width) : NULL;
     const char *shown = cut ? cut : cell->text;
     size_t used = text_width(shown), padding = used < width ? width - used : 0;
 
@@ -189,6 +178,9 @@ void table_print(const struct table *table)
     }
     for (size_t i = 0; i < table->n_cells; i += table->n_columns)
         print_row(table, table->cells + i, widths);
+    if (table->n_cells == 0 && terminal_is(stdout))
+        printf("%s(none)%s\n", terminal_colour(stdout, COLOUR_FAINT),
+               terminal_colour(stdout, COLOUR_NONE));
 }
 
 /* ---- names and values ---- */

@@ -13,7 +13,7 @@
 
 struct column {
     const char *title; /* NULL in the first: no line of titles */
-    /* an optional one shrinks, too, and is left out where that is not enough */
+    /* where there is no room optional ones are left out, the last first; then others shrink */
     enum { COLUMN_LEFT, COLUMN_RIGHT, COLUMN_SHRINKS, COLUMN_OPTIONAL } kind;
 };
 

@@ -1,6 +1,8 @@
 /*
- * watch.c - follows a job by asking for its events after the last one seen, and for itself. A
- * daemon that goes away is waited for; it knows the same events when it is back.
+ * watch.c - follows a job by asking for its events after the last one seen, and for itself. The
+ * daemon holds these requests until there is something new: events, or, while a terminal shows how
+ * a job runs, the job. A daemon that goes away is waited for; it knows the same events when it is
+ * back.
  */
 #include "api/cli/watch.h"
 
@@ -21,9 +23,8 @@
 #include "api/cli/text.h"
 
 #define JOB            "/v1/fine_tuning/jobs/%s"
-#define WAIT_S         25 /* so long the daemon may hold a request for events until there are some */
-#define DRAW_EVERY_S   0.5 /* on a terminal */
-#define LOOK_EVERY_S   1.0 /* elsewhere */
+#define WAIT_S         25  /* so long the daemon may hold a request until there is something new */
+#define LOOK_EVERY_S   1.0 /* where it would not, and at most so often at a job that runs */
 #define MOST_ANSWER_S  60
 #define FIRST_RETRY_S  0.25
 #define MOST_RETRY_S   5
@@ -37,10 +38,11 @@ struct watch {
     bool draws;         /* on a terminal */
     char *last_event;   /* id; NULL: none seen */
     int64_t last_time;  /* its created_at */
-    int wait_s;         /* see WAIT_S; 0: on a terminal, or the daemon would not */
+    int wait_s;         /* see WAIT_S; 0: the daemon would not */
     double retry_s;     /* 0: the daemon answers */
     bool met;           /* it has answered once */
     json_t *job;        /* as last heard of */
+    char etag[80];      /* the job's */
     json_t *evaluation; /* the last one's numbers; NULL: none yet */
     char *status;       /* last told */
 };
@@ -89,11 +91,12 @@ static void pause_for(const struct watch *w, double seconds)
 
 /* Asks until there is an answer. One that waiting does not mend ends it, as does the very first
  * that does not come: then the address is likelier to be wrong than the daemon to be restarting.
- * `held`: any answer counts. */
-static int ask(struct watch *w, const char *path, bool held, struct http_reply *out)
+ * `held`: any answer counts. `etag`: what is known already; NULL: nothing. */
+static int ask(struct watch *w, const char *path, const char *etag, bool held,
+               struct http_reply *out)
 {
     for (;;) {
-        struct http_request request = {.method = "GET", .path = path};
+        struct http_request request = {.method = "GET", .path = path, .etag = etag};
         bool answered;
         int rc;
 
@@ -115,6 +118,18 @@ static int ask(struct watch *w, const char *path, bool held, struct http_reply *
         if (rc != EXIT_DONE)
             return rc;
     }
+}
+
+/* It does not know how, or too many wait already. */
+static bool would_not_wait(const struct http_reply *reply)
+{
+    return http_is_passing(reply) || strcmp(json_text(reply->json, "error.param"), "wait") == 0;
+}
+
+/* So long may be waited for an answer now, in whole seconds. */
+static int wait_now(const struct watch *w)
+{
+    return (int)fmin(w->wait_s, fmax(seconds_left(w), 0));
 }
 
 /* ---- events ---- */
@@ -155,7 +170,7 @@ static int show_before(struct watch *w)
     char *whole = format("%s?limit=%d", path, EVENTS_BEFORE);
     struct http_reply reply = {0};
     const json_t *data;
-    int rc = ask(w, whole, false, &reply);
+    int rc = ask(w, whole, NULL, false, &reply);
 
     if (rc == EXIT_DONE && reply.status != 200)
         rc = http_tell(w->call, &reply);
@@ -202,7 +217,7 @@ static int fetch_events(struct watch *w, int wait_s, bool *more)
     char *path = events_path(w, wait_s);
     struct http_reply reply = {0};
     const json_t *data;
-    int rc = ask(w, path, wait_s > 0, &reply);
+    int rc = ask(w, path, NULL, wait_s > 0, &reply);
     const char *param = json_text(reply.json, "error.param");
 
     data = json_at(reply.json, "data");
@@ -211,9 +226,8 @@ static int fetch_events(struct watch *w, int wait_s, bool *more)
         take_page(w, data);
         *more = json_is_true(json_at(reply.json, "has_more")) && json_array_size(data) > 0 &&
                 w->last_event;
-    } else if (rc == EXIT_DONE && wait_s > 0 &&
-               (http_is_passing(&reply) || strcmp(param, "wait") == 0)) {
-        w->wait_s = 0; /* it does not know how, or too many wait already */
+    } else if (rc == EXIT_DONE && wait_s > 0 && would_not_wait(&reply)) {
+        w->wait_s = 0;
         *more = true;
     } else if (rc == EXIT_DONE && reply.status == 400 && strcmp(param, "after") == 0 &&
                w->last_event) {
@@ -242,26 +256,36 @@ static int take_events(struct watch *w, int wait_s)
 
 /* ---- the job ---- */
 
-static int take_job(struct watch *w)
+static void keep_job(struct watch *w, const struct http_reply *reply)
+{
+    const char *status = json_text(reply->json, "status");
+
+    json_decref(w->job);
+    w->job = json_incref(reply->json);
+    snprintf(w->etag, sizeof w->etag, "%s", reply->etag);
+    if (strcmp(status, "paused") == 0 && (!w->status || strcmp(w->status, status) != 0))
+        note("%s is paused; prilora resume %s lets it go on", w->id, w->id);
+    free(w->status);
+    w->status = must(strdup(status));
+}
+
+/* With wait_s > 0: once it is another one than is known. */
+static int take_job(struct watch *w, int wait_s)
 {
     char *path = http_path(JOB, w->id);
+    char *whole = wait_s > 0 ? format("%s?wait=%d", path, wait_s) : must(strdup(path));
     struct http_reply reply = {0};
-    const char *status;
-    int rc = ask(w, path, false, &reply);
+    int rc = ask(w, whole, *w->etag ? w->etag : NULL, wait_s > 0, &reply);
 
-    if (rc == EXIT_DONE && reply.status != 200)
+    if (rc == EXIT_DONE && wait_s > 0 && reply.status != 200 && would_not_wait(&reply))
+        w->wait_s = 0;
+    else if (rc == EXIT_DONE && reply.status == 200)
+        keep_job(w, &reply);
+    else if (rc == EXIT_DONE && reply.status != 304)
         rc = http_tell(w->call, &reply);
-    if (rc == EXIT_DONE) {
-        json_decref(w->job);
-        w->job = json_incref(reply.json);
-        status = json_text(w->job, "status");
-        if (strcmp(status, "paused") == 0 && (!w->status || strcmp(w->status, status) != 0))
-            note("%s is paused; prilora resume %s lets it go on", w->id, w->id);
-        free(w->status);
-        w->status = must(strdup(status));
-    }
     http_reply_clear(&reply);
     free(path);
+    free(whole);
     return rc;
 }
 
@@ -339,26 +363,30 @@ static int finish(struct watch *w)
     return fail(EXIT_FAILED, "%s %s", w->id, w->status);
 }
 
-/* What is there is shown first; then events and the job in turn until it is over. */
+/*
+ * What is there is shown first; then events and the job in turn until it is over. A job that runs
+ * changes every moment, which only a terminal shows: there its changes are waited for. All else
+ * that becomes of a job comes with an event.
+ */
 static int follow(struct watch *w, bool from_start)
 {
-    int rc = take_job(w);
+    int rc = take_job(w, 0);
 
     if (rc == EXIT_DONE && !from_start)
         rc = show_before(w);
     while (rc == EXIT_DONE) {
-        bool over = job_is_over(w->status);
+        bool over = job_is_over(w->status), of_job = w->draws && strcmp(w->status, "running") == 0;
 
         /* events that came before the end are told before the end is */
-        rc = take_events(w, over ? 0 : (int)fmin(w->wait_s, fmax(seconds_left(w), 0)));
+        rc = take_events(w, over || of_job ? 0 : wait_now(w));
         if (rc != EXIT_DONE || over)
             break;
         draw(w);
-        if (w->wait_s == 0)
-            pause_for(w, w->draws ? DRAW_EVERY_S : LOOK_EVERY_S);
+        if (of_job || wait_now(w) == 0)
+            pause_for(w, LOOK_EVERY_S);
         rc = check_time(w);
         if (rc == EXIT_DONE)
-            rc = take_job(w);
+            rc = take_job(w, of_job ? wait_now(w) : 0);
     }
     return rc == EXIT_DONE ? finish(w) : rc;
 }
@@ -372,7 +400,7 @@ int watch_job(const struct call *call, const char *id, double timeout_s, bool fr
     if (timeout_s > 0)
         w.deadline = interrupt_clock() + timeout_s;
     w.draws = !call->json && progress_begin(stdout);
-    w.wait_s = w.draws ? 0 : WAIT_S;
+    w.wait_s = WAIT_S;
     rc = follow(&w, from_start);
     progress_end();
     json_decref(w.job);

@@ -89,16 +89,6 @@ wait_for() {
     done
 }
 
-# needs PATH: ends a case, skipped, where the daemon has no such route
-skipped=77
-needs() {
-    if curl -s "$PRILORA_URL$1" | jq -e '.error.code == "unknown_url"' >/dev/null; then
-        set +x
-        echo "the daemon has no $1" >&2
-        exit $skipped
-    fi
-}
-
 # sentences N: labelled text about two things
 sentences() {
     awk -v n="$1" 'BEGIN {
@@ -130,8 +120,6 @@ run_cases() {
         code=$?
         if [ $code -eq 0 ]; then
             echo "ok $n - $name"
-        elif [ $code -eq $skipped ]; then
-            echo "ok $n - $name # SKIP $(tail -1 "$work/log")"
         else
             echo "not ok $n - $name"
             tail -n 40 "$work/log" | sed 's/^/# /'

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # examples/demo.sh PRILORAD - the whole path with curl: starts the daemon PRILORAD on a free port,
 # uploads the support desk messages, trains on them with PRILoRA, shows ranks and pruning while it
-# runs, downloads the adapter and stops the daemon. Needs bash, curl and jq.
+# runs (by prilora, which is beside it), labels messages, downloads the adapter and stops the daemon.
+# Needs bash, curl and jq.
 #
 # For other data or another model (all optional):
 #   TRAIN=my-train.jsonl VALID=my-valid.jsonl  labelled text, as in examples/support-desk
@@ -12,6 +13,7 @@ set -eu -o pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 daemon=${1:?usage: examples/demo.sh PRILORAD}
+prilora=$(dirname "$daemon")/prilora # its client, built beside it
 train=${TRAIN:-$here/support-desk/train.jsonl}
 valid=${VALID:-$here/support-desk/valid.jsonl}
 models=${MODELS:-$here}
@@ -24,6 +26,9 @@ hyperparameters=${HYPERPARAMETERS:-$tuned}
 
 pid='' url='' job='' drawn=0
 work=$(mktemp -d)
+# settings of the user's own that are for another daemon
+unset PRILORA_API_KEY PRILORA_SOCKET XDG_CONFIG_HOME
+export HOME=$work
 
 say() { printf '%s\n' "$*"; }
 
@@ -79,6 +84,7 @@ start_daemon() {
         kill -0 "$pid" 2>/dev/null || fail "the daemon did not start"
         if [ -s "$work/port" ]; then
             url=http://127.0.0.1:$(tr -cd 0-9 <"$work/port")
+            export PRILORA_URL=$url
             curl -sf --max-time 5 -o "$work/answer" "$url/readyz" && return
         fi
         sleep 0.1
@@ -98,26 +104,7 @@ submit() {
 }
 
 # One row a layer, one column a map: the rank, and how much of A is zero.
-layers_table() {
-    jq -r '
-        def right($n): tostring | ((" " * ([$n - length, 0] | max)) // "") + .;
-        def short: {attention_output: "attn out", intermediate: "ff in", output: "ff out"}[.] // .;
-        def cell: if . then "\(.rank | right(2)) \(.sparsity * 100 | round | right(3))%" else "-" end;
-        .data | if length == 0 then empty else
-            (reduce .[].map as $m ([]; if index([$m]) then . else . + [$m] end)) as $maps
-            | "  layer" + ($maps | map(short | right(11)) | add),
-              (group_by(.layer)[] as $row | $row
-               | (.[0].layer + 1 | right(7))
-                 + ($maps | map(. as $m | [$row[] | select(.map == $m)][0] | cell | right(11)) | add)),
-              "  rank and share of zeros in A; \(map(.n_parameters) | add) parameters, "
-              + "\(map(.n_prunable - .n_nonzero) | add) of them zero",
-              (if .[0].n_prunings > 0 then
-                  "  prunings: \(.[0].n_prunings), last at step \(.[0].last_pruning_step), where "
-                  + "\(map(.churn) | add / length * 1000 | round / 10)% of the zeros were new;",
-                  "  pruned weights may grow back until the next pruning"
-              else "  not pruned yet" end)
-        end'
-}
+layers() { "$prilora" layers "$job" | sed 's/^/  /'; }
 
 # A line of progress out of a job object; $1: characters of the bar, 0 for none
 progress_line() {
@@ -155,8 +142,7 @@ follow() {
         api "/v1/fine_tuning/jobs/$job" >"$work/job"
         status=$(jq -r .status "$work/job")
         if [ -t 1 ]; then
-            api "/v1/fine_tuning/jobs/$job/layers" >"$work/layers"
-            { layers_table <"$work/layers" && progress_line 20 <"$work/job"; } >"$work/screen"
+            { layers && progress_line 20 <"$work/job"; } >"$work/screen"
             draw <"$work/screen"
         else
             progress_line 0 <"$work/job"
@@ -203,9 +189,11 @@ say "submitted $job: $model with PRILoRA, $(jq -c '.method.prilora.hyperparamete
 follow
 say ""
 say "the layers as the last pruning left them:"
-api "/v1/fine_tuning/jobs/$job/layers" | layers_table
+layers
 say "on the messages it was not trained on:"
 results
+say "what it says of the first of them:"
+head -n 3 "$valid" | "$prilora" predict "$(jq -r .fine_tuned_model "$work/job")" --jsonl --file - | sed 's/^/  /'
 say "adapter, kept in $out (adapter.tar, unpacked in adapter/):"
 download
 labels=$(jq -rs 'map(.label) | unique | length' "$train")

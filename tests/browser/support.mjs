@@ -22,9 +22,11 @@ export async function runAll() {
   let failed = 0;
   console.log(`1..${cases.length}`);
   for (const [i, { name, run }] of cases.entries()) {
+    const start = Date.now();
     try {
       await run();
       console.log(`ok ${i + 1} - ${name}`);
+      console.log(`# ${((Date.now() - start) / 1000).toFixed(1)} s`);
     } catch (error) {
       if (error instanceof Skip) {
         console.log(`ok ${i + 1} # SKIP ${name}: ${error.message}`);

@@ -171,22 +171,25 @@ export const visible = (signal) =>
     signal.addEventListener("abort", done);
   });
 
+/** Some time, or until the network is back. */
 export const sleep = (ms, signal) =>
   new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
+      window.removeEventListener("online", done);
       signal.removeEventListener("abort", done);
       resolve();
     };
     const timer = setTimeout(done, ms);
+    window.addEventListener("online", done);
     signal.addEventListener("abort", done);
   });
 
 const WAIT_MS = 1500, LONGEST_WAIT_MS = 15000;
 
 /** Whether it may be right later: nobody answered, or only for now. */
-export const isPassing = (error) =>
-  isNoAnswer(error) || (error instanceof ApiError && (error.status >= 500 || error.status === 429));
+export const isPassing = (error) => isNoAnswer(error) || (error instanceof ApiError
+  && (error.status >= 500 || (error.status === 429 && error.code !== "too_many_attempts")));
 
 /**
  * Calls `look` again and again while the page is seen, until the signal or until it returns false; a

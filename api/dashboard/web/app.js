@@ -39,7 +39,7 @@ async function showPage() {
   markNavigation(page.nav);
   document.title = `${page.title} · prilorad`;
   main.replaceChildren();
-  window.scrollTo(0, 0);
+  window.scrollTo({ top: 0, behavior: "instant" });
   const focusTitle = () => moveFocus && !signal.aborted && main.focus({ preventScroll: true });
   focusTitle();
   try {

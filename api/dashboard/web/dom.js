@@ -113,10 +113,10 @@ export function explain(error) {
 const wantKey = () => document.dispatchEvent(new CustomEvent("key-wanted"));
 
 export function errorBox(error) {
-  const isKeys = error.status === 401 || error.code === "insufficient_scope";
+  const isKeys = error.status === 401 || ["insufficient_scope", "too_many_attempts"].includes(error.code);
   return h("div", { class: "error", role: "alert" }, h("p", {}, explain(error)),
     isKeys ? h("button", { type: "button", onclick: wantKey },
-      error.status === 401 ? "Enter a key" : "Use another key") : null);
+      error.code === "insufficient_scope" ? "Use another key" : "Enter a key") : null);
 }
 
 /** In an insecure context (plain HTTP from another machine) browsers give pages no clipboard. */

@@ -2,7 +2,7 @@
 // that cannot be had; one that is over is read page by page.
 
 import { actions, metadataForm, priorityForm } from "./actions.js";
-import { all, get, jobPath, pages } from "./api.js";
+import { all, get, isPassing, jobPath, pages } from "./api.js";
 import { charts, evaluated } from "./charts.js";
 import { announce, h, idTag, section, setText } from "./dom.js";
 import { heatmap } from "./heatmap.js";
@@ -166,7 +166,7 @@ export async function showJob(main, signal, id) {
       job = await get(jobPath(id), signal);
       await readNew(id, record, draw, signal);
     } catch (error) {
-      if (error.status && error.status < 500 && error.status !== 429) throw error;
+      if (!isPassing(error)) throw error;
     }
     draw();
     return true;

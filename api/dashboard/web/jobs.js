@@ -214,7 +214,7 @@ export async function showJobs(main, signal, _part, query) {
     return ready.jobs.running || ready.jobs.queued || ready.jobs.validating_files ? BUSY_MS : IDLE_MS;
   }
   const refresh = () => look().catch((error) => signal.aborted || setText(said, error.message));
-  older.addEventListener("click", () => { place.cursors.push(last); refresh(); window.scrollTo(0, 0); });
-  newer.addEventListener("click", () => { place.cursors.pop(); refresh(); window.scrollTo(0, 0); });
+  older.addEventListener("click", () => { place.cursors.push(last); refresh(); window.scrollTo({ top: 0, behavior: "instant" }); });
+  newer.addEventListener("click", () => { place.cursors.pop(); refresh(); window.scrollTo({ top: 0, behavior: "instant" }); });
   await poll(look, signal);
 }

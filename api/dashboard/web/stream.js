@@ -1,7 +1,7 @@
 // stream.js - a job's live stream (server-sent events) by fetch, which unlike EventSource can send a
 // key; it goes on behind the last message that came, however often the connection breaks.
 
-import { ApiError, bodyOf, headers, sleep, tellConnection, visible, withKey } from "./api.js";
+import { ApiError, bodyOf, headers, isPassing, sleep, tellConnection, visible, withKey } from "./api.js";
 
 const RETRY_MS = 1000, LONGEST_RETRY_MS = 15000;
 const SILENCE_MS = 40000; // the server lets no more than 15 s pass without a word
@@ -38,7 +38,7 @@ async function open(path, lastId, signal) {
   if (!response.ok) throw new ApiError(response.status, await bodyOf(response));
   if (response.status === 204) return null; // it was over, and its end was told
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream"))
-    throw new TypeError("what came is no stream");
+    throw new ApiError(502, { error: { message: "what came is no live stream" } });
   return response.body.getReader();
 }
 
@@ -100,8 +100,7 @@ export async function follow(path, take, instead, signal) {
       if (await whileSeen((leave) => read(path, place, take, leave), signal)) return;
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
-      if (!(error instanceof ApiError || error instanceof TypeError || error.name === "AbortError")) throw error;
+      if (!isPassing(error) && error.name !== "AbortError") throw error;
     }
     if (signal.aborted) return;
     if (document.hidden) continue;

@@ -21,10 +21,11 @@
 
 #include "support/server.h"
 
-#define JOBS       "/v1/fine_tuning/jobs"
-#define SECONDS    6.0
-#define MAX_TABLES 32
-#define WARM_UP    3 /* rounds, in which every thread gets what it keeps */
+#define JOBS         "/v1/fine_tuning/jobs"
+#define SECONDS      6.0
+#define MAX_TABLES   32
+#define REPORT_EVERY 30
+#define WARM_UP      3 /* rounds, in which every thread gets what it keeps */
 /* What may stay: connections that are just being closed, and files that SQLite keeps open for each
  * thread that has read by now. */
 #define MORE_FILES 40
@@ -74,13 +75,20 @@ static size_t entries(const struct test_server *server, const char *what)
 }
 
 static size_t n_walked;
+static char newest[600];
+static time_t newest_time;
 
+/* SQLite's own files beside the database come and go. */
 static int count_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
-    (void)path;
-    (void)st;
     (void)ftw;
-    n_walked += kind == FTW_F;
+    if (kind != FTW_F || strstr(path, "/prilorad.db-"))
+        return 0;
+    n_walked++;
+    if (!strstr(path, "/prilorad.") && st->st_mtime >= newest_time) {
+        snprintf(newest, sizeof newest, "%s, %lld bytes", path, (long long)st->st_size);
+        newest_time = st->st_mtime;
+    }
     return 0;
 }
 
@@ -314,7 +322,8 @@ static void compare(const struct census *before, const struct census *after, boo
                           (long long)before->tables[i].rows, (long long)after->tables[i].rows);
     assert_true(after->files <= before->files + MORE_FILES);
     assert_true(after->threads <= before->threads);
-    assert_int_equal(after->stored, before->stored);
+    if (after->stored != before->stored)
+        fail_msg("a file stays: %s", newest);
     if (is_released)
         assert_true(after->resident <= before->resident + MORE_BYTES);
 }
@@ -331,8 +340,12 @@ static void after_all_of_it_nothing_is_left(void **state)
     while (round < WARM_UP)
         do_all(server, round++);
     before = take_census(server);
-    for (start = seconds(); seconds() - start < duration_s;)
+    for (start = seconds(); seconds() - start < duration_s;) {
         do_all(server, round++);
+        if (round % REPORT_EVERY == 0)
+            print_message("%.0f s, %u rounds: %.1f MB\n", seconds() - start, round,
+                          resident(server) / 1048576);
+    }
     after = take_census(server);
     print_message("%u rounds in %.0f s\n", round - WARM_UP, seconds() - start);
     compare(&before, &after, program && strstr(program, "release"));

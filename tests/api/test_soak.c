@@ -78,11 +78,12 @@ static size_t n_walked;
 static char newest[600];
 static time_t newest_time;
 
-/* SQLite's own files beside the database come and go. */
+/* SQLite's own files beside the database come and go; the machine's speed is kept when a job ends.
+ */
 static int count_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
     (void)ftw;
-    if (kind != FTW_F || strstr(path, "/prilorad.db-"))
+    if (kind != FTW_F || strstr(path, "/prilorad.db-") || strstr(path, "/state/speed"))
         return 0;
     n_walked++;
     if (!strstr(path, "/prilorad.") && st->st_mtime >= newest_time) {

@@ -5,23 +5,19 @@
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "support/server.h"
 
-#define JOBS     "/v1/fine_tuning/jobs"
-#define LIMIT_MS 60000
+#define JOBS "/v1/fine_tuning/jobs"
 
 struct undisturbed {
     char *adapter; /* adapter_model.safetensors */
@@ -179,111 +175,6 @@ static void a_signal_to_any_thread_ends_the_daemon_well(void **state)
     test_server_free(server);
 }
 
-/* ---- what takes long while the daemon is to stop ---- */
-
-/* The daemon's thread of this name; waits for it. */
-static pid_t find_thread(pid_t process, const char *name)
-{
-    char path[64], line[32];
-
-    for (long waited = 0; waited < LIMIT_MS; waited += 1) {
-        struct dirent *entry;
-        DIR *dir;
-        pid_t found = 0;
-
-        snprintf(path, sizeof path, "/proc/%ld/task", (long)process);
-        dir = opendir(path);
-        assert_non_null(dir);
-        while (!found && (entry = readdir(dir))) {
-            FILE *file;
-
-            snprintf(path, sizeof path, "/proc/%ld/task/%.20s/comm", (long)process, entry->d_name);
-            file = fopen(path, "r");
-            if (file && fgets(line, sizeof line, file) && strncmp(line, name, strlen(name)) == 0)
-                found = (pid_t)strtol(entry->d_name, NULL, 10);
-            if (file)
-                fclose(file);
-        }
-        closedir(dir);
-        if (found)
-            return found;
-        usleep(1000);
-    }
-    fail_msg("no thread of the daemon is called %s", name);
-    return 0;
-}
-
-/* Asks for a forecast about so much data that it is still being made when this returns; the
- * connection. */
-static int ask_for_a_forecast(struct test_server *server)
-{
-    char json[200], request[500], *text = test_sentences(20000, 1);
-    int fd, n;
-
-    snprintf(json, sizeof json, "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\"}",
-             test_upload(server, "many.jsonl", text));
-    free(text);
-    n = snprintf(request, sizeof request,
-                 "POST /v1/fine_tuning/forecasts HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                 "application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                 strlen(json), json);
-    fd = test_connect(server);
-    assert_int_equal(write(fd, request, (size_t)n), n);
-    return fd;
-}
-
-static void wait_for_status(struct test_server *server, const char *id, const char *expected)
-{
-    char status[32] = "";
-    sqlite3_stmt *s;
-    sqlite3 *db;
-
-    assert_int_equal(sqlite3_open(test_server_path(server, "state/prilorad.db"), &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, LIMIT_MS);
-    assert_int_equal(sqlite3_prepare_v2(db, "SELECT status FROM jobs WHERE id = ?", -1, &s, NULL),
-                     SQLITE_OK);
-    sqlite3_bind_text(s, 1, id, -1, SQLITE_STATIC);
-    for (long waited = 0; waited < LIMIT_MS && strcmp(status, expected) != 0; waited += 10) {
-        usleep(10000);
-        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-        snprintf(status, sizeof status, "%s", (const char *)sqlite3_column_text(s, 0));
-        sqlite3_reset(s);
-    }
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    assert_string_equal(status, expected);
-}
-
-/* A forecast may take minutes, and a service manager does not wait that long. */
-static void a_job_is_safe_before_a_forecast_is_waited_for(void **state)
-{
-    static const char *const settings[] = {"--training.threads=1", NULL};
-    struct test_server *server = test_server_new(settings);
-    char id[64], json[400], *text = test_sentences(32, 1);
-    pid_t thread;
-    int fd;
-
-    (void)state;
-    snprintf(json, sizeof json,
-             "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"method\": {\"type\": "
-             "\"prilora\", \"prilora\": {\"hyperparameters\": {\"n_epochs\": 10000}}}}",
-             test_upload(server, "a.jsonl", text));
-    free(text);
-    snprintf(id, sizeof id, "%s", test_create_job(server, json));
-    wait_for_step(server, id, 1);
-    fd = ask_for_a_forecast(server);
-    thread = find_thread(server->pid, "aside");
-    assert_int_equal(ptrace(PTRACE_ATTACH, thread, NULL, NULL), 0); /* it stands still */
-    assert_int_equal(waitpid(thread, NULL, __WALL), thread);
-    kill(server->pid, SIGTERM);
-    wait_for_status(server, id, "queued");
-    assert_int_equal(kill(server->pid, 0), 0);
-    assert_int_equal(ptrace(PTRACE_DETACH, thread, NULL, NULL), 0);
-    test_server_wait(server);
-    close(fd);
-    test_server_free(server);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,7 +182,6 @@ int main(void)
         cmocka_unit_test(a_job_survives_sigkill_to_the_same_bytes),
         cmocka_unit_test(nothing_that_was_answered_is_lost),
         cmocka_unit_test(a_signal_to_any_thread_ends_the_daemon_well),
-        cmocka_unit_test(a_job_is_safe_before_a_forecast_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, open_group, close_group);

@@ -19,11 +19,26 @@
 
 #define OVER "('succeeded', 'failed', 'cancelled')"
 
-/* Ends what store_begin began; *out is only the caller's if it went well. */
-static enum prilora_status end_steering(struct store *store, enum prilora_status rc, const char *id,
-                                        struct job *out, struct prilora_error *err)
+/*
+ * What a client asks, in one transaction: `change` makes it and fills *out, which is the caller's
+ * only if all went well. Whoever waits for the queue is told.
+ */
+static enum prilora_status
+steer(struct store *store, const char *id,
+      enum prilora_status (*change)(struct store *store, const char *id,
+                                    const struct queue_edit *edit, struct job *out,
+                                    struct prilora_error *err),
+      const struct queue_edit *edit, struct job *out, struct prilora_error *err)
 {
-    rc = store_end(store, rc, err);
+    enum prilora_status rc;
+    struct prilora_error local;
+
+    err = err ? err : &local;
+    *out = (struct job){0};
+    rc = store_begin(store, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = store_end(store, change(store, id, edit, out, err), err);
     if (rc == PRILORA_OK) {
         events_notify(id);
         queue_wake(store);
@@ -49,7 +64,8 @@ static bool has_checkpoint(struct store *store, const char *id)
     "(status = 'running' OR (?3 AND step > 0 AND cancel_requested = 0 AND status IN ('queued', "   \
     "'paused')))"
 
-static enum prilora_status cancel(struct store *store, const char *id, struct job *out,
+static enum prilora_status cancel(struct store *store, const char *id,
+                                  const struct queue_edit *edit, struct job *out,
                                   struct prilora_error *err)
 {
     static const struct queue_note asked = {"cancel", "info", "Cancellation requested"};
@@ -64,6 +80,7 @@ static enum prilora_status cancel(struct store *store, const char *id, struct jo
                                        "WHERE id = ?1 AND status NOT IN " OVER,
                                        "tii", id, store_now(), (int64_t)has_checkpoint(store, id));
 
+    (void)edit;
     if (rc == PRILORA_OK)
         rc = queue_check_changed(store, id, "cancel", err);
     if (rc == PRILORA_OK)
@@ -80,15 +97,8 @@ static enum prilora_status cancel(struct store *store, const char *id, struct jo
 enum prilora_status queue_cancel(struct store *store, const char *id, struct job *out,
                                  struct prilora_error *err)
 {
-    enum prilora_status rc;
-    struct prilora_error local;
+    enum prilora_status rc = steer(store, id, cancel, NULL, out, err);
 
-    err = err ? err : &local;
-    *out = (struct job){0};
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    rc = end_steering(store, cancel(store, id, out, err), id, out, err);
     if (rc != PRILORA_OK)
         return rc;
     if (out->status == JOB_CANCELLED) {
@@ -102,7 +112,8 @@ enum prilora_status queue_cancel(struct store *store, const char *id, struct job
 
 /* ---- pausing ---- */
 
-static enum prilora_status pause_job(struct store *store, const char *id, struct job *out,
+static enum prilora_status pause_job(struct store *store, const char *id,
+                                     const struct queue_edit *edit, struct job *out,
                                      struct prilora_error *err)
 {
     static const struct queue_note asked = {NULL, "info", "Pause requested"};
@@ -110,6 +121,7 @@ static enum prilora_status pause_job(struct store *store, const char *id, struct
     bool again;
     enum prilora_status rc = queue_get(store, id, out, err);
 
+    (void)edit;
     if (rc != PRILORA_OK)
         return rc;
     again = out->pause_requested;
@@ -132,21 +144,15 @@ static enum prilora_status pause_job(struct store *store, const char *id, struct
 enum prilora_status queue_pause(struct store *store, const char *id, struct job *out,
                                 struct prilora_error *err)
 {
-    enum prilora_status rc;
-    struct prilora_error local;
+    enum prilora_status rc = steer(store, id, pause_job, NULL, out, err);
 
-    err = err ? err : &local;
-    *out = (struct job){0};
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    rc = end_steering(store, pause_job(store, id, out, err), id, out, err);
     if (rc == PRILORA_OK)
         live_stop(id); /* after the commit, as above */
     return rc;
 }
 
-static enum prilora_status resume(struct store *store, const char *id, struct job *out,
+static enum prilora_status resume(struct store *store, const char *id,
+                                  const struct queue_edit *edit, struct job *out,
                                   struct prilora_error *err)
 {
     static const struct queue_note resumed = {NULL, "info", "Job resumed, moving to queued state"};
@@ -158,6 +164,7 @@ static enum prilora_status resume(struct store *store, const char *id, struct jo
                   "WHERE id = ? AND (status = 'paused' OR pause_requested = 1)",
                   "t", id);
 
+    (void)edit;
     if (rc == PRILORA_OK)
         rc = queue_check_changed(store, id, "resume", err);
     if (rc == PRILORA_OK)
@@ -170,15 +177,7 @@ static enum prilora_status resume(struct store *store, const char *id, struct jo
 enum prilora_status queue_resume(struct store *store, const char *id, struct job *out,
                                  struct prilora_error *err)
 {
-    enum prilora_status rc;
-    struct prilora_error local;
-
-    err = err ? err : &local;
-    *out = (struct job){0};
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    return end_steering(store, resume(store, id, out, err), id, out, err);
+    return steer(store, id, resume, NULL, out, err);
 }
 
 /* ---- editing ---- */
@@ -231,15 +230,7 @@ static enum prilora_status edit_job(struct store *store, const char *id,
 enum prilora_status queue_edit(struct store *store, const char *id, const struct queue_edit *edit,
                                struct job *out, struct prilora_error *err)
 {
-    enum prilora_status rc;
-    struct prilora_error local;
-
-    err = err ? err : &local;
-    *out = (struct job){0};
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    return end_steering(store, edit_job(store, id, edit, out, err), id, out, err);
+    return steer(store, id, edit_job, edit, out, err);
 }
 
 /* ---- deleting ---- */

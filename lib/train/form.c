@@ -6,6 +6,8 @@
 
 #include "base/memory.h"
 
+#define MAX_CONFIG ((size_t)16 << 20) /* bytes */
+
 /* ---- making ------------------------------------------------------------------------------- */
 
 enum prilora_status pl_form_new(struct prilora_form **out, const struct pl_form_source *source,
@@ -94,6 +96,28 @@ enum prilora_status pl_form_add_copy(struct prilora_form *form, const char *fold
     } else {
         pl_file_unmap(&map);
     }
+    free(path);
+    return rc;
+}
+
+enum prilora_status pl_form_add_config(struct prilora_form *form, const char *folder,
+                                       const char *name,
+                                       char *(*edit)(json_t *config, const void *context),
+                                       const void *context, struct prilora_error *err)
+{
+    char *path = pl_file_join(folder, name), *text = NULL;
+    json_t *config = NULL;
+    size_t size;
+    enum prilora_status rc = path ? pl_file_read(&text, &size, path, MAX_CONFIG, err)
+                                  : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
+
+    if (rc == PRILORA_OK) {
+        config = json_loadb(text, size, 0, NULL);
+        rc = json_is_object(config) ? pl_form_add_bytes(form, name, edit(config, context), err)
+                                    : pl_fail(err, PRILORA_EFORMAT, "%s: not a JSON object", path);
+    }
+    json_decref(config);
+    free(text);
     free(path);
     return rc;
 }

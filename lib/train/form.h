@@ -5,6 +5,8 @@
 #ifndef PL_FORM_H
 #define PL_FORM_H
 
+#include <jansson.h>
+
 #include "base/digest.h"
 #include "base/file.h"
 #include "io/tensors.h"
@@ -51,6 +53,12 @@ enum prilora_status pl_form_add_bytes(struct prilora_form *form, const char *nam
 /* folder/name as it is. ENOENT if there is none. */
 enum prilora_status pl_form_add_copy(struct prilora_form *form, const char *folder,
                                      const char *name, struct prilora_error *err);
+
+/* folder/name, a JSON object, as `edit` makes it: text in malloc'ed memory, NULL: out of memory. */
+enum prilora_status pl_form_add_config(struct prilora_form *form, const char *folder,
+                                       const char *name,
+                                       char *(*edit)(json_t *config, const void *context),
+                                       const void *context, struct prilora_error *err);
 
 /* The next tensor, F32 of one or two dimensions (rows 0: one); takes `name` (NULL: out of memory).
  */

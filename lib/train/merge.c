@@ -15,8 +15,6 @@
 #include "train/base.h"
 #include "train/form.h"
 
-#define MAX_CONFIG ((size_t)16 << 20) /* bytes */
-
 /* Where a tensor's numbers come from. */
 struct source {
     const struct pl_tensor *frozen; /* NULL: `trained` alone */
@@ -234,8 +232,9 @@ static void set_labels(json_t *config, const struct pl_adapter_labels *labels)
 }
 
 /* The base's configuration with what the adapter makes of it; NULL: out of memory. */
-static char *config_text(json_t *config, const struct merge *m)
+static char *config_text(json_t *config, const void *context)
 {
+    const struct merge *m = context;
     static const char *const problems[] = {
         [PRILORA_TASK_CLASSIFICATION] = "single_label_classification",
         [PRILORA_TASK_REGRESSION] = "regression",
@@ -248,27 +247,6 @@ static char *config_text(json_t *config, const struct merge *m)
     json_object_set_new(config, "problem_type", json_string(problems[m->labels.task]));
     json_object_set_new(config, "torch_dtype", json_string("float32"));
     return json_dumps(config, JSON_INDENT(2));
-}
-
-static enum prilora_status add_config(struct prilora_form *form, const struct merge *m,
-                                      const char *folder, struct prilora_error *err)
-{
-    char *path = pl_file_join(folder, "config.json"), *text = NULL;
-    json_t *config = NULL;
-    size_t size;
-    enum prilora_status rc = path ? pl_file_read(&text, &size, path, MAX_CONFIG, err)
-                                  : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
-
-    if (rc == PRILORA_OK) {
-        config = json_loadb(text, size, 0, NULL);
-        rc = json_is_object(config)
-                 ? pl_form_add_bytes(form, "config.json", config_text(config, m), err)
-                 : pl_fail(err, PRILORA_EFORMAT, "%s: not a JSON object", path);
-    }
-    json_decref(config);
-    free(text);
-    free(path);
-    return rc;
 }
 
 static enum prilora_status add_tokenizer(struct prilora_form *form, const char *folder,
@@ -337,7 +315,7 @@ enum prilora_status prilora_form_merged(struct prilora_form **out, struct prilor
         return rc;
     rc = fill(m, adapter_folder, err);
     if (rc == PRILORA_OK)
-        rc = add_config(form, m, base_folder, err);
+        rc = pl_form_add_config(form, base_folder, "config.json", config_text, m, err);
     if (rc == PRILORA_OK)
         rc = add_tensors(form, m, err);
     if (rc == PRILORA_OK)

@@ -18,10 +18,9 @@
 #include "train/form.h"
 #include "train/import.h"
 
-#define MAX_CONFIG ((size_t)16 << 20) /* bytes */
-#define PREFIX     "base_model.model."
-#define END_A      ".lora_A.weight"
-#define END_B      ".lora_B.weight"
+#define PREFIX "base_model.model."
+#define END_A  ".lora_A.weight"
+#define END_B  ".lora_B.weight"
 
 enum kind { WHOLE, LORA_A, LORA_B };
 
@@ -234,8 +233,9 @@ static enum prilora_status add_tensors(struct prilora_form *form, struct uniform
 
 /* ---- the other files ---------------------------------------------------------------------- */
 
-static char *config_text(json_t *config, const struct uniform *u)
+static char *config_text(json_t *config, const void *context)
 {
+    const struct uniform *u = context;
     double alpha = u->scale * (double)u->rank;
 
     json_object_set_new(config, "r", json_integer((json_int_t)u->rank));
@@ -246,27 +246,6 @@ static char *config_text(json_t *config, const struct uniform *u)
     json_object_del(config, "rank_pattern");
     json_object_del(config, "alpha_pattern");
     return json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-}
-
-static enum prilora_status add_config(struct prilora_form *form, const struct uniform *u,
-                                      const char *folder, struct prilora_error *err)
-{
-    char *path = pl_file_join(folder, "adapter_config.json"), *text = NULL;
-    json_t *config = NULL;
-    size_t size;
-    enum prilora_status rc = path ? pl_file_read(&text, &size, path, MAX_CONFIG, err)
-                                  : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
-
-    if (rc == PRILORA_OK) {
-        config = json_loadb(text, size, 0, NULL);
-        rc = json_is_object(config)
-                 ? pl_form_add_bytes(form, "adapter_config.json", config_text(config, u), err)
-                 : pl_fail(err, PRILORA_EFORMAT, "%s: not a JSON object", path);
-    }
-    json_decref(config);
-    free(text);
-    free(path);
-    return rc;
 }
 
 static bool is_other(int folder, const char *name)
@@ -311,7 +290,7 @@ enum prilora_status prilora_form_uniform(struct prilora_form **out, const char *
     if (rc == PRILORA_OK)
         rc = add_tensors(form, u, err);
     if (rc == PRILORA_OK)
-        rc = add_config(form, u, adapter_folder, err);
+        rc = pl_form_add_config(form, adapter_folder, "adapter_config.json", config_text, u, err);
     if (rc == PRILORA_OK)
         rc = add_others(form, adapter_folder, err);
     if (rc == PRILORA_OK)

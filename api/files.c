@@ -46,8 +46,7 @@ static void respond_not_found(struct request *r, const char *id)
     respond_error(r, 404, "file_not_found", "file_id", "no such file: %s", id);
 }
 
-/* The file that the path names; answers and returns false if there is none. */
-static bool find(struct request *r, struct file *out)
+bool api_find_file(struct request *r, struct file *out)
 {
     struct prilora_error err;
     enum prilora_status rc = files_get(r->api->store, r->captures[0], out, &err);
@@ -214,7 +213,7 @@ void api_file_show(struct request *r)
     struct file file;
     struct json_out out = {0};
 
-    if (!query_check(r, NULL) || !find(r, &file))
+    if (!query_check(r, NULL) || !api_find_file(r, &file))
         return;
     api_write_file(&out, NULL, &file);
     respond_written(r, 200, &out);
@@ -265,7 +264,7 @@ void api_file_content(struct request *r)
     struct file file;
     char *path;
 
-    if (!query_check(r, NULL) || !find(r, &file))
+    if (!query_check(r, NULL) || !api_find_file(r, &file))
         return;
     path = files_path(r->api->store, file.id);
     if (path)

@@ -3,8 +3,8 @@
 #define HANDLERS_H
 
 #include "api/request.h"
-#include "daemon/queue.h"
 #include "api/routes.h"
+#include "daemon/queue.h"
 
 extern const struct body_sink api_file_sink;
 void api_file_create(struct request *r);
@@ -76,6 +76,9 @@ const char *api_task_word(enum prilora_task task);
 bool api_read_job(struct request *r, struct job *out);
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);
+struct file;
+/* The file that the path names, likewise. file_clear it. */
+bool api_find_file(struct request *r, struct file *out);
 /* 200 with the job's object. */
 void api_respond_job(struct request *r, const struct job *job);
 

@@ -130,12 +130,13 @@ void json_out_integer(struct json_out *out, const char *name, int64_t value)
 static void put_real(struct json_out *out, double value)
 {
     char text[REAL_ROOM], *exponent, *digits;
-    int n = snprintf(text, sizeof text, "%.*g", JSON_DIGITS, value);
+    size_t n;
 
+    snprintf(text, sizeof text, "%.*g", JSON_DIGITS, value);
     exponent = strchr(text, 'e');
     if (exponent) {
         digits = exponent + 1 + (exponent[1] == '-');
-        n = (int)strspn(digits, "+0");
+        n = strspn(digits, "+0");
         memmove(digits, digits + n, strlen(digits + n) + 1);
     }
     put(out, text, strlen(text));

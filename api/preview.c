@@ -193,18 +193,6 @@ static bool read_task(struct request *r, enum prilora_task *out)
     return false;
 }
 
-static bool find_file(struct request *r, struct file *out)
-{
-    struct prilora_error err;
-    enum prilora_status rc = files_get(r->api->store, r->captures[0], out, &err);
-
-    if (rc == PRILORA_ENOENT)
-        respond_error(r, 404, "file_not_found", "file_id", "no such file: %s", r->captures[0]);
-    else if (rc != PRILORA_OK)
-        respond_internal(r, &err);
-    return rc == PRILORA_OK;
-}
-
 void api_file_preview(struct request *r)
 {
     static const char *const names[] = {"limit", "task", NULL};
@@ -216,7 +204,7 @@ void api_file_preview(struct request *r)
 
     if (!query_check(r, names) || !read_task(r, &task) ||
         (query_get(&r->query, "limit") && !query_number(r, "limit", 0, MAX_ROWS_SHOWN, &limit)) ||
-        !find_file(r, &file))
+        !api_find_file(r, &file))
         return;
     p = calloc(1, sizeof *p);
     if (!p) {

@@ -18,25 +18,28 @@ void *must(void *memory)
     exit(EXIT_FAILED);
 }
 
+char *format_list(const char *format, va_list arguments)
+{
+    char *text = NULL;
+
+    return must(vasprintf(&text, format, arguments) < 0 ? NULL : text);
+}
+
 char *format(const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
-    int n;
+    char *text;
 
     va_start(arguments, format);
-    n = vasprintf(&text, format, arguments);
+    text = format_list(format, arguments);
     va_end(arguments);
-    return must(n < 0 ? NULL : text);
+    return text;
 }
 
 static void tell(const char *format, va_list arguments)
 {
-    char *text = NULL;
+    char *text = format_list(format, arguments);
 
-    if (vasprintf(&text, format, arguments) < 0)
-        text = NULL;
-    must(text);
     progress_clear();
     fflush(stdout);
     fputs("prilora: ", stderr);

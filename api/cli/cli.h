@@ -8,6 +8,7 @@
 #define CLI_H
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,5 +61,7 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Never NULL. */
 void *must(void *memory);
 char *format(const char *format, ...) __attribute__((format(printf, 1, 2), malloc));
+char *format_list(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0), malloc));
 
 #endif

@@ -195,13 +195,11 @@ struct table *table_new_fields(void)
 void table_field(struct table *table, const char *name, const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
-    int n;
+    char *text;
 
     va_start(arguments, format);
-    n = vasprintf(&text, format, arguments);
+    text = format_list(format, arguments);
     va_end(arguments);
-    must(n < 0 ? NULL : text);
     table_cell_coloured(table, name, COLOUR_FAINT);
     table_cell(table, text);
     free(text);

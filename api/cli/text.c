@@ -81,13 +81,12 @@ void text_put(FILE *out, const char *text)
 void text_say(const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
-    int n;
+    char *text;
 
     va_start(arguments, format);
-    n = vasprintf(&text, format, arguments);
+    text = format_list(format, arguments);
     va_end(arguments);
-    text_put(stdout, must(n < 0 ? NULL : text));
+    text_put(stdout, text);
     putchar('\n');
     free(text);
 }

@@ -21,8 +21,7 @@ bool fault_set(struct fault *f, unsigned status, const char *code, const char *p
     return false;
 }
 
-/* "/method/lora/ranks/0" as OpenAI writes it: "method.lora.ranks.0". */
-static void dotted(char *out, size_t room, const char *pointer)
+void fault_dotted(char *out, size_t room, const char *pointer)
 {
     size_t n = 0;
 
@@ -39,7 +38,7 @@ bool fault_from_spec(struct fault *f, const struct prilora_error *err)
 {
     fault_set(f, 400, err->status == PRILORA_EUNSUPPORTED ? "unsupported_value" : "invalid_value",
               NULL, "%s", err->message);
-    dotted(f->param, sizeof f->param, err->where);
+    fault_dotted(f->param, sizeof f->param, err->where);
     if (err->where[0] == '/')
         snprintf(f->pointer, sizeof f->pointer, "%s", err->where);
     utf8_repair(f->param);

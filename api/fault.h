@@ -20,6 +20,9 @@ struct fault {
 bool fault_set(struct fault *f, unsigned status, const char *code, const char *param,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* "/method/lora/ranks/0" as OpenAI writes it: "method.lora.ranks.0"; cut to the room. */
+void fault_dotted(char *out, size_t room, const char *pointer);
+
 /* From an error of the library about the JSON body: err->where is its pointer. */
 bool fault_from_spec(struct fault *f, const struct prilora_error *err);
 

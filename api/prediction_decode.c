@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/member.h"
 #include "api/suggest.h"
 #include "api/utf8.h"
 
@@ -37,15 +38,8 @@ static bool fail_at(struct fault *fault, const char *pointer, const char *format
 {
     char param[sizeof fault->param], what[512];
     va_list arguments;
-    size_t n = 0;
 
-    for (const char *c = pointer + 1; *c && n + 1 < sizeof param; c++) {
-        if (c[0] == '~' && c[1])
-            param[n++] = *++c == '0' ? '~' : '/';
-        else
-            param[n++] = *c == '/' ? '.' : *c;
-    }
-    param[n] = '\0';
+    fault_dotted(param, sizeof param, pointer);
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
@@ -210,21 +204,11 @@ static bool read_body(struct prediction_request *out, struct fault *fault)
 bool prediction_decode(const char *body, size_t size, struct prediction_request *out,
                        struct fault *fault)
 {
-    json_error_t error;
-
     *out = (struct prediction_request){0};
-    if (size == 0)
-        return fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
-    out->root = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
+    out->root = member_body(body, size, fault);
     if (!out->root)
-        return fault_set(fault, 400, "invalid_json", NULL,
-                         "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-                         json_error_code(&error) == json_error_null_character
-                             ? "a string has a NUL character"
-                             : error.text);
-    if (!json_is_object(out->root))
-        fault_set(fault, 400, "invalid_json", NULL, "the body is not a JSON object");
-    else if (read_body(out, fault))
+        return false;
+    if (read_body(out, fault))
         return true;
     prediction_request_clear(out);
     return false;

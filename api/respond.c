@@ -168,33 +168,42 @@ void respond_fault(struct request *r, const struct fault *fault)
     add_retry(r, fault);
 }
 
+/* after_s as in struct fault. */
+static void respond_formatted(struct request *r, unsigned status, const char *code,
+                              const char *param, unsigned after_s, const char *format,
+                              va_list arguments) __attribute__((format(printf, 6, 0)));
+
+static void respond_formatted(struct request *r, unsigned status, const char *code,
+                              const char *param, unsigned after_s, const char *format,
+                              va_list arguments)
+{
+    struct fault fault;
+    char message[sizeof fault.message];
+
+    vsnprintf(message, sizeof message, format, arguments);
+    fault_set(&fault, status, code, param, "%s", message);
+    fault.retry_after_s = after_s;
+    respond_fault(r, &fault);
+}
+
 void respond_error(struct request *r, unsigned status, const char *code, const char *param,
                    const char *format, ...)
 {
-    struct fault fault;
     va_list arguments;
-    char message[sizeof fault.message];
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    respond_formatted(r, status, code, param, 0, format, arguments);
     va_end(arguments);
-    fault_set(&fault, status, code, param, "%s", message);
-    respond_fault(r, &fault);
 }
 
 void respond_later(struct request *r, unsigned status, const char *code, const char *param,
                    unsigned after_s, const char *format, ...)
 {
-    struct fault fault;
     va_list arguments;
-    char message[sizeof fault.message];
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    respond_formatted(r, status, code, param, after_s, format, arguments);
     va_end(arguments);
-    fault_set(&fault, status, code, param, "%s", message);
-    fault.retry_after_s = after_s;
-    respond_fault(r, &fault);
 }
 
 bool respond_unless_json(struct request *r)

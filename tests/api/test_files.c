@@ -50,20 +50,6 @@ static struct test_reply *post_form(const struct test_server *server, const char
                                                     .type = "multipart/form-data; boundary=cut"});
 }
 
-/* Files lying in a folder of the state. */
-static size_t count_files(const struct test_server *server, const char *folder)
-{
-    DIR *dir = opendir(test_server_path(server, folder));
-    struct dirent *entry;
-    size_t n = 0;
-
-    assert_non_null(dir);
-    while ((entry = readdir(dir)))
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
-}
-
 static void a_file_may_come_before_its_purpose(void **state)
 {
     static const char *const bodies[] = {
@@ -180,17 +166,17 @@ static void lists_go_by_after_limit_order_and_purpose(void **state)
 static void a_deleted_file_is_gone(void **state)
 {
     char path[100];
-    size_t before = count_files(*state, "state/files");
+    size_t before = test_count_files(*state, "state/files");
     struct test_reply *reply;
 
     snprintf(path, sizeof path, "/v1/files/%s", test_upload(*state, "a.jsonl", ROW));
-    assert_int_equal(count_files(*state, "state/files"), before + 1);
+    assert_int_equal(test_count_files(*state, "state/files"), before + 1);
     reply = test_send(*state, &(struct test_request){.method = "DELETE", .path = path});
     assert_int_equal(reply->status, 200);
     assert_string_equal(test_text(reply->json, "object"), "file");
     assert_true(json_is_true(json_object_get(reply->json, "deleted")));
     assert_int_equal(test_get(*state, "%s", path)->status, 404);
-    assert_int_equal(count_files(*state, "state/files"), before);
+    assert_int_equal(test_count_files(*state, "state/files"), before);
 }
 
 /* "Not found" would have its owner upload it again. */
@@ -217,7 +203,7 @@ static void a_file_over_the_limit_leaves_nothing_behind(void **state)
     static const char head[] = FILE_PART("big.jsonl", "");
     size_t n_head = sizeof head - 3, n_text = 3 << 20, n_tail = strlen("\r\n" PURPOSE END);
     char *body = malloc(n_head + n_text + n_tail + 1);
-    size_t files = count_files(*state, "state/files");
+    size_t files = test_count_files(*state, "state/files");
 
     memcpy(body, head, n_head);
     memset(body + n_head, 'x', n_text);
@@ -229,8 +215,8 @@ static void a_file_over_the_limit_leaves_nothing_behind(void **state)
         assert_non_null(strstr(test_text(reply->json, "error.message"), "max_upload_mb"));
     }
     free(body);
-    assert_int_equal(count_files(*state, "state/files"), files);
-    assert_int_equal(count_files(*state, "state/uploads"), 0);
+    assert_int_equal(test_count_files(*state, "state/files"), files);
+    assert_int_equal(test_count_files(*state, "state/uploads"), 0);
 }
 
 /* The client goes away in the middle of its file. */
@@ -243,9 +229,9 @@ static void half_an_upload_leaves_nothing_behind(void **state)
     struct test_server *server = *state;
 
     test_send_and_leave(server, half, sizeof half - 1);
-    for (int i = 0; i < 1000 && count_files(server, "state/uploads") > 0; i++)
+    for (int i = 0; i < 1000 && test_count_files(server, "state/uploads") > 0; i++)
         nanosleep(&tick, NULL);
-    assert_int_equal(count_files(server, "state/uploads"), 0);
+    assert_int_equal(test_count_files(server, "state/uploads"), 0);
     assert_int_equal(test_get(server, "/livez")->status, 200);
 }
 
@@ -253,7 +239,7 @@ static void half_an_upload_leaves_nothing_behind(void **state)
 static void a_form_cut_anywhere_is_never_half_taken(void **state)
 {
     static const char form[] = FILE_PART("a.jsonl", ROW) PURPOSE END;
-    size_t files = count_files(*state, "state/files"), n_taken = 0;
+    size_t files = test_count_files(*state, "state/files"), n_taken = 0;
 
     for (size_t n = 1; n < sizeof form; n += 7) {
         struct test_reply *reply = post_form(*state, form, n, false);
@@ -263,8 +249,8 @@ static void a_form_cut_anywhere_is_never_half_taken(void **state)
             assert_string_equal(test_text(reply->json, "sha256"), SHA256);
         n_taken += reply->status == 200;
     }
-    assert_int_equal(count_files(*state, "state/files"), files + n_taken);
-    assert_int_equal(count_files(*state, "state/uploads"), 0);
+    assert_int_equal(test_count_files(*state, "state/files"), files + n_taken);
+    assert_int_equal(test_count_files(*state, "state/uploads"), 0);
 }
 
 /* RFC 2046, 5.1.1: an epilogue is to be ignored. OpenAI's client 4.x sends an empty line. */
@@ -286,15 +272,15 @@ static void what_follows_a_form_means_nothing(void **state)
 static void what_follows_a_form_does_not_go_on_for_ever(void **state)
 {
     static const char form[] = FILE_PART("a.jsonl", ROW) PURPOSE END;
-    size_t size = sizeof form + 1200000, files = count_files(*state, "state/files");
+    size_t size = sizeof form + 1200000, files = test_count_files(*state, "state/files");
     char *body = malloc(size);
 
     assert_non_null(body);
     memset(body, 'x', size);
     memcpy(body, form, sizeof form - 1);
     assert_int_equal(post_form(*state, body, size, true)->status, 400);
-    assert_int_equal(count_files(*state, "state/files"), files);
-    assert_int_equal(count_files(*state, "state/uploads"), 0);
+    assert_int_equal(test_count_files(*state, "state/files"), files);
+    assert_int_equal(test_count_files(*state, "state/uploads"), 0);
     free(body);
 }
 

@@ -165,20 +165,6 @@ static int connect_from(const struct test_server *server, unsigned host)
     return fd;
 }
 
-static double resident_bytes(const struct test_server *server)
-{
-    char path[60];
-    double pages = 0;
-    FILE *file;
-
-    snprintf(path, sizeof path, "/proc/%ld/statm", (long)server->pid);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*s %lf", &pages), 1);
-    fclose(file);
-    return pages * (double)sysconf(_SC_PAGESIZE);
-}
-
 /* A figure of /metrics. */
 static double figure(const struct test_server *server, const char *name)
 {
@@ -239,12 +225,12 @@ static void ten_thousand_open_connections_leave_room_for_others(void **state)
     assert_non_null(fds);
     slowest(server, "/readyz");
     files = open_files(server);
-    before = resident_bytes(server);
+    before = test_resident_bytes(server);
     for (size_t i = 0; i < CROWD; i++)
         fds[i] = connect_from(server, (unsigned)(1 + i / PER_ADDRESS));
     for (size_t i = 0; i < CROWD; i += 100)
         expect_answer(fds[i]);
-    each = (resident_bytes(server) - before) / CROWD;
+    each = (test_resident_bytes(server) - before) / CROWD;
     print_message("%d connections within %.1f s, %.0f bytes each\n", CROWD, seconds() - start,
                   each);
     if (open_files(server) < files + CROWD)

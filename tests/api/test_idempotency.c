@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "support/server.h"
+#include "support/speaker.h"
 
 #define JOBS "/v1/fine_tuning/jobs"
 #define FORM                                                                                       \
@@ -195,37 +195,7 @@ static void uploads_parts_and_their_end_are_made_once(void **state)
 
 #define N_CLIENTS 4
 
-struct client {
-    pthread_t thread;
-    int port;
-    const char *request;
-    char answer[2000];
-    atomic_bool answered;
-};
-
-/* libcurl's handle of the support is one for all: these speak HTTP by themselves. */
-static void *speak(void *argument)
-{
-    struct client *c = argument;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)c->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    size_t used = 0;
-    ssize_t n = 1;
-
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        send(fd, c->request, strlen(c->request), MSG_NOSIGNAL) > 0)
-        while (used + 1 < sizeof c->answer && n > 0) {
-            n = recv(fd, c->answer + used, sizeof c->answer - 1 - used, 0);
-            used += n > 0 ? (size_t)n : 0;
-        }
-    close(fd);
-    atomic_store(&c->answered, true);
-    return NULL;
-}
-
-static size_t count_answered(struct client *clients)
+static size_t count_answered(struct test_speaker *clients)
 {
     size_t n = 0;
 
@@ -239,7 +209,7 @@ static void while_the_first_is_being_answered_others_wait(void **state)
 {
     struct test_server *server = *state;
     const struct timespec tick = {0, 10000000};
-    struct client clients[N_CLIENTS];
+    struct test_speaker clients[N_CLIENTS];
     char body[300], request[800];
     size_t n_made = 0, n_refused = 0;
     sqlite3 *db;
@@ -253,10 +223,7 @@ static void while_the_first_is_being_answered_others_wait(void **state)
     sqlite3_busy_timeout(db, 10000);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     for (size_t i = 0; i < N_CLIENTS; i++) {
-        memset(&clients[i], 0, sizeof clients[i]);
-        clients[i].port = server->port;
-        clients[i].request = request;
-        assert_int_equal(pthread_create(&clients[i].thread, NULL, speak, &clients[i]), 0);
+        test_speak(&clients[i], server, request);
         if (i == 0) /* it blocks its polling thread, and others take the rest */
             nanosleep(&(struct timespec){0, 500000000}, NULL);
     }

@@ -75,31 +75,9 @@ static void nap(long ms)
     nanosleep(&t, NULL);
 }
 
-static void wait_for_step(struct test_server *server, const char *id, json_int_t step)
-{
-    const json_t *job;
-
-    do
-        job = test_wait_job(server, id, "running");
-    while (strcmp(test_text(job, "status"), "running") == 0 &&
-           test_integer(job, "progress.step") < step);
-    assert_string_equal(test_text(job, "status"), "running"); /* else it was too quick to disturb */
-}
-
-static struct test_reply *finish(struct test_server *server, const char *id)
-{
-    const json_t *job = test_wait_job(server, id, "succeeded");
-    struct test_reply *reply;
-
-    assert_string_equal(test_text(job, "status"), "succeeded");
-    reply = test_get(server, JOBS "/%s/adapter/adapter_model.safetensors", id);
-    assert_int_equal(reply->status, 200);
-    return reply;
-}
-
 static void finish_as(const struct undisturbed *u, struct test_server *server, const char *id)
 {
-    struct test_reply *reply = finish(server, id);
+    struct test_reply *reply = test_finish_job(server, id);
 
     assert_int_equal(reply->size, u->size);
     assert_memory_equal(reply->body, u->adapter, u->size);
@@ -113,7 +91,7 @@ static int open_group(void **state)
     char id[64];
 
     submit(server, "", id);
-    reply = finish(server, id);
+    reply = test_finish_job(server, id);
     u->adapter = malloc(reply->size);
     u->size = reply->size;
     memcpy(u->adapter, reply->body, reply->size);
@@ -140,7 +118,7 @@ static void a_job_paused_twice_ends_with_the_same_bytes(void **state)
 
     submit(server, "", id);
     for (json_int_t step = 3; step < 10; step += 6) {
-        wait_for_step(server, id, step);
+        test_wait_step(server, id, step);
         must_steer(server, id, "pause");
         job = test_wait_job(server, id, "paused");
         assert_string_equal(test_text(job, "status"), "paused");
@@ -185,7 +163,7 @@ static void a_paused_job_stays_paused_over_a_restart(void **state)
     char id[64];
 
     submit(server, "", id);
-    wait_for_step(server, id, 3);
+    test_wait_step(server, id, 3);
     must_steer(server, id, "pause");
     test_wait_job(server, id, "paused");
     test_server_kill(server);
@@ -208,7 +186,7 @@ static void end_while_pausing(const struct undisturbed *u, void (*end)(struct te
     char id[64];
 
     submit(server, "", id);
-    wait_for_step(server, id, 6);
+    test_wait_step(server, id, 6);
     must_steer(server, id, "pause");
     end(server);
     test_server_start(server);
@@ -236,7 +214,7 @@ static void a_queued_and_a_validating_job_are_paused_too(void **state)
     char blocker[64], queued[64], fresh[64];
 
     submit_long(server, blocker);
-    wait_for_step(server, blocker, 1);
+    test_wait_step(server, blocker, 1);
     submit(server, "", queued);
     test_wait_job(server, queued, "queued");
     must_steer(server, queued, "pause");
@@ -262,7 +240,7 @@ static void a_paused_job_frees_its_worker_and_priority_decides_who_gets_it(void 
     struct test_reply *reply;
 
     submit_long(server, first);
-    wait_for_step(server, first, 1);
+    test_wait_step(server, first, 1);
     submit_long(server, second);
     test_wait_job(server, second, "queued");
     submit(server, "", third);
@@ -293,7 +271,7 @@ static void a_paused_job_that_is_cancelled_keeps_its_best_adapter(void **state)
 
     (void)state;
     submit(server, "", id);
-    wait_for_step(server, id, 6);
+    test_wait_step(server, id, 6);
     must_steer(server, id, "pause");
     test_wait_job(server, id, "paused");
     must_steer(server, id, "cancel");
@@ -305,7 +283,7 @@ static void a_paused_job_that_is_cancelled_keeps_its_best_adapter(void **state)
     assert_int_equal(test_get(server, JOBS "/%s/adapter", id)->status, 200);
     /* one that has not trained is cancelled at once */
     submit_long(server, blocker);
-    wait_for_step(server, blocker, 1);
+    test_wait_step(server, blocker, 1);
     submit(server, "", fresh);
     test_wait_job(server, fresh, "queued");
     must_steer(server, fresh, "pause");

@@ -40,28 +40,6 @@ static void submit(struct test_server *server, char id[64])
     snprintf(id, 64, "%s", test_create_job(server, json));
 }
 
-static void wait_for_step(struct test_server *server, const char *id, json_int_t step)
-{
-    const json_t *job;
-
-    do
-        job = test_wait_job(server, id, "running");
-    while (strcmp(test_text(job, "status"), "running") == 0 &&
-           test_integer(job, "progress.step") < step);
-    assert_string_equal(test_text(job, "status"), "running"); /* else it was too quick to disturb */
-}
-
-static struct test_reply *finish(struct test_server *server, const char *id)
-{
-    const json_t *job = test_wait_job(server, id, "succeeded");
-    struct test_reply *reply;
-
-    assert_string_equal(test_text(job, "status"), "succeeded");
-    reply = test_get(server, JOBS "/%s/adapter/adapter_model.safetensors", id);
-    assert_int_equal(reply->status, 200);
-    return reply;
-}
-
 static int open_group(void **state)
 {
     struct undisturbed *u = calloc(1, sizeof *u);
@@ -70,7 +48,7 @@ static int open_group(void **state)
     char id[64];
 
     submit(server, id);
-    reply = finish(server, id);
+    reply = test_finish_job(server, id);
     u->adapter = malloc(reply->size);
     u->size = reply->size;
     memcpy(u->adapter, reply->body, reply->size);
@@ -100,11 +78,11 @@ static void disturb(const struct undisturbed *u, void (*end)(struct test_server 
 
     submit(server, id);
     for (json_int_t step = 3; step < 10; step += 6) {
-        wait_for_step(server, id, step);
+        test_wait_step(server, id, step);
         end(server);
         test_server_start(server);
     }
-    reply = finish(server, id);
+    reply = test_finish_job(server, id);
     assert_int_equal(reply->size, u->size);
     assert_memory_equal(reply->body, u->adapter, u->size);
     test_server_free(server);

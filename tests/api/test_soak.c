@@ -93,20 +93,6 @@ static int count_one(const char *path, const struct stat *st, int kind, struct F
     return 0;
 }
 
-static double resident(const struct test_server *server)
-{
-    char path[64];
-    double pages = 0;
-    FILE *file;
-
-    snprintf(path, sizeof path, "/proc/%ld/statm", (long)server->pid);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*s %lf", &pages), 1);
-    fclose(file);
-    return pages * (double)sysconf(_SC_PAGESIZE);
-}
-
 static json_int_t rows_of(sqlite3 *db, const char *table)
 {
     char sql[120];
@@ -156,7 +142,7 @@ static struct census take_census(const struct test_server *server)
     n_walked = 0;
     nftw(test_server_path(server, "state"), count_one, 16, FTW_PHYS);
     c.stored = n_walked;
-    c.resident = resident(server);
+    c.resident = test_resident_bytes(server);
     count_rows(&c, server);
     return c;
 }
@@ -345,7 +331,7 @@ static void after_all_of_it_nothing_is_left(void **state)
         do_all(server, round++);
         if (round % REPORT_EVERY == 0)
             print_message("%.0f s, %u rounds: %.1f MB\n", seconds() - start, round,
-                          resident(server) / 1048576);
+                          test_resident_bytes(server) / 1048576);
     }
     after = take_census(server);
     print_message("%u rounds in %.0f s\n", round - WARM_UP, seconds() - start);

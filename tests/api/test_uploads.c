@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "support/server.h"
+#include "support/speaker.h"
 
 #define CUT "multipart/form-data; boundary=cut"
 #define DATA(text)                                                                                 \
@@ -88,20 +88,6 @@ static struct test_reply *end(const struct test_server *server, const char *uplo
     return test_post(server, path, *body ? body : NULL);
 }
 
-/* Everything in a folder of the state, folders in it too. */
-static size_t count_files(const struct test_server *server, const char *folder)
-{
-    DIR *dir = opendir(test_server_path(server, folder));
-    struct dirent *entry;
-    size_t n = 0;
-
-    assert_non_null(dir);
-    while ((entry = readdir(dir)))
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
-}
-
 static void a_file_comes_in_parts(void **state)
 {
     char id[64], first[64], second[64], file[64];
@@ -140,7 +126,7 @@ static void a_file_comes_in_parts(void **state)
     assert_string_equal(test_text(reply->json, "file.id"), file);
     reply = test_get(*state, "/v1/uploads?limit=1");
     assert_string_equal(test_text(reply->json, "data.0.id"), id);
-    assert_int_equal(count_files(*state, "state/parts"), 0);
+    assert_int_equal(test_count_files(*state, "state/parts"), 0);
 }
 
 #define UPLOAD(bytes, rest) "{\"bytes\": " bytes ", \"mime_type\": \"a/b\", " rest "}"
@@ -225,8 +211,8 @@ static void bad_parts_are_refused_and_leave_nothing(void **state)
             strcmp(test_text(reply->json, "error.message"), bad_parts[i].message) != 0)
             fail_msg("%zu: %ld %s", i, reply->status, reply->body);
     }
-    assert_int_equal(count_files(*state, "state/uploads"), 0);
-    assert_int_equal(count_files(*state, "state/parts"), 0);
+    assert_int_equal(test_count_files(*state, "state/uploads"), 0);
+    assert_int_equal(test_count_files(*state, "state/parts"), 0);
     assert_int_equal(end(*state, id, "cancel", "%s", "")->status, 200);
 }
 
@@ -265,10 +251,10 @@ static void half_a_part_leaves_nothing_behind(void **state)
              "close\r\nContent-Type: " CUT "\r\nContent-Length: 100000\r\n\r\n" DATA("hello"),
              id);
     test_send_and_leave(*state, request, strlen(request));
-    for (int i = 0; i < 1000 && count_files(*state, "state/uploads") > 0; i++)
+    for (int i = 0; i < 1000 && test_count_files(*state, "state/uploads") > 0; i++)
         nanosleep(&tick, NULL);
-    assert_int_equal(count_files(*state, "state/uploads"), 0);
-    assert_int_equal(count_files(*state, "state/parts"), 0);
+    assert_int_equal(test_count_files(*state, "state/uploads"), 0);
+    assert_int_equal(test_count_files(*state, "state/parts"), 0);
     assert_int_equal(end(*state, id, "cancel", "%s", "")->status, 200);
 }
 
@@ -315,7 +301,7 @@ static void wrong_ends_say_what_is_wrong(void **state)
     assert_int_equal(test_get(*state, "/v1/uploads/upload_none")->status, 404);
     reply = end(*state, id, "cancel", "%s", "");
     assert_string_equal(test_text(reply->json, "status"), "cancelled");
-    assert_int_equal(count_files(*state, "state/parts"), 0);
+    assert_int_equal(test_count_files(*state, "state/parts"), 0);
     reply = end(*state, id, "complete", "{\"part_ids\": [\"%s\"]}", part);
     assert_int_equal(reply->status, 409);
     assert_string_equal(test_header(reply, "x-should-retry"), "false");
@@ -337,43 +323,13 @@ static void parts_survive_a_kill_and_bytes_of_a_half_one_do_not(void **state)
 
 #define N_CLIENTS 6
 
-struct client {
-    pthread_t thread;
-    int port;
-    const char *request;
-    char answer[600];
-};
-
-/* libcurl's handle of the support is one for all: these speak HTTP by themselves. */
-static void *speak(void *argument)
-{
-    struct client *c = argument;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)c->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    size_t used = 0;
-    ssize_t n = 1;
-
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        send(fd, c->request, strlen(c->request), MSG_NOSIGNAL) > 0)
-        while (used + 1 < sizeof c->answer && n > 0) {
-            n = recv(fd, c->answer + used, sizeof c->answer - 1 - used, 0);
-            used += n > 0 ? (size_t)n : 0;
-        }
-    close(fd);
-    return NULL;
-}
-
-static size_t speak_all(const struct test_server *server, struct client *clients,
+static size_t speak_all(const struct test_server *server, struct test_speaker *clients,
                         const char *request, const char *wanted)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < N_CLIENTS; i++) {
-        clients[i] = (struct client){.port = server->port, .request = request};
-        assert_int_equal(pthread_create(&clients[i].thread, NULL, speak, &clients[i]), 0);
-    }
+    for (size_t i = 0; i < N_CLIENTS; i++)
+        test_speak(&clients[i], server, request);
     for (size_t i = 0; i < N_CLIENTS; i++) {
         pthread_join(clients[i].thread, NULL);
         n += strstr(clients[i].answer, wanted) != NULL;
@@ -384,9 +340,9 @@ static size_t speak_all(const struct test_server *server, struct client *clients
 static void parts_may_be_sent_and_ended_by_many_at_once(void **state)
 {
     static const char form[] = DATA("hello") END;
-    struct client clients[N_CLIENTS];
+    struct test_speaker clients[N_CLIENTS];
     char id[64], part[64], request[700], body[100];
-    size_t n_ok, n_conflict = 0, files = count_files(*state, "state/files");
+    size_t n_ok, n_conflict = 0, files = test_count_files(*state, "state/files");
 
     announce(*state, 30, id);
     snprintf(request, sizeof request,
@@ -416,7 +372,7 @@ static void parts_may_be_sent_and_ended_by_many_at_once(void **state)
     }
     assert_int_equal(n_ok, 1);
     assert_int_equal(n_conflict, N_CLIENTS - 1);
-    assert_int_equal(count_files(*state, "state/files"), files + 1);
+    assert_int_equal(test_count_files(*state, "state/files"), files + 1);
 }
 
 /* The daemon is asked to stop while a completion runs: it ends well, and the upload is whole. */
@@ -431,7 +387,7 @@ static void a_stop_in_the_middle_loses_nothing(void **state)
 
     memcpy(form, head, n_head);
     memset(form + n_head, 'x', size);
-    strcpy(form + n_head + size, "\r\n" END);
+    memcpy(form + n_head + size, "\r\n" END, sizeof "\r\n" END);
     announce(*state, size, id);
     reply = send_part(*state, id, form, n_head + size + strlen("\r\n" END), CUT);
     assert_int_equal(reply->status, 200);
@@ -452,8 +408,8 @@ static void a_stop_in_the_middle_loses_nothing(void **state)
         assert_int_equal(end(*state, id, "complete", "%s", body)->status, 200);
     else
         assert_string_equal(status, "completed");
-    assert_int_equal(count_files(*state, "state/parts"), 0);
-    assert_int_equal(count_files(*state, "state/uploads"), 0);
+    assert_int_equal(test_count_files(*state, "state/parts"), 0);
+    assert_int_equal(test_count_files(*state, "state/uploads"), 0);
 }
 
 int main(void)

@@ -516,7 +516,7 @@ static void check_list(struct torture *t)
 
         assert_int_equal(reply->status, 200);
         json_array_foreach ((json_t *)(uintptr_t)data, k, job) {
-            int number = atoi(test_text(job, "metadata.n"));
+            int number = (int)strtol(test_text(job, "metadata.n"), NULL, 10);
 
             assert_true(number < t->n_jobs);
             snprintf(after, sizeof after, "&after=%s", test_text(job, "id"));
@@ -710,7 +710,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_is_lost_and_nothing_is_doubled),
     };
 
-    torture.kills = argc > 1 ? atoi(argv[1]) : 20;
+    torture.kills = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 20;
     torture.random = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL) * 2654435761u;
     torture.random += !torture.random; /* 0 would stay 0 */
     fprintf(stderr, "test_torture %d %llu\n", torture.kills, (unsigned long long)torture.random);

@@ -258,9 +258,9 @@ static enum MHD_Result serve_listing(struct test_hub *hub, struct MHD_Connection
 
     if (strcmp(revision, "main") != 0 && strcmp(revision, hub->head) != 0)
         return answer_error(connection, 404, 0);
-    strcpy(head, hub->head);
+    memcpy(head, hub->head, sizeof head);
     if (hub->move_after > 0 && --hub->move_after == 0)
-        strcpy(hub->head, hub->next_head);
+        memcpy(hub->head, hub->next_head, sizeof hub->head);
     return answer_listing(hub, connection, head);
 }
 
@@ -360,7 +360,7 @@ struct test_hub *test_hub_new(void)
 
     assert_non_null(hub);
     pthread_mutex_init(&hub->lock, NULL);
-    strcpy(hub->head, TEST_HUB_COMMIT);
+    memcpy(hub->head, TEST_HUB_COMMIT, sizeof TEST_HUB_COMMIT);
     hub->front = serve("127.0.0.1", on_front, hub, hub->endpoint);
     hub->store = serve("127.0.0.2", on_store, hub, hub->other);
     return hub;

@@ -2,6 +2,7 @@
 #include "support/server.h"
 
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -221,6 +222,35 @@ char *test_server_refuses(const struct test_server *server, const char *const *s
     return test_server_log(&other);
 }
 
+/* ---- looking at it from outside ---- */
+
+size_t test_count_files(const struct test_server *server, const char *folder)
+{
+    DIR *dir = opendir(test_server_path(server, folder));
+    struct dirent *entry;
+    size_t n = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        n += entry->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+double test_resident_bytes(const struct test_server *server)
+{
+    char path[64];
+    double pages = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/statm", (long)server->pid);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*s %lf", &pages), 1);
+    fclose(file);
+    return pages * (double)sysconf(_SC_PAGESIZE);
+}
+
 /* ---- jobs ---- */
 
 char *test_sentences(size_t n, unsigned seed)
@@ -275,4 +305,26 @@ const json_t *test_wait_job(const struct test_server *server, const char *id, co
     show_log(server);
     fail_msg("job %s did not become %s", id, states);
     return NULL;
+}
+
+void test_wait_step(const struct test_server *server, const char *id, json_int_t step)
+{
+    const json_t *job;
+
+    do
+        job = test_wait_job(server, id, "running");
+    while (strcmp(test_text(job, "status"), "running") == 0 &&
+           test_integer(job, "progress.step") < step);
+    assert_string_equal(test_text(job, "status"), "running"); /* else it was too quick to disturb */
+}
+
+struct test_reply *test_finish_job(const struct test_server *server, const char *id)
+{
+    const json_t *job = test_wait_job(server, id, "succeeded");
+    struct test_reply *reply;
+
+    assert_string_equal(test_text(job, "status"), "succeeded");
+    reply = test_get(server, "/v1/fine_tuning/jobs/%s/adapter/adapter_model.safetensors", id);
+    assert_int_equal(reply->status, 200);
+    return reply;
 }

@@ -41,6 +41,10 @@ char *test_server_log(const struct test_server *server);
 /* The path of something in the state folder; one of four buffers used in turn. */
 const char *test_server_path(const struct test_server *server, const char *name);
 
+/* What lies in a folder of the server's own ("state/files"), folders in it too. */
+size_t test_count_files(const struct test_server *server, const char *folder);
+double test_resident_bytes(const struct test_server *server);
+
 /* ---- requests ---- */
 
 struct test_reply {
@@ -99,5 +103,9 @@ const char *test_create_job(const struct test_server *server, const char *json);
 /* Polls until the job has one of the states ("succeeded|failed|cancelled") or is over; returns its
  * object, the reply's. Fails the test after some minutes. */
 const json_t *test_wait_job(const struct test_server *server, const char *id, const char *states);
+/* Until it has trained so many steps; fails the test if it is over by then. */
+void test_wait_step(const struct test_server *server, const char *id, json_int_t step);
+/* Until it has succeeded; the reply has the bytes of its adapter_model.safetensors. */
+struct test_reply *test_finish_job(const struct test_server *server, const char *id);
 
 #endif

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -30,8 +31,7 @@ static void the_form_ends_with_its_closing_delimiter(void **state)
     for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
         char body[128];
 
-        strcpy(body, FORM);
-        strcat(body, behind[i]);
+        snprintf(body, sizeof body, "%s%s", FORM, behind[i]);
         for (size_t cut = 0; cut <= strlen(body); cut++)
             assert_int_equal(take(TYPE "edge", body, cut), strlen(FORM));
     }

@@ -1,8 +1,6 @@
 /* json.c - see json.h. */
 #include "api/json.h"
 
-#include <math.h>
-
 json_t *json_text(const char *text)
 {
     return text ? json_string(text) : json_null();
@@ -11,11 +9,6 @@ json_t *json_text(const char *text)
 json_t *json_time(int64_t seconds)
 {
     return seconds ? json_integer(seconds) : json_null();
-}
-
-json_t *json_number_or_null(double number)
-{
-    return isfinite(number) ? json_real(number) : json_null();
 }
 
 json_t *json_parsed(const char *text)

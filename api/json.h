@@ -5,9 +5,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
-json_t *json_text(const char *text);        /* NULL: null */
-json_t *json_time(int64_t seconds);         /* 0: null */
-json_t *json_number_or_null(double number); /* not finite: null */
-json_t *json_parsed(const char *text);      /* stored JSON; NULL or broken: null */
+json_t *json_text(const char *text);   /* NULL: null */
+json_t *json_time(int64_t seconds);    /* 0: null */
+json_t *json_parsed(const char *text); /* stored JSON; NULL or broken: null */
 
 #endif

@@ -57,11 +57,6 @@ void table_cell(struct table *table, const char *text)
     table_cell_coloured(table, text, COLOUR_NONE);
 }
 
-size_t table_rows(const struct table *table)
-{
-    return table->n_cells / table->n_columns;
-}
-
 /* ---- widths ---- */
 
 static size_t most(size_t a, size_t b)

@@ -25,7 +25,6 @@ void table_free(struct table *table);
 void table_cell(struct table *table, const char *text);
 void table_cell_coloured(struct table *table, const char *text, enum colour colour);
 void table_print(const struct table *table); /* to stdout */
-size_t table_rows(const struct table *table);
 
 /* A name and a value: one row of a table of two columns, made by table_new_fields. */
 struct table *table_new_fields(void);

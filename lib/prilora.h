@@ -449,8 +449,9 @@ PRILORA_API uint64_t prilora_run_step(const struct prilora_run *run);
 
 /*
  * prilora_run_train - trains to the end (OK), or until the stop flag (ESTOPPED, checkpoint
- * written). After either, prilora_run_export works. ENUMERIC: several steps in a row were not
- * finite. Allocates nothing after its first step.
+ * written). After either, prilora_run_export works. ENUMERIC: the numbers of several steps in
+ * a row were not finite; the message names the first place and what may help. Allocates nothing
+ * after its first step.
  */
 PRILORA_API enum prilora_status prilora_run_train(struct prilora_run *run,
                                                   struct prilora_error *err);
@@ -468,6 +469,7 @@ struct prilora_result {
  * prilora_run_export - prunes the best state once more, evaluates exactly that, and writes
  * adapter_config.json, adapter_model.safetensors, labels.json and README.md into `folder`
  * (made; written completely or not at all). base_name goes into base_model_name_or_path.
+ * ENUMERIC: what would be written is not finite, or gives numbers that are not; nothing is written.
  */
 PRILORA_API enum prilora_status prilora_run_export(struct prilora_run *run, const char *folder,
                                                    const char *base_name,
@@ -565,9 +567,9 @@ struct prilora_prediction {
  *
  * Shapes   texts, out [n]; values f64[n, n_labels]; out may be NULL
  * Errors   ELIMIT above PRILORA_MAX_TEXT_BYTES: err->where is "/i", the text's number; ENOMEM;
- *          ESTOPPED: *stop was raised (NULL: never). After an error values mean nothing
- * Memory   none that grows with n
- * Numbers  a text's values do not depend on the others beyond the rounding of float sums
+ *          ESTOPPED: *stop was raised (NULL: never); ENUMERIC: a damaged base. After an error
+ * values mean nothing Memory   none that grows with n Numbers  a text's values do not depend on the
+ * others beyond the rounding of float sums
  */
 PRILORA_API enum prilora_status prilora_adapter_predict(struct prilora_adapter *adapter,
                                                         const struct prilora_text *texts, size_t n,

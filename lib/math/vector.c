@@ -94,3 +94,20 @@ void pl_column_squares(pl_real *sums, const pl_real *x, size_t n, size_t width)
 {
     column_squares(sums, x, n, width);
 }
+
+/* x * 0 is 0 for what is finite, NaN for the rest: a sum that vectorises, where a test would not.
+ */
+PL_CLONES static pl_real sum_of_nothing(const pl_real *x, size_t n)
+{
+    pl_real sum = 0;
+
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] * 0;
+    return sum;
+}
+
+bool pl_all_finite(const pl_real *x, size_t n)
+{
+    return sum_of_nothing(x, n) == 0;
+}

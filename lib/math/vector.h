@@ -7,6 +7,7 @@
 #ifndef PL_VECTOR_H
 #define PL_VECTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/real.h"
@@ -31,5 +32,8 @@ void pl_column_sums(pl_real *sums, const pl_real *x, size_t n, size_t width);
 
 /* sums [width] += the squares of x, by column. */
 void pl_column_squares(pl_real *sums, const pl_real *x, size_t n, size_t width);
+
+/* Whether none of n numbers is infinite or NaN. */
+bool pl_all_finite(const pl_real *x, size_t n);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "math/vector.h"
 #include "train/metrics.h"
 #include "train/run.h"
 
@@ -47,6 +48,21 @@ bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_
     return true;
 }
 
+bool pl_run_measured_finite(const struct prilora_run *run)
+{
+    return isfinite(run->engine->loss) &&
+           pl_all_finite(run->logits, run->valid->n * run->valid->n_labels);
+}
+
+/* Nothing is kept: metrics of such numbers would say anything. */
+static void discard(struct prilora_run *run)
+{
+    run->state.n_stale++;
+    run->state.evaluated_step = run->state.step;
+    pl_run_warn(run, "the evaluation after step %llu is not finite and does not count",
+                (unsigned long long)run->state.step);
+}
+
 /* The value that chooses; greater is better. */
 static double chosen_value(const struct prilora_run *run)
 {
@@ -74,6 +90,10 @@ bool pl_run_evaluate(struct prilora_run *run)
     pl_run_candidate(run, candidate);
     if (!pl_run_measure(run, candidate, run->stop))
         return false;
+    if (!pl_run_measured_finite(run)) {
+        discard(run);
+        return true;
+    }
     value = chosen_value(run);
     event = pl_run_event(run, PRILORA_EVENT_EVALUATION);
     event.is_best = !state->has_best || value > state->best_metric;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "io/tensors.h"
+#include "math/vector.h"
 #include "train/folder.h"
 #include "train/run.h"
 
@@ -115,6 +116,29 @@ enum prilora_status pl_export_write(const struct pl_export *x, const char *folde
     return pl_folder_replace(folder, fill_folder, (void *)(uintptr_t)x, err);
 }
 
+/* Numbers that are not finite make no adapter, whatever the metrics say of them. */
+static enum prilora_status check_finite(const struct prilora_run *run, const pl_real *block,
+                                        struct prilora_error *err)
+{
+    const struct pl_layout *layout = run->engine->layout;
+
+    for (size_t i = 0; i < layout->n; i++) {
+        const struct pl_param *param = &layout->params[i];
+
+        if (!pl_all_finite(block + param->offset, param->rows * param->cols))
+            return pl_fail(err, PRILORA_ENUMERIC,
+                           "%s came out of training with numbers that are not finite; a "
+                           "learning_rate below %g may help",
+                           param->name, run->spec->learning_rate);
+    }
+    if (run->valid && !pl_run_measured_finite(run))
+        return pl_fail(err, PRILORA_ENUMERIC,
+                       "what came out of training gives numbers that are not finite on the "
+                       "validation data; a learning_rate below %g may help",
+                       run->spec->learning_rate);
+    return PRILORA_OK;
+}
+
 enum prilora_status prilora_run_export(struct prilora_run *run, const char *folder,
                                        const char *base_name, struct prilora_result *result,
                                        struct prilora_error *err)
@@ -153,7 +177,9 @@ enum prilora_status prilora_run_export(struct prilora_run *run, const char *fold
     }
     ended.n_nonzero = pl_prune_nonzero(run->pruner, block);
     pl_board_publish(run, block);
-    rc = pl_export_write(&x, folder, err);
+    rc = check_finite(run, block, err);
+    if (rc == PRILORA_OK)
+        rc = pl_export_write(&x, folder, err);
     if (rc == PRILORA_OK && result)
         *result = ended;
     return rc;

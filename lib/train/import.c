@@ -9,6 +9,7 @@
 #include "adapter/ranks.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "math/vector.h"
 #include "model/architecture.h"
 
 #define MAX_CONFIG ((size_t)16 << 20) /* bytes */
@@ -159,6 +160,17 @@ enum prilora_status pl_import_spec(struct prilora_spec **out, const struct pl_im
     return rc;
 }
 
+static enum prilora_status read_finite(const struct pl_import *in, const struct pl_tensor *t,
+                                       pl_real *out, size_t first, size_t n,
+                                       struct prilora_error *err)
+{
+    pl_tensor_read(t, out, first, n);
+    if (pl_all_finite(out, n))
+        return PRILORA_OK;
+    return pl_fail(err, PRILORA_EFORMAT, "%s: %s holds numbers that are not finite", in->path,
+                   t->name);
+}
+
 /* One map: A into the first rows, B into the first columns, times what the net's scale lacks. */
 static enum prilora_status fill_map(const struct pl_import *in, const struct pl_map_site *site,
                                     const struct pl_lora *lora, pl_real *params, size_t *n_used,
@@ -177,16 +189,16 @@ static enum prilora_status fill_map(const struct pl_import *in, const struct pl_
     rc = pl_peft_config_scale(&in->config, site->path, rank, &scale, err);
     if (rc != PRILORA_OK)
         return rc;
-    pl_tensor_read(a, to_a, 0, a->n_elements);
-    for (size_t o = 0; o < site->out; o++) {
+    rc = read_finite(in, a, to_a, 0, a->n_elements, err);
+    for (size_t o = 0; rc == PRILORA_OK && o < site->out; o++) {
         pl_real *row = to_b + o * lora->rank;
 
-        pl_tensor_read(b, row, o * rank, rank);
+        rc = read_finite(in, b, row, o * rank, rank, err);
         for (size_t k = 0; k < rank && scale != lora->scale; k++)
             row[k] = (pl_real)((double)row[k] * (scale / lora->scale));
     }
     *n_used += 2;
-    return PRILORA_OK;
+    return rc;
 }
 
 static enum prilora_status fill_head(const struct pl_import *in, const struct pl_param *param,
@@ -204,9 +216,8 @@ static enum prilora_status fill_head(const struct pl_import *in, const struct pl
                               : t->n_dims == 1 && t->dims[0] == param->cols;
     if (!fits || !floats(t))
         return fail_shape(in, t, param->rows, param->cols, err);
-    pl_tensor_read(t, params + param->offset, 0, t->n_elements);
     ++*n_used;
-    return PRILORA_OK;
+    return read_finite(in, t, params + param->offset, 0, t->n_elements, err);
 }
 
 /* An unread tensor would silently make this another adapter. */

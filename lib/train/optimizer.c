@@ -20,19 +20,6 @@ double pl_grad_norm(const struct pl_layout *layout, const pl_real *grads)
     return sqrt(sum);
 }
 
-const struct pl_param *pl_grad_not_finite(const struct pl_layout *layout, const pl_real *grads)
-{
-    for (size_t i = 0; i < layout->n; i++) {
-        const struct pl_param *param = &layout->params[i];
-
-        for (size_t k = 0; k < param->rows * param->cols; k++) {
-            if (!isfinite(grads[param->offset + k]))
-                return param;
-        }
-    }
-    return NULL;
-}
-
 double pl_clip_factor(double norm, double max_norm)
 {
     double factor = max_norm / (norm + 1e-6);

@@ -17,9 +17,6 @@ struct pl_adamw {
  */
 double pl_grad_norm(const struct pl_layout *layout, const pl_real *grads);
 
-/* The first tensor with a number that is not finite, or NULL. */
-const struct pl_param *pl_grad_not_finite(const struct pl_layout *layout, const pl_real *grads);
-
 /* What to multiply gradients with so that their norm is at most max_norm (0: no limit);
  * torch.nn.utils.clip_grad_norm_'s formula. */
 double pl_clip_factor(double norm, double max_norm);

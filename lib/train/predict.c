@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "math/vector.h"
 #include "train/adapter_labels.h"
 #include "train/base.h"
 #include "train/opened.h"
@@ -217,6 +218,10 @@ enum prilora_status pl_adapter_predict_batch(struct prilora_adapter *a,
     pl_shares_fill(&a->cut, batch->starts, n, share_budget(engine, batch));
     if (!pl_engine_predict(engine, batch, &a->cut, a->opened.params, a->logits, stop))
         return pl_fail(err, PRILORA_ESTOPPED, "stopped while it predicted");
+    if (!pl_all_finite(a->logits, n * width))
+        return pl_fail(err, PRILORA_ENUMERIC,
+                       "the model's answers are not finite: its base is another than it was "
+                       "trained on, or damaged");
     for (size_t i = 0; i < n; i++)
         meanings[a->labels.task](values + i * width, a->logits + i * width, width);
     return PRILORA_OK;

@@ -3,6 +3,7 @@
  *
  *   run.c         opening, the loop, closing
  *   step.c        one optimiser step, and the pruning that follows it
+ *   not_finite.c  what is said of steps that are not finite
  *   evaluate.c    evaluations, the best state
  *   progress.c    events, timing
  *   board.c       the published statistics of the maps
@@ -92,6 +93,9 @@ void pl_run_candidate(const struct prilora_run *run, pl_real *block);
 /* Metrics of `block` on the validation data into run->values; false if stopped meanwhile (never
  * with stop NULL). */
 bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_int *stop);
+
+/* Whether the loss and the logits that pl_run_measure left are all finite. */
+bool pl_run_measured_finite(const struct prilora_run *run);
 
 /* One evaluation of the candidate, kept if it is the best. False: stopped, nothing was changed. */
 bool pl_run_evaluate(struct prilora_run *run);

@@ -1,27 +1,24 @@
 /* step.c - one optimiser step: gradients, clipping, AdamW, statistics, and pruning when due. */
-#include <math.h>
-
-#include "train/run.h"
+#include "train/not_finite.h"
 #include "train/spec.h"
 
 #define MAX_BAD_STEPS 3 /* in a row, before the run gives up */
 
-/* A step without a finite loss or gradient changes nothing; several in a row end the run. */
-static enum prilora_status skip(struct prilora_run *run, struct prilora_error *err)
+/* A step without finite numbers changes nothing; several in a row end the run. */
+static enum prilora_status skip(struct prilora_run *run, double norm, struct prilora_error *err)
 {
-    const struct pl_param *param = pl_grad_not_finite(run->engine->layout, run->engine->total);
-    const char *what = param ? param->name : "the loss";
+    unsigned long long step = (unsigned long long)run->state.step;
+    char where[256], advice[256];
 
+    pl_not_finite_where(run, norm, where, sizeof where);
     run->state.n_bad++;
-    if (run->state.n_bad >= MAX_BAD_STEPS)
-        return pl_fail(err, PRILORA_ENUMERIC,
-                       "step %llu: %s%s is not finite, as in the %d steps before; a lower "
-                       "learning_rate may help",
-                       (unsigned long long)run->state.step, param ? "the gradient of " : "", what,
-                       MAX_BAD_STEPS - 1);
-    pl_run_warn(run, "step %llu skipped: %s%s is not finite", (unsigned long long)run->state.step,
-                param ? "the gradient of " : "", what);
-    return PRILORA_OK;
+    if (run->state.n_bad < MAX_BAD_STEPS) {
+        pl_run_warn(run, "step %llu skipped: %s", step, where);
+        return PRILORA_OK;
+    }
+    pl_not_finite_advice(run, advice, sizeof advice);
+    return pl_fail(err, PRILORA_ENUMERIC, "step %llu: %s, as in the %d steps before; %s", step,
+                   where, MAX_BAD_STEPS - 1, advice);
 }
 
 static void update(struct prilora_run *run, double rate, double norm)
@@ -78,10 +75,10 @@ enum prilora_status pl_run_step(struct prilora_run *run, struct prilora_error *e
     norm = pl_grad_norm(run->engine->layout, run->engine->total);
     run->state.step++;
     run->state.n_tokens += batch.n_tokens;
-    if (isfinite(run->engine->loss) && isfinite(norm))
+    if (pl_step_is_finite(run, norm))
         update(run, rate, norm);
     else
-        rc = skip(run, err);
+        rc = skip(run, norm, err);
     if (rc != PRILORA_OK)
         return rc;
     pl_meter_turn(&run->meter, PL_PART_OTHER);

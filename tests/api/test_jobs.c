@@ -353,6 +353,36 @@ static void a_running_job_can_be_watched_and_cancelled(void **state)
     assert_int_equal(test_get(f->server, JOBS "/%s/adapter", id)->status, 200);
 }
 
+/* A decay of 1 at a rate of 10 multiplies by -9 at every step: no number stands that for long. */
+static void a_job_that_diverges_fails_with_the_place_and_advice(void **state)
+{
+    struct finished *f = *state;
+    const json_t *job, *event;
+    char json[1500], id[64];
+    bool told = false;
+    size_t i;
+
+    snprintf(json, sizeof json,
+             "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"validation_file\": "
+             "\"%s\", \"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
+             "{\"batch_size\": 8, \"learning_rate\": 10, \"weight_decay\": 1, \"warmup_ratio\": 0, "
+             "\"lr_scheduler_type\": \"constant\", \"max_steps\": 400}}}}",
+             f->train, f->valid);
+    snprintf(id, sizeof id, "%s", test_create_job(f->server, json));
+    job = test_wait_job(f->server, id, "failed");
+    assert_string_equal(test_text(job, "error.code"), "training_diverged");
+    assert_non_null(
+        strstr(test_text(job, "error.message"),
+               "not finite, as in the 2 steps before; a learning_rate below 10 may help"));
+    assert_string_equal(test_text(job, "fine_tuned_model"), "");
+    json_array_foreach (
+        test_member(test_get(f->server, JOBS "/%s/events?limit=100", id)->json, "data"), i, event)
+        told = told || (strcmp(test_text(event, "level"), "warn") == 0 &&
+                        strstr(test_text(event, "message"), "skipped: "));
+    assert_true(told);
+    assert_int_equal(test_get(f->server, JOBS "/%s/adapter", id)->status, 404);
+}
+
 static void a_deleted_model_takes_its_adapter_along(void **state)
 {
     struct finished *f = *state;
@@ -385,6 +415,7 @@ int main(void)
         cmocka_unit_test(cancelling_a_finished_job_is_a_conflict_not_to_be_retried),
         cmocka_unit_test(an_openai_job_runs_as_prilora_with_defaults),
         cmocka_unit_test(a_running_job_can_be_watched_and_cancelled),
+        cmocka_unit_test(a_job_that_diverges_fails_with_the_place_and_advice),
         cmocka_unit_test(a_deleted_model_takes_its_adapter_along),
     };
 

@@ -464,30 +464,6 @@ static void without_validation_data_the_last_state_is_the_best(void **state)
     prilora_spec_free(spec);
 }
 
-static void steps_that_are_not_finite_are_skipped_and_end_the_run(void **state)
-{
-    struct prilora_spec *spec = test_training_spec("");
-    struct diary diary = {0};
-    struct prilora_run_options options = options_for(&diary, NULL, 1);
-    struct prilora_run *run = test_training_run(spec, NULL, &options);
-    const struct pl_param *weight = pl_layout_find(run->engine->layout, "classifier.weight");
-    struct prilora_error err;
-    pl_real kept;
-
-    (void)state;
-    assert_non_null(weight);
-    run->params[weight->offset] = (pl_real)NAN;
-    kept = run->params[weight->offset + 1];
-    assert_int_equal(prilora_run_train(run, &err), PRILORA_ENUMERIC);
-    assert_int_equal(prilora_run_step(run), 3);
-    assert_true(run->params[weight->offset + 1] == kept);
-    assert_int_equal(diary.n_warnings, 2);
-    assert_non_null(strstr(diary.warnings[0], "step 1 skipped: the gradient of "));
-    assert_non_null(strstr(err.message, "step 3: the gradient of deberta.encoder.layer.0."));
-    prilora_run_close(run);
-    prilora_spec_free(spec);
-}
-
 static void accumulated_batches_are_one_larger_batch(void **state)
 {
     struct prilora_spec *two = test_training_spec("\"gradient_accumulation_steps\": 2");
@@ -617,7 +593,6 @@ int main(void)
         cmocka_unit_test(a_stopped_run_can_be_exported),
         cmocka_unit_test(training_stops_early_when_nothing_gets_better),
         cmocka_unit_test(without_validation_data_the_last_state_is_the_best),
-        cmocka_unit_test(steps_that_are_not_finite_are_skipped_and_end_the_run),
         cmocka_unit_test(accumulated_batches_are_one_larger_batch),
         cmocka_unit_test(a_forecast_knows_the_steps_and_the_parameters),
         /* last, for its hook stays */

@@ -247,6 +247,12 @@ bench: deps-demo
 	$(Q)build/release/tests/bench/bench-service --markdown build/bench/service.md \
 		--json build/bench/service.json
 
+# small jobs and pollers for hours: does anything grow?
+SOAK_SECONDS ?= 7200
+soak: deps-demo
+	$(Q)$(MAKE) --no-print-directory VARIANT=release all build/release/tests/bench/bench-service
+	$(Q)build/release/tests/bench/bench-service --soak $(SOAK_SECONDS)
+
 demo: deps-demo
 	$(Q)$(MAKE) --no-print-directory VARIANT=release all
 	$(Q)examples/demo.sh $(BUILD)/prilorad
@@ -313,13 +319,14 @@ clean:
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo "  make bench      the training step against what the machine can do; start, memory, requests"
+	@echo "  make soak       small jobs and pollers for SOAK_SECONDS=7200: nothing may grow"
 	@echo "  make torture    kills the daemon under load, KILLS=200 times"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
-.PHONY: all tests check check-build torture fuzz fuzzers bench demo format deps deps-check deps-npm deps-demo \
+.PHONY: all tests check check-build torture soak fuzz fuzzers bench demo format deps deps-check deps-npm deps-demo \
 	deps-fuzz \
 	install uninstall clean help
 .DELETE_ON_ERROR:

@@ -24,6 +24,15 @@ static time_t now(void)
     return t.tv_sec;
 }
 
+/* Threads that no open adapter computes with end. */
+static void let_team_go(struct predictor_cache *cache)
+{
+    if (cache->first)
+        return;
+    prilora_team_free(cache->team);
+    cache->team = NULL;
+}
+
 static void close_entry(struct predictor_cache *cache, struct cached_adapter *entry)
 {
     prilora_adapter_close(entry->adapter);
@@ -39,6 +48,7 @@ static void drop(struct predictor_cache *cache, struct cached_adapter **at, cons
     *at = entry->next;
     log_debug("predictor", "%s: closed, %s", entry->job_id, why);
     close_entry(cache, entry);
+    let_team_go(cache);
 }
 
 /* ---- memory ---- */
@@ -95,8 +105,12 @@ static enum prilora_status open_entry(struct predictor_cache *cache, struct cach
     if (rc != PRILORA_OK)
         return rc;
     *stage = PREDICTION_ADAPTER;
+    if (!cache->team)
+        rc = prilora_team_new(&cache->team, cache->n_threads, err);
+    if (rc != PRILORA_OK)
+        return rc;
     folder = queue_folder(cache->store, prediction->job_id, "adapter");
-    rc = folder ? prilora_adapter_open(&entry->adapter, entry->base, folder, cache->n_threads, err)
+    rc = folder ? prilora_adapter_open(&entry->adapter, entry->base, folder, cache->team, err)
                 : error_memory(err);
     free(folder);
     if (rc != PRILORA_OK)
@@ -134,6 +148,7 @@ static enum prilora_status add(struct predictor_cache *cache, const struct predi
     rc = open_entry(cache, entry, prediction, stage, err);
     if (rc != PRILORA_OK) {
         close_entry(cache, entry);
+        let_team_go(cache);
         return rc;
     }
     entry->next = cache->first;

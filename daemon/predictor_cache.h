@@ -20,6 +20,7 @@ struct predictor_cache {
     struct store *store;
     struct models *models;
     size_t n_threads;
+    struct prilora_team *team; /* of all open adapters; NULL while there are none */
     uint64_t limit_bytes;
     struct cached_adapter *first; /* most recently used */
 };

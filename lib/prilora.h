@@ -526,20 +526,33 @@ struct prilora_adapter_info {
 };
 
 /*
+ * prilora_team_new - `n_threads` compute threads, the caller's one counted (0 means 1), for any
+ * number of adapters of which one at a time predicts.
+ *
+ * Errors   ENOMEM, ELIMIT: the system gives no more threads
+ * Memory   the caller's, until prilora_team_free, which comes after all its adapters are closed
+ */
+struct prilora_team;
+PRILORA_API enum prilora_status prilora_team_new(struct prilora_team **out, size_t n_threads,
+                                                 struct prilora_error *err);
+PRILORA_API void prilora_team_free(struct prilora_team *team);
+
+/*
  * prilora_adapter_open - a PEFT adapter folder, ours or PEFT's own, on its base, to predict with
- * `n_threads` compute threads (the caller's one counted; 0 means 1). Task, labels and max_length
- * come from labels.json; without one, a head of one output is a regression, any other a
- * classification with the names of the base's config.json or LABEL_0, LABEL_1, ..., and texts may
- * be as long as the model reads. The folder is read completely: it may go afterwards.
+ * the threads of `team` (NULL: with the caller's alone). Task, labels and max_length come from
+ * labels.json; without one, a head of one output is a regression, any other a classification with
+ * the names of the base's config.json or LABEL_0, LABEL_1, ..., and texts may be as long as the
+ * model reads. The folder is read completely: it may go afterwards.
  *
  * Errors   those of the files; EMISMATCH: labels.json names another base; EUNSUPPORTED for an
  *          adapter that computes what this library does not
  * Memory   a reference to base until it is closed, and what prilora_adapter_describe tells
- * Threads  one at a time; adapters on one base are independent
+ * Threads  one at a time of those that share a team; otherwise independent
  */
 PRILORA_API enum prilora_status prilora_adapter_open(struct prilora_adapter **out,
                                                      struct prilora_base *base, const char *folder,
-                                                     size_t n_threads, struct prilora_error *err);
+                                                     struct prilora_team *team,
+                                                     struct prilora_error *err);
 PRILORA_API void prilora_adapter_describe(const struct prilora_adapter *adapter,
                                           struct prilora_adapter_info *info);
 /* Name of a label, NULL beyond the last; valid until the adapter is closed. */

@@ -55,7 +55,8 @@ void pl_engine_bytes(const struct pl_net *net, const struct pl_engine_limits *li
 
 static enum prilora_status make_threads(struct pl_engine *e, bool train, struct prilora_error *err)
 {
-    enum prilora_status rc = pl_team_new(&e->team, e->n_threads, err);
+    enum prilora_status rc =
+        e->team_is_shared ? PRILORA_OK : pl_team_new(&e->team, e->n_threads, err);
 
     e->workspaces = pl_calloc(e->n_threads, sizeof *e->workspaces);
     e->sums = pl_calloc(e->n_threads, sizeof *e->sums);
@@ -96,7 +97,11 @@ enum prilora_status pl_engine_new(struct pl_engine **out, struct pl_model *model
     *out = NULL;
     if (!e)
         return pl_fail(err, PRILORA_ENOMEM, "no memory for a compute team");
-    e->n_threads = limits->n_threads ? limits->n_threads : 1;
+    e->team = limits->team;
+    e->team_is_shared = limits->team != NULL;
+    e->n_threads = limits->team        ? pl_team_size(limits->team)
+                   : limits->n_threads ? limits->n_threads
+                                       : 1;
     e->n_layers = model->config.num_hidden_layers;
     e->budget = share_budget(limits);
     rc = pl_net_new(&e->net, model, spec, &options, err);
@@ -125,7 +130,8 @@ void pl_engine_free(struct pl_engine *engine)
 {
     if (!engine)
         return;
-    pl_team_free(engine->team);
+    if (!engine->team_is_shared)
+        pl_team_free(engine->team);
     for (size_t i = 0; i < engine->n_threads; i++) {
         if (engine->workspaces)
             pl_workspace_free(engine->workspaces[i]);

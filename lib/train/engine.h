@@ -19,7 +19,8 @@ struct pl_engine_limits {
     size_t longest;       /* of any sequence, in tokens */
     size_t step_tokens;   /* of a usual step; 0: not known */
     size_t n_threads;
-    bool train; /* room for gradients */
+    struct pl_team *team; /* instead of n_threads of its own; outlives the engine */
+    bool train;           /* room for gradients */
 };
 
 struct pl_engine {
@@ -27,6 +28,7 @@ struct pl_engine {
     const struct pl_layout *layout;   /* the net's */
     const struct pl_adapter *adapter; /* the net's */
     struct pl_team *team;
+    bool team_is_shared;
     size_t n_threads, n_layers;
     struct pl_workspace **workspaces; /* [n_threads] */
     struct pl_tables *tables;

@@ -50,7 +50,8 @@ static const struct pl_map_site *first_spoilt_input(const struct prilora_run *ru
         const struct pl_map_site *site = &model->sites[i];
         size_t at = pl_net_stats_offset(net, site->input);
 
-        if (!pl_all_finite(run->engine->squares + at, pl_net_stats_offset(net, site->input + 1) - at))
+        if (!pl_all_finite(run->engine->squares + at,
+                           pl_net_stats_offset(net, site->input + 1) - at))
             return site;
     }
     return NULL;

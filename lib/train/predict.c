@@ -31,6 +31,32 @@ struct prilora_adapter {
     pl_real *logits; /* [MAX_SEQUENCES, labels.n] */
 };
 
+/* ---- threads ------------------------------------------------------------------------------ */
+
+struct prilora_team {
+    struct pl_team *threads;
+};
+
+enum prilora_status prilora_team_new(struct prilora_team **out, size_t n_threads,
+                                     struct prilora_error *err)
+{
+    struct prilora_team *team = pl_calloc(1, sizeof *team);
+    enum prilora_status rc = team ? pl_team_new(&team->threads, n_threads, err)
+                                  : pl_fail(err, PRILORA_ENOMEM, "no memory for a compute team");
+
+    *out = rc == PRILORA_OK ? team : NULL;
+    if (rc != PRILORA_OK)
+        free(team);
+    return rc;
+}
+
+void prilora_team_free(struct prilora_team *team)
+{
+    if (team)
+        pl_team_free(team->threads);
+    free(team);
+}
+
 /* ---- opening ------------------------------------------------------------------------------ */
 
 static enum prilora_status make_room(struct prilora_adapter *a, struct prilora_error *err)
@@ -43,10 +69,10 @@ static enum prilora_status make_room(struct prilora_adapter *a, struct prilora_e
 }
 
 static enum prilora_status open_adapter(struct prilora_adapter *a, const struct pl_import *in,
-                                        const char *folder, size_t n_threads,
+                                        const char *folder, struct prilora_team *team,
                                         struct prilora_error *err)
 {
-    struct pl_engine_limits limits = {.n_threads = n_threads};
+    struct pl_engine_limits limits = {.team = team ? team->threads : NULL};
     enum prilora_status rc = pl_adapter_labels_read(&a->labels, folder, a->base->fingerprint, err);
 
     if (rc == PRILORA_OK)
@@ -65,7 +91,7 @@ static enum prilora_status open_adapter(struct prilora_adapter *a, const struct 
 }
 
 enum prilora_status prilora_adapter_open(struct prilora_adapter **out, struct prilora_base *base,
-                                         const char *folder, size_t n_threads,
+                                         const char *folder, struct prilora_team *team,
                                          struct prilora_error *err)
 {
     struct prilora_adapter *a = pl_calloc(1, sizeof *a);
@@ -78,7 +104,7 @@ enum prilora_status prilora_adapter_open(struct prilora_adapter **out, struct pr
     a->base = prilora_base_ref(base);
     rc = pl_import_open(&in, folder, err);
     if (rc == PRILORA_OK)
-        rc = open_adapter(a, &in, folder, n_threads, err);
+        rc = open_adapter(a, &in, folder, team, err);
     pl_import_close(&in);
     if (rc != PRILORA_OK)
         prilora_adapter_close(a);

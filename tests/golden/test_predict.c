@@ -73,7 +73,10 @@ static void the_probabilities_are_the_reference_s(void **state)
     (void)state;
     open_reference(&r);
     for (size_t n_threads = 1; n_threads <= 3; n_threads++) {
-        if (prilora_adapter_open(&adapter, &r.base, PEFT, n_threads, &err) != PRILORA_OK)
+        struct prilora_team *team;
+
+        assert_int_equal(prilora_team_new(&team, n_threads, NULL), PRILORA_OK);
+        if (prilora_adapter_open(&adapter, &r.base, PEFT, team, &err) != PRILORA_OK)
             fail_msg("%s", err.message);
         prilora_adapter_describe(adapter, &info);
         assert_int_equal(info.task, PRILORA_TASK_CLASSIFICATION);
@@ -87,6 +90,7 @@ static void the_probabilities_are_the_reference_s(void **state)
                 fail_msg("value %zu is %.9g, the reference's %.9g", i, values[i],
                          r.probabilities[i]);
         prilora_adapter_close(adapter);
+        prilora_team_free(team);
     }
     close_reference(&r);
 }
@@ -114,7 +118,7 @@ static void peft_s_folder_names_its_labels_by_number(void **state)
 
     (void)state;
     open_reference(&r);
-    assert_int_equal(prilora_adapter_open(&adapter, &r.base, PEFT, 1, NULL), PRILORA_OK);
+    assert_int_equal(prilora_adapter_open(&adapter, &r.base, PEFT, NULL, NULL), PRILORA_OK);
     prilora_adapter_describe(adapter, &info);
     assert_string_equal(prilora_adapter_label(adapter, 0), "LABEL_0");
     assert_string_equal(prilora_adapter_label(adapter, 3), "LABEL_3");

@@ -127,7 +127,7 @@ static void predict(const char *folder, double values[N_VALID * LABELS])
     struct prilora_error err;
 
     assert_non_null(file);
-    must(prilora_adapter_open(&opened, test_training.base, folder, 2, &err), &err);
+    must(prilora_adapter_open(&opened, test_training.base, folder, NULL, &err), &err);
     for (size_t i = 0; i < N_VALID; i++) {
         rows[i] = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
         texts[i] = (struct prilora_text){

@@ -214,8 +214,7 @@ static void what_is_not_finite_is_not_exported(void **state)
 
 static void an_adapter_that_is_not_finite_is_not_opened(void **state)
 {
-    const char *name =
-        "base_model.model.deberta.encoder.layer.1.output.dense.lora_B.weight";
+    const char *name = "base_model.model.deberta.encoder.layer.1.output.dense.lora_B.weight";
     struct diary diary = {0};
     struct prilora_run *run = begin(&diary, "");
     struct prilora_adapter *adapter = NULL;
@@ -231,7 +230,7 @@ static void an_adapter_that_is_not_finite_is_not_opened(void **state)
     good = test_scratch_path("good");
     bad = test_scratch_path("nan");
     test_damage(bad, good, "adapter_model.safetensors", name, 5, (double)NAN);
-    assert_int_equal(prilora_adapter_open(&adapter, test_training.base, bad, 1, &err),
+    assert_int_equal(prilora_adapter_open(&adapter, test_training.base, bad, NULL, &err),
                      PRILORA_EFORMAT);
     snprintf(message, sizeof message,
              "%s/adapter_model.safetensors: %s holds numbers that are not finite", bad, name);

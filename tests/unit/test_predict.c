@@ -40,21 +40,34 @@ static void train_adapter(const struct prilora_dataset *train, const struct pril
     prilora_spec_free(spec);
 }
 
+static struct prilora_team *team; /* of two */
+
 static int open_group(void **state)
 {
     if (test_training_open(state) != 0)
+        return -1;
+    if (prilora_team_new(&team, 2, NULL) != PRILORA_OK)
         return -1;
     train_adapter(test_training.train, test_training.valid, "adapter");
     snprintf(folder, sizeof folder, "%s", test_scratch_path("adapter"));
     return 0;
 }
 
+static int close_group(void **state)
+{
+    prilora_team_free(team);
+    return test_training_close(state);
+}
+
+/* Computing with the caller's thread alone or with the team. */
 static struct prilora_adapter *open_adapter(const char *path, size_t n_threads)
 {
     struct prilora_adapter *adapter;
     struct prilora_error err;
 
-    must(prilora_adapter_open(&adapter, test_training.base, path, n_threads, &err), &err);
+    must(prilora_adapter_open(&adapter, test_training.base, path, n_threads > 1 ? team : NULL,
+                              &err),
+         &err);
     return adapter;
 }
 
@@ -320,7 +333,7 @@ static void labels_that_are_wrong_are_refused(void **state)
 
         copy_folder("wrong", rows[i].labels);
         assert_int_equal(prilora_adapter_open(&adapter, test_training.base,
-                                              test_scratch_path("wrong"), 1, &err),
+                                              test_scratch_path("wrong"), NULL, &err),
                          rows[i].status);
         assert_null(adapter);
         if (!strstr(err.message, rows[i].message))
@@ -465,5 +478,5 @@ int main(void)
         cmocka_unit_test(several_labels_have_probabilities_of_their_own),
     };
 
-    return cmocka_run_group_tests(tests, open_group, test_training_close);
+    return cmocka_run_group_tests(tests, open_group, close_group);
 }

@@ -19,6 +19,8 @@ void measure_history(void);
 void measure_training(void);
 void measure_streams(void);
 void measure_predictions(void);
+void measure_soak(void);
+extern double soak_seconds;
 
 /* A fresh folder for the daemon's state, and its end. */
 extern char folder[256];

@@ -104,7 +104,8 @@ static bool take(struct client *c)
     return c->need && c->n >= c->need;
 }
 
-char *load_request(int port, const char *path, const char *type, const char *body, size_t size)
+char *load_send(int port, const char *method, const char *path, const char *type, const char *body,
+                size_t size)
 {
     struct client c;
     char head[600], *answer;
@@ -112,10 +113,11 @@ char *load_request(int port, const char *path, const char *type, const char *bod
 
     client_open(&c, port);
     n = body ? snprintf(head, sizeof head,
-                        "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\n"
+                        "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\n"
                         "Content-Length: %zu\r\n\r\n",
-                        path, type, size)
-             : snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+                        method, path, type, size)
+             : snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n", method,
+                        path);
     send_all(c.fd, head, (size_t)n);
     send_all(c.fd, body ? body : "", size);
     while (!take(&c))
@@ -126,6 +128,11 @@ char *load_request(int port, const char *path, const char *type, const char *bod
         child_die("out of memory");
     client_close(&c);
     return answer;
+}
+
+char *load_request(int port, const char *path, const char *type, const char *body, size_t size)
+{
+    return load_send(port, body ? "POST" : "GET", path, type, body, size);
 }
 
 /* ---- many ---- */

@@ -11,6 +11,10 @@
  * body NULL: GET. */
 char *load_request(int port, const char *path, const char *type, const char *body, size_t size);
 
+/* The same with any method. */
+char *load_send(int port, const char *method, const char *path, const char *type, const char *body,
+                size_t size);
+
 /*
  * Each connection sends all paths in order, one after the other's answer, then again `interval_s`
  * after it began (0: at once). "%STEP" in a path becomes the step that the connection last saw in a

@@ -2,6 +2,7 @@
  * service.c - `make bench`: what is around the training step, against its targets.
  *
  *   bench-service [--json FILE] [--markdown FILE] [CASE]...
+ *   bench-service [--json FILE] [--markdown FILE] --soak SECONDS
  *
  * The results are printed, and also go to the files. Without names, all of:
  *
@@ -13,10 +14,13 @@
  * streams   what 500 live streams cost it
  * predictions  one text and many, on an idle daemon and beside a job that trains
  *
+ * --soak instead trains small jobs for so long and shows whether anything grows.
+ *
  * The daemon is the released one, in a temporary folder. GLUE's files and DeBERTa's own vocabulary
  * are taken from ../shared where they are; else the bundled example stands for them.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cases.h"
@@ -39,7 +43,8 @@ static const struct {
 static int usage(void)
 {
     fprintf(stderr, "usage: bench-service [--json FILE] [--markdown FILE] "
-                    "[data|open|start|history|training|streams|predictions]...\n");
+                    "[data|open|start|history|training|streams|predictions]...\n"
+                    "       bench-service [--json FILE] [--markdown FILE] --soak SECONDS\n");
     return 2;
 }
 
@@ -55,13 +60,15 @@ static bool want(bool wanted[N_CASES], const char *name)
 int main(int argc, char **argv)
 {
     const char *json = NULL, *markdown = NULL;
-    bool wanted[N_CASES] = {false}, any = false;
+    bool wanted[N_CASES] = {false}, any = false, soak = false;
 
     for (int i = 1; i < argc; i++) {
         if (i + 1 < argc && strcmp(argv[i], "--json") == 0)
             json = argv[++i];
         else if (i + 1 < argc && strcmp(argv[i], "--markdown") == 0)
             markdown = argv[++i];
+        else if (i + 1 < argc && strcmp(argv[i], "--soak") == 0)
+            soak = (soak_seconds = strtod(argv[++i], NULL)) > 0;
         else if (want(wanted, argv[i]))
             any = true;
         else
@@ -71,8 +78,10 @@ int main(int argc, char **argv)
     if (!figures_open(markdown))
         child_die("%s: cannot be written", markdown);
     for (size_t k = 0; k < N_CASES; k++)
-        if (!any || wanted[k])
+        if (soak ? wanted[k] : !any || wanted[k])
             cases[k].measure();
+    if (soak)
+        measure_soak();
     if (json && !figures_write_json(json))
         child_die("%s: cannot be written", json);
     if (!figures_close())

@@ -212,11 +212,13 @@ check: deps-check
 	$(Q)$(MAKE) --no-print-directory check-build
 	$(Q)tests/run
 
+# on all cores, unless make was told how many
+CHECK_MAKE = $(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
 check-build:
-	$(Q)$(MAKE) --no-print-directory VARIANT=release all tests
-	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
-	$(Q)$(MAKE) --no-print-directory VARIANT=double tests
-	$(Q)$(MAKE) --no-print-directory VARIANT=tsan tests
+	$(Q)$(CHECK_MAKE) VARIANT=release all tests
+	$(Q)$(CHECK_MAKE) VARIANT=asan tests
+	$(Q)$(CHECK_MAKE) VARIANT=double tests
+	$(Q)$(CHECK_MAKE) VARIANT=tsan tests
 
 # the daemon is killed KILLS times under load; tests/run does it 20 times
 KILLS ?= 200

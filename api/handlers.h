@@ -55,6 +55,9 @@ void api_key_list(struct request *r);
 void api_key_show(struct request *r);
 void api_key_revoke(struct request *r);
 
+void api_backup(struct request *r);
+void api_gc(struct request *r);
+
 void api_predictions(struct request *r);
 
 void api_livez(struct request *r);

@@ -76,6 +76,11 @@ const struct route routes[] = {
     {"GET", "/v1/keys/{id}", SCOPE_ADMIN, api_key_show, "one API key, with what it has used", NULL},
     {"DELETE", "/v1/keys/{id}", SCOPE_ADMIN, api_key_revoke, "revoke an API key at once", NULL},
 
+    {"GET", "/v1/backup", SCOPE_ADMIN, api_backup,
+     "all that cannot be had again as one tar, while everything goes on", NULL},
+    {"POST", "/v1/maintenance/gc", SCOPE_ADMIN, api_gc,
+     "remove what nobody needs any more, or only list it", NULL},
+
     {"POST", "/v1/predictions", SCOPE_READ, api_predictions,
      "what a finished adapter says of texts", NULL},
 

@@ -14,7 +14,7 @@
 
 #include "daemon/error.h"
 
-#define BLOCK    512
+#define BLOCK    TAR_BLOCK
 #define MAX_SIZE 077777777777 /* eleven octal digits */
 
 struct header { /* all numbers in octal, as text */
@@ -37,7 +37,7 @@ struct tar {
     struct member members[];
 };
 
-static uint64_t padded(uint64_t size)
+uint64_t tar_padded(uint64_t size)
 {
     return (size + BLOCK - 1) / BLOCK * BLOCK;
 }
@@ -52,16 +52,31 @@ static void put_octal(char *field, size_t size, uint64_t value)
     }
 }
 
-static void put_header(struct header *h, const char *name, uint64_t size, int64_t mtime)
+/* Digits if they suffice; else the number itself, the first bit telling so. */
+static void put_size(char *field, size_t size, uint64_t value)
+{
+    if (value <= MAX_SIZE) {
+        put_octal(field, size, value);
+        return;
+    }
+    while (size > 1) {
+        field[--size] = (char)(value & 0xff);
+        value >>= 8;
+    }
+    field[0] = (char)0x80;
+}
+
+static void put_header(struct header *h, const char *name, unsigned mode, uint64_t size,
+                       int64_t mtime)
 {
     unsigned sum = 0;
 
     memset(h, 0, sizeof *h);
     memcpy(h->name, name, strlen(name));
-    put_octal(h->mode, sizeof h->mode, 0644);
+    put_octal(h->mode, sizeof h->mode, mode);
     put_octal(h->uid, sizeof h->uid, 0);
     put_octal(h->gid, sizeof h->gid, 0);
-    put_octal(h->size, sizeof h->size, size);
+    put_size(h->size, sizeof h->size, size);
     put_octal(h->mtime, sizeof h->mtime, mtime > 0 ? (uint64_t)mtime & MAX_SIZE : 0);
     h->type = '0';
     memcpy(h->magic, "ustar", 6);
@@ -75,6 +90,14 @@ static void put_header(struct header *h, const char *name, uint64_t size, int64_
     put_octal(h->checksum, sizeof h->checksum - 1, sum);
 }
 
+void tar_header(char out[TAR_BLOCK], const char *name, unsigned mode, uint64_t size, int64_t mtime)
+{
+    struct header header;
+
+    put_header(&header, name, mode, size, mtime);
+    memcpy(out, &header, sizeof header);
+}
+
 /* The header of a member of m->size bytes. */
 static enum prilora_status begin_member(struct member *m, const char *prefix, const char *name,
                                         int64_t mtime, struct prilora_error *err)
@@ -84,7 +107,7 @@ static enum prilora_status begin_member(struct member *m, const char *prefix, co
 
     if (n < 0 || (size_t)n >= sizeof path || m->size > MAX_SIZE)
         return error_set(err, PRILORA_ELIMIT, "%s: is not a file that a tar can hold", name);
-    put_header(&m->header, path, m->size, mtime);
+    put_header(&m->header, path, 0644, m->size, mtime);
     return PRILORA_OK;
 }
 
@@ -129,7 +152,7 @@ enum prilora_status tar_open(struct tar **out, const char *folder, const char *p
 
         m->offset = tar->size;
         rc = open_member(m, fd, prefix, names[tar->n], mtime, err);
-        tar->size += BLOCK + padded(m->size);
+        tar->size += BLOCK + tar_padded(m->size);
     }
     tar->size += 2 * BLOCK;
     if (rc == PRILORA_OK) {
@@ -162,7 +185,7 @@ enum prilora_status tar_open_form(struct tar **out, struct prilora_form *form, c
         m->offset = tar->size;
         m->size = prilora_form_size(form, tar->n);
         rc = begin_member(m, prefix, prilora_form_name(form, tar->n), mtime, err);
-        tar->size += BLOCK + padded(m->size);
+        tar->size += BLOCK + tar_padded(m->size);
     }
     tar->size += 2 * BLOCK;
     if (rc == PRILORA_OK)
@@ -220,7 +243,7 @@ static ssize_t read_member(const struct tar *tar, const struct member *m, uint64
     offset -= BLOCK;
     if (offset < m->size)
         return read_bytes(tar, m, offset, out, room);
-    room = least(padded(m->size) - offset, room);
+    room = least(tar_padded(m->size) - offset, room);
     memset(out, 0, room);
     return (ssize_t)room;
 }
@@ -232,7 +255,7 @@ ssize_t tar_read(const struct tar *tar, uint64_t offset, char *out, size_t room)
     for (size_t i = 0; i < tar->n; i++) {
         const struct member *m = &tar->members[i];
 
-        if (offset < m->offset + BLOCK + padded(m->size))
+        if (offset < m->offset + BLOCK + tar_padded(m->size))
             return read_member(tar, m, offset - m->offset, out, room);
     }
     room = least(tar->size - offset, room);

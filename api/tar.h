@@ -32,4 +32,14 @@ uint64_t tar_size(const struct tar *tar);
 ssize_t tar_read(const struct tar *tar, uint64_t offset, char *out, size_t room);
 void tar_close(struct tar *tar); /* accepts NULL */
 
+/* ---- for who writes an archive himself ---- */
+
+#define TAR_BLOCK ((size_t)512)
+
+/* The block before a member's bytes; name of at most 99 bytes. Sizes of 8 GiB and more are written
+ * as GNU tar and others do. */
+void tar_header(char out[TAR_BLOCK], const char *name, unsigned mode, uint64_t size, int64_t mtime);
+/* Bytes that a member's take, with the zeros after them; two blocks of zeros end the archive. */
+uint64_t tar_padded(uint64_t size);
+
 #endif

@@ -36,7 +36,8 @@ struct config {
     long min_upload_rate;   /* bytes a second of a file that is uploaded */
     /* [storage] */
     char *state_dir;
-    char *models_dirs; /* folders of base models, ':' between */
+    char *models_dirs;   /* folders of base models, ':' between */
+    long keep_jobs_days; /* finished jobs go after so long; 0: never */
     /* [training] */
     long workers;         /* jobs at a time */
     long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */

@@ -129,6 +129,8 @@ const struct setting config_settings[] = {
          "folder of the database, files, checkpoints and adapters"),
     TEXT("storage", models_dirs, "--models", NULL, check_not_empty,
          "folders of base models, ':' between them"),
+    NUMBER("storage", keep_jobs_days, NULL, "0", 0, 36500,
+           "days after which finished jobs are deleted, adapters and all; 0: never"),
     NUMBER("training", workers, "--workers", "1", 1, 256, "jobs that train at a time"),
     NUMBER("training", threads, "--threads", "0", 0, 1024,
            "compute threads of each job; 0: the cores there are, divided by workers"),

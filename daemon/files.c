@@ -309,81 +309,124 @@ enum prilora_status files_list(struct store *store, const struct files_query *qu
 
 /* ---- sweeping ---- */
 
-/* One file past its time that no unfinished job needs; "" if there is none. */
-static enum prilora_status next_expired(struct store *store, char id[ID_SIZE],
+/* Files past their time that no unfinished job needs. */
+static enum prilora_status list_expired(struct store *store, struct file **out, size_t *n,
                                         struct prilora_error *err)
 {
+    const struct store_rows rows = {sizeof **out, SIZE_MAX, read_row, "look for expired files"};
     enum prilora_status rc;
-    bool row;
+    void *files;
     sqlite3_stmt *s =
         store_query(store, err,
-                    "SELECT id FROM files WHERE expires_at > 0 AND expires_at <= ?1 AND NOT EXISTS "
-                    "(SELECT 1 FROM jobs WHERE status IN ('validating_files', 'queued', 'running', "
-                    "'paused') AND (training_file = files.id OR validation_file = files.id)) "
-                    "LIMIT 1",
+                    "SELECT " COLUMNS " FROM files WHERE expires_at > 0 AND expires_at <= ?1 AND "
+                    "NOT EXISTS (SELECT 1 FROM jobs WHERE status IN ('validating_files', 'queued', "
+                    "'running', 'paused') AND (training_file = files.id OR validation_file = "
+                    "files.id)) ORDER BY row",
                     "i", store_now());
 
-    id[0] = '\0';
+    *out = NULL;
+    *n = 0;
     if (!s)
         return err->status;
-    rc = store_step(store, s, &row, "look for expired files", err);
-    if (rc == PRILORA_OK && row) {
-        snprintf(id, ID_SIZE, "%s", (const char *)sqlite3_column_text(s, 0));
-        sqlite3_reset(s);
-    }
+    rc = store_collect(store, s, &rows, &files, n, NULL, err);
+    *out = files;
     return rc;
 }
 
-/* Removes the bytes at files/<name> if they have no row. */
+static enum prilora_status sweep_expired(struct store *store, struct sweep *sweep,
+                                         struct prilora_error *err)
+{
+    struct file *files;
+    size_t n;
+    enum prilora_status rc = list_expired(store, &files, &n, err);
+
+    for (size_t i = 0; i < n && rc == PRILORA_OK && !sweep_must_stop(sweep); i++) {
+        char name[ID_SIZE + 8];
+
+        snprintf(name, sizeof name, "files/%s", files[i].id);
+        if (!sweep->is_dry)
+            rc = files_delete(store, files[i].id, err);
+        if (rc == PRILORA_OK)
+            sweep_tell(sweep, "expired_file", name, "past its time, and no job needs it",
+                       files[i].bytes);
+        if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT)
+            rc = PRILORA_OK; /* a job or a client was quicker */
+    }
+    files_free_list(files, n);
+    return rc;
+}
+
+/* The bytes at files/<name>, if they have no row. */
 static enum prilora_status sweep_one(struct store *store, int dir, const char *name,
-                                     struct prilora_error *err)
+                                     struct sweep *sweep, struct prilora_error *err)
 {
     struct file file;
+    struct stat st;
     enum prilora_status rc;
+    char shown[300];
 
     pthread_mutex_lock(&moving);
     rc = files_get(store, name, &file, err);
-    if (rc == PRILORA_ENOENT)
-        rc = unlinkat(dir, name, 0) == 0 || errno == EISDIR
-                 ? PRILORA_OK
-                 : error_errno(err, name, "remove the file");
+    if (rc == PRILORA_ENOENT) {
+        rc = PRILORA_OK;
+        snprintf(shown, sizeof shown, "files/%s", name);
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(st.st_mode))
+            ; /* gone, or none of ours */
+        else if (!sweep->is_dry && unlinkat(dir, name, 0) != 0)
+            rc = error_errno(err, name, "remove the file");
+        else
+            sweep_tell(sweep, "orphan_file", shown, "has no row", st.st_size);
+    }
     pthread_mutex_unlock(&moving);
     file_clear(&file);
     return rc;
 }
 
-static enum prilora_status sweep_bytes(struct store *store, bool (*stop)(void),
-                                       struct prilora_error *err)
+/* A spool file that an upload has not written to for so long is nobody's. */
+static enum prilora_status sweep_spooled(struct store *store, int dir, const char *name,
+                                         struct sweep *sweep, struct prilora_error *err)
+{
+    struct stat st;
+    char shown[300];
+
+    (void)store;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_mtime > store_now() - SWEEP_STALE_S)
+        return PRILORA_OK;
+    snprintf(shown, sizeof shown, "uploads/%s", name);
+    if (!sweep->is_dry && unlinkat(dir, name, 0) != 0)
+        return error_errno(err, shown, "remove the file");
+    sweep_tell(sweep, "temporary_file", shown, "not written to for a day", st.st_size);
+    return PRILORA_OK;
+}
+
+static enum prilora_status
+sweep_folder(struct store *store, const char *name,
+             enum prilora_status (*one)(struct store *store, int dir, const char *name,
+                                        struct sweep *sweep, struct prilora_error *err),
+             struct sweep *sweep, struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
-    char *folder = text_format("%s/files", store_folder(store));
+    char *folder = text_format("%s/%s", store_folder(store), name);
     DIR *dir = folder ? opendir(folder) : NULL;
     struct dirent *entry;
 
     if (!dir)
         rc = folder ? error_errno(err, folder, "read the folder") : error_memory(err);
-    while (rc == PRILORA_OK && !(stop && stop()) && (entry = readdir(dir)))
+    while (rc == PRILORA_OK && !sweep_must_stop(sweep) && (entry = readdir(dir)))
         if (entry->d_name[0] != '.')
-            rc = sweep_one(store, dirfd(dir), entry->d_name, err);
+            rc = one(store, dirfd(dir), entry->d_name, sweep, err);
     if (dir)
         closedir(dir);
     free(folder);
     return rc;
 }
 
-enum prilora_status files_sweep(struct store *store, bool (*stop)(void), struct prilora_error *err)
+enum prilora_status files_sweep(struct store *store, struct sweep *sweep, struct prilora_error *err)
 {
-    enum prilora_status rc;
-    struct prilora_error local;
-    char id[ID_SIZE];
+    enum prilora_status rc = sweep_expired(store, sweep, err);
 
-    err = err ? err : &local;
-    do {
-        rc = next_expired(store, id, err);
-        if (rc == PRILORA_OK && id[0])
-            rc = files_delete(store, id, err);
-        if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT)
-            rc = PRILORA_OK; /* a job or a client was quicker */
-    } while (rc == PRILORA_OK && id[0] && !(stop && stop()));
-    return rc == PRILORA_OK ? sweep_bytes(store, stop, err) : rc;
+    if (rc == PRILORA_OK)
+        rc = sweep_folder(store, "files", sweep_one, sweep, err);
+    return rc == PRILORA_OK ? sweep_folder(store, "uploads", sweep_spooled, sweep, err) : rc;
 }

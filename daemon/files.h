@@ -3,6 +3,7 @@
 #define FILES_H
 
 #include "daemon/store.h"
+#include "daemon/sweep.h"
 
 struct file {
     char id[ID_SIZE];
@@ -45,8 +46,9 @@ enum prilora_status files_list(struct store *store, const struct files_query *qu
 void file_clear(struct file *file);
 void files_free_list(struct file *files, size_t n);
 
-/* Removes rows and bytes of files past expires_at, and bytes without a row; ends early, well, when
- * `stop` (NULL: never asked) says so. */
-enum prilora_status files_sweep(struct store *store, bool (*stop)(void), struct prilora_error *err);
+/* Rows and bytes of files past expires_at, bytes without a row, and what uploads have left on their
+ * way. */
+enum prilora_status files_sweep(struct store *store, struct sweep *sweep,
+                                struct prilora_error *err);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "daemon/error.h"
 
+#define OLD "FROM idempotency WHERE created_at <= ?"
+
 enum prilora_status idempotency_find(struct store *store, const struct idempotency_claim *claim,
                                      char **answer, struct prilora_error *err)
 {
@@ -45,9 +47,13 @@ enum prilora_status idempotency_keep(struct store *store, const struct idempoten
                      "tttit", claim->caller, claim->key, claim->request, store_now(), answer);
 }
 
-enum prilora_status idempotency_sweep(struct store *store, struct prilora_error *err)
+enum prilora_status idempotency_sweep(struct store *store, struct sweep *sweep,
+                                      struct prilora_error *err)
 {
-    return store_run(store, err, "forget old answers",
-                     "DELETE FROM idempotency WHERE created_at <= ?", "i",
-                     store_now() - IDEMPOTENCY_KEPT_S);
+    const struct sweep_rows rows = {
+        "idempotency", "answers of more than a day ago", "SELECT COUNT(*) " OLD,
+        "DELETE " OLD, store_now() - IDEMPOTENCY_KEPT_S,
+    };
+
+    return sweep_rows(store, sweep, &rows, err);
 }

@@ -9,6 +9,7 @@
 #define IDEMPOTENCY_H
 
 #include "daemon/store.h"
+#include "daemon/sweep.h"
 
 #define IDEMPOTENCY_MAX_KEY 255
 #define IDEMPOTENCY_KEPT_S  86400
@@ -26,6 +27,7 @@ enum prilora_status idempotency_find(struct store *store, const struct idempoten
 enum prilora_status idempotency_keep(struct store *store, const struct idempotency_claim *claim,
                                      const char *answer, struct prilora_error *err);
 /* Forgets those that are old enough. */
-enum prilora_status idempotency_sweep(struct store *store, struct prilora_error *err);
+enum prilora_status idempotency_sweep(struct store *store, struct sweep *sweep,
+                                      struct prilora_error *err);
 
 #endif

@@ -15,8 +15,7 @@
 #include "api/api.h"
 #include "daemon/config.h"
 #include "daemon/error.h"
-#include "daemon/files.h"
-#include "daemon/idempotency.h"
+#include "daemon/gc.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
 #include "daemon/models.h"
@@ -26,7 +25,6 @@
 #include "daemon/priority.h"
 #include "daemon/queue.h"
 #include "daemon/store.h"
-#include "daemon/uploads.h"
 #include "daemon/webhooks.h"
 #include "daemon/worker.h"
 
@@ -105,15 +103,20 @@ static bool end_is_asked(void)
            (sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGINT));
 }
 
-/* What is past its time. */
-static void sweep(struct daemon *daemon)
+static bool asks_to_end(void *context)
+{
+    (void)context;
+    return end_is_asked();
+}
+
+/* What nobody needs any more; if a client has it swept just now, that will do. */
+static void sweep(struct daemon *daemon, enum sweep_depth depth)
 {
     struct prilora_error err;
+    struct sweep sweep = {.depth = depth, .stop = asks_to_end};
+    enum prilora_status rc = gc_run(daemon->store, &daemon->config, &sweep, &err);
 
-    if (files_sweep(daemon->store, end_is_asked, &err) != PRILORA_OK ||
-        uploads_sweep(daemon->store, end_is_asked, &err) != PRILORA_OK ||
-        idempotency_sweep(daemon->store, &err) != PRILORA_OK ||
-        webhooks_sweep(daemon->store, &err) != PRILORA_OK)
+    if (rc != PRILORA_OK && rc != PRILORA_ESTOPPED && rc != PRILORA_EMISMATCH)
         log_error("main", "%s", err.message);
 }
 
@@ -125,10 +128,8 @@ static enum prilora_status tidy(struct daemon *daemon, struct prilora_error *err
 {
     enum prilora_status rc = store_check(daemon->store, end_is_asked, err);
 
-    if (rc == PRILORA_OK) {
-        queue_sweep(daemon->store, end_is_asked);
-        sweep(daemon);
-    }
+    if (rc == PRILORA_OK)
+        sweep(daemon, SWEEP_JOBS);
     return rc == PRILORA_ESTOPPED ? PRILORA_OK : rc;
 }
 
@@ -148,7 +149,7 @@ static void wait_for_end(struct daemon *daemon, const sigset_t *set)
         if (number == SIGHUP)
             log_warn("main", "SIGHUP: settings are read at start only; restart to change them");
         else if (number < 0 && errno == EAGAIN)
-            sweep(daemon);
+            sweep(daemon, SWEEP_USUAL);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -173,6 +174,30 @@ enum prilora_status path_copy(const char *from, const char *to, struct prilora_e
         close(out);
     close(in);
     return rc;
+}
+
+uint64_t path_tree_bytes(const char *path, int64_t *newest)
+{
+    char *const roots[] = {(char *)(uintptr_t)path, NULL};
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    uint64_t bytes = 0;
+    int64_t last = 0;
+    FTSENT *entry;
+
+    while (tree && (entry = fts_read(tree))) {
+        const struct stat *st = entry->fts_statp;
+
+        if (entry->fts_info != FTS_F && entry->fts_info != FTS_D)
+            continue;
+        if (entry->fts_info == FTS_F)
+            bytes += (uint64_t)st->st_size;
+        last = st->st_mtime > last ? st->st_mtime : last;
+    }
+    if (tree)
+        fts_close(tree);
+    if (newest)
+        *newest = last;
+    return bytes;
 }
 
 uint64_t path_folder_bytes(const char *path)

@@ -18,6 +18,9 @@ enum prilora_status path_sync_folder(const char *path, struct prilora_error *err
 enum prilora_status path_replace(const char *path, const char *text, struct prilora_error *err);
 /* A new file with the bytes of another, synced. ENOENT: there is no such other file. */
 enum prilora_status path_copy(const char *from, const char *to, struct prilora_error *err);
+/* Bytes of a file, or of all files in a folder and the folders in it; *newest (if not NULL) is when
+ * the last of all this was written to. Absent: 0 bytes. */
+uint64_t path_tree_bytes(const char *path, int64_t *newest);
 /* Bytes of the regular files directly in a folder. */
 uint64_t path_folder_bytes(const char *path);
 /* First line of a small file without its end; NULL if it cannot be read. Free it. */

@@ -15,6 +15,7 @@
 #define QUEUE_H
 
 #include "daemon/store.h"
+#include "daemon/sweep.h"
 
 enum job_status {
     JOB_VALIDATING,
@@ -157,8 +158,13 @@ enum prilora_status queue_finish(struct store *store, const char *id, const stru
 enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
                                   struct prilora_error *err);
 
-/* Removes what finished jobs left on disk, until `stop` (NULL: never asked) says so. */
-void queue_sweep(struct store *store, bool (*stop)(void));
+/* What is in folders of no job, what finished jobs left beside their adapters, and adapters that no
+ * model stands for; of the others what was only on its way, if the sweep is deep enough. */
+enum prilora_status queue_sweep(struct store *store, struct sweep *sweep,
+                                struct prilora_error *err);
+/* Jobs that have been over for longer than they are kept, adapters and all. */
+enum prilora_status queue_sweep_old(struct store *store, struct sweep *sweep,
+                                    struct prilora_error *err);
 
 /* Jobs by state: counts[JOB_CANCELLED + 1]. */
 enum prilora_status queue_counts(struct store *store, uint64_t *counts, struct prilora_error *err);

@@ -1,16 +1,12 @@
 /* queue_recover.c - putting right what the last daemon's end left; see queue.h. */
 #include "daemon/queue.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/error.h"
 #include "daemon/events.h"
-#include "daemon/log.h"
-#include "daemon/path.h"
 
 struct victim {
     char id[ID_SIZE];
@@ -102,39 +98,6 @@ static enum prilora_status recover(struct store *store, size_t *n_requeued,
     }
     free(list);
     return rc;
-}
-
-/* Folders of no job go; of finished ones the adapter stays, if it was not deleted. */
-static void sweep_folder(struct store *store, const char *id)
-{
-    struct prilora_error err = {0};
-    struct job job;
-    char *folder = queue_folder(store, id, NULL);
-    enum prilora_status rc = folder ? queue_get(store, id, &job, &err) : PRILORA_ENOMEM;
-
-    if (rc == PRILORA_ENOENT)
-        rc = path_remove(folder, &err);
-    else if (rc == PRILORA_OK && job.status >= JOB_SUCCEEDED)
-        rc = job.fine_tuned_model ? path_empty(folder, "adapter", &err) : path_remove(folder, &err);
-    if (rc != PRILORA_OK && rc != PRILORA_ENOENT)
-        log_warn("queue", "%s", err.message);
-    if (folder)
-        job_clear(&job);
-    free(folder);
-}
-
-void queue_sweep(struct store *store, bool (*stop)(void))
-{
-    char *path = text_format("%s/jobs", store_folder(store));
-    DIR *dir = path ? opendir(path) : NULL;
-    struct dirent *entry;
-
-    while (dir && !(stop && stop()) && (entry = readdir(dir)))
-        if (entry->d_name[0] != '.')
-            sweep_folder(store, entry->d_name);
-    if (dir)
-        closedir(dir);
-    free(path);
 }
 
 enum prilora_status queue_recover(struct store *store, size_t *n_requeued,

@@ -6,9 +6,13 @@
 #include "daemon/schema.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/db_copy.h"
 #include "daemon/error.h"
+#include "daemon/log.h"
 
 static const char *const steps[] = {
     "CREATE TABLE files ("
@@ -231,6 +235,57 @@ static enum prilora_status take_step(sqlite3 *db, const char *path, long step,
     return rc;
 }
 
+/* Where a database of an older schema is kept as it was; free it. */
+static char *backup_path(const char *path, long version)
+{
+    return text_format("%s.schema-%ld.bak", path, version);
+}
+
+/* What was there before the first step stays, for who has to go back to the prilorad before. */
+static enum prilora_status keep_copy(sqlite3 *db, const char *path, long version,
+                                     struct prilora_error *err)
+{
+    struct prilora_error why;
+    char *copy = backup_path(path, version);
+    enum prilora_status rc = copy ? db_copy(db, copy, &why) : error_memory(&why);
+
+    if (rc == PRILORA_OK)
+        log_info("store", "%s: schema %ld becomes %ld; as it was, it is kept in %s", path, version,
+                 N_STEPS, copy);
+    else
+        rc = error_set(err, rc,
+                       "%s: schema %ld has to become %ld, but a copy of what is there cannot be "
+                       "made before (%s); nothing was changed",
+                       path, version, N_STEPS, why.message);
+    free(copy);
+    return rc;
+}
+
+/* Whoever has gone back to an older prilorad has the copy that the newer one kept, if any. */
+static enum prilora_status refuse_newer(const char *path, long version, struct prilora_error *err)
+{
+    char *copy = NULL;
+    enum prilora_status rc;
+
+    for (long old = N_STEPS; old > 0; old--) {
+        copy = backup_path(path, old);
+        if (copy && access(copy, F_OK) == 0)
+            break;
+        free(copy);
+        copy = NULL;
+    }
+    rc = error_set(err, PRILORA_EUNSUPPORTED,
+                   "%s: was written by a newer prilorad (schema %ld; prilorad " PRILORA_VERSION
+                   " knows up to %ld)%s%s%s",
+                   path, version, N_STEPS, copy ? "; as it was before that, it is in " : "",
+                   copy ? copy : "",
+                   copy ? ": put in its place, without its -wal and -shm files, it can be used, "
+                          "but has nothing of what came after"
+                        : "");
+    free(copy);
+    return rc;
+}
+
 enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora_error *err)
 {
     char answer[32];
@@ -241,12 +296,15 @@ enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora
     if (rc != PRILORA_OK)
         return rc;
     if (sscanf(answer, "%ld", &version) != 1 || version < 0 || version > N_STEPS)
-        return error_set(
-            err, PRILORA_EUNSUPPORTED,
-            "%s: was written by a newer prilorad (schema %ld; prilorad " PRILORA_VERSION
-            " knows up to %ld)",
-            path, version, N_STEPS);
+        return refuse_newer(path, version, err);
+    if (version > 0 && version < N_STEPS)
+        rc = keep_copy(db, path, version, err);
     for (long step = version; step < N_STEPS && rc == PRILORA_OK; step++)
         rc = take_step(db, path, step, err);
     return rc;
+}
+
+long schema_newest(void)
+{
+    return N_STEPS;
 }

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/db_copy.h"
 #include "daemon/error.h"
 #include "daemon/path.h"
 #include "daemon/schema.h"
@@ -182,14 +183,19 @@ static enum prilora_status lock_folder(struct store *store, struct prilora_error
 
 static enum prilora_status make_folders(const char *folder, struct prilora_error *err)
 {
-    static const char *const names[] = {"files", "uploads", "parts", "jobs"};
+    static const struct {
+        const char *name;
+        bool is_emptied; /* of what the daemon before has left half-way */
+    } folders[] = {
+        {"files", false}, {"uploads", true}, {"parts", false}, {"jobs", false}, {"backups", true},
+    };
     enum prilora_status rc = PRILORA_OK;
 
-    for (size_t i = 0; i < sizeof names / sizeof *names && rc == PRILORA_OK; i++) {
-        char *path = text_format("%s/%s", folder, names[i]);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && rc == PRILORA_OK; i++) {
+        char *path = text_format("%s/%s", folder, folders[i].name);
 
         rc = path ? path_make_folder(path, err) : error_memory(err);
-        if (rc == PRILORA_OK && strcmp(names[i], "uploads") == 0)
+        if (rc == PRILORA_OK && folders[i].is_emptied)
             rc = path_empty(path, NULL, err);
         free(path);
     }
@@ -534,6 +540,38 @@ enum prilora_status store_end(struct store *store, enum prilora_status rc,
         if (db && !sqlite3_get_autocommit(db)) /* some errors have rolled back already */
             store_run(store, NULL, "roll back", "ROLLBACK", "");
     }
+    return rc;
+}
+
+/* ---- freezing ---- */
+
+/* From here on this connection reads what was there when it was called. */
+static enum prilora_status pin(sqlite3 *db, const char *path, struct prilora_error *err)
+{
+    if (sqlite3_exec(db, "BEGIN; SELECT 1 FROM jobs LIMIT 1", NULL, NULL, NULL) == SQLITE_OK)
+        return PRILORA_OK;
+    return error_set(err, PRILORA_EIO, "%s: %s", path, sqlite3_errmsg(db));
+}
+
+enum prilora_status store_freeze(struct store *store, const char *path,
+                                 enum prilora_status (*freeze)(struct store *store, void *context,
+                                                               struct prilora_error *err),
+                                 void *context, struct prilora_error *err)
+{
+    sqlite3 *db = NULL;
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = open_database(&db, store->database, err);
+    if (rc == PRILORA_OK)
+        rc = pin(db, store->database, err);
+    if (rc == PRILORA_OK)
+        rc = freeze(store, context, err);
+    rc = store_end(store, rc, err);
+    if (rc == PRILORA_OK)
+        rc = db_copy(db, path, err);
+    sqlite3_close(db);
     return rc;
 }
 

@@ -5,6 +5,7 @@
  *   prilorad.lock    locked while a daemon uses the folder, its process id inside
  *   files/<id>       uploaded files
  *   uploads/         files on their way in; emptied at start
+ *   backups/         links to what is being backed up, see backup.h; emptied at start
  *   speed            see speed.h
  *   parts/<id>       parts of uploads that are not complete yet
  *   jobs/<id>/       train.tokens, valid.tokens, start/ (a copy of the adapter that it goes on
@@ -59,6 +60,16 @@ struct store_joined {
 enum prilora_status store_join(struct store *store, struct store_joined *joined,
                                struct prilora_error *err);
 void store_leave(struct store *store);
+
+/*
+ * store_freeze - calls `freeze` in a transaction of this thread, so that no row changes meanwhile;
+ * then writes a copy of the database as it was in that moment to `path`. The others write on while
+ * that is copied; `freeze` must be quick. ELIMIT: the disk is full.
+ */
+enum prilora_status store_freeze(struct store *store, const char *path,
+                                 enum prilora_status (*freeze)(struct store *store, void *context,
+                                                               struct prilora_error *err),
+                                 void *context, struct prilora_error *err);
 
 /* A prepared statement of this thread's connection, kept for the next use; reset, unbound. */
 sqlite3_stmt *store_statement(struct store *store, const char *sql, struct prilora_error *err);

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -404,16 +405,36 @@ enum prilora_status uploads_add_part(struct store *store, const char *path,
 
 /* ---- sweeping ---- */
 
-static enum prilora_status sweep_rows(struct store *store, struct prilora_error *err)
-{
-    enum prilora_status rc = store_begin(store, err);
+/* Whether an upload still waits for parts; ?1 the instant by which it must not have ended. */
+#define IS_OPEN "status = 'pending' AND expires_at > ?1"
 
-    if (rc != PRILORA_OK)
-        return rc;
-    rc = store_run(store, err, "let uploads expire",
-                   "UPDATE uploads SET status = 'expired' WHERE status = 'pending' AND "
-                   "expires_at <= ?",
-                   "i", store_now() - GRACE_S);
+static enum prilora_status count_old(struct store *store, int64_t *n, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    bool row;
+    sqlite3_stmt *s = store_query(store, err,
+                                  "SELECT COUNT(*) FROM uploads WHERE expires_at <= ?2 AND NOT "
+                                  "(" IS_OPEN ")",
+                                  "ii", store_now() - GRACE_S, store_now() - KEPT_S);
+
+    *n = 0;
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "count old uploads", err);
+    if (rc == PRILORA_OK && row)
+        *n = sqlite3_column_int64(s, 0);
+    sqlite3_reset(s);
+    return rc;
+}
+
+static enum prilora_status remove_rows(struct store *store, struct prilora_error *err)
+{
+    enum prilora_status rc =
+        store_run(store, err, "let uploads expire",
+                  "UPDATE uploads SET status = 'expired' WHERE status = 'pending' AND "
+                  "NOT (" IS_OPEN ")",
+                  "i", store_now() - GRACE_S);
+
     if (rc == PRILORA_OK)
         rc = store_run(store, err, "remove parts",
                        "DELETE FROM upload_parts WHERE upload_id IN "
@@ -423,13 +444,29 @@ static enum prilora_status sweep_rows(struct store *store, struct prilora_error 
         rc = store_run(store, err, "remove old uploads",
                        "DELETE FROM uploads WHERE status <> 'pending' AND expires_at <= ?", "i",
                        store_now() - KEPT_S);
-    return store_end(store, rc, err);
+    return rc;
 }
 
-static enum prilora_status has_row(struct store *store, const char *sql, const char *id, bool *has,
+static enum prilora_status update_rows(struct store *store, struct sweep *sweep,
+                                       struct prilora_error *err)
+{
+    int64_t n = 0;
+    enum prilora_status rc = store_begin(store, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = count_old(store, &n, err);
+    if (rc == PRILORA_OK && !sweep->is_dry)
+        rc = remove_rows(store, err);
+    rc = store_end(store, rc, err);
+    if (rc == PRILORA_OK)
+        sweep_tell_rows(sweep, "uploads", "over for a week", n);
+    return rc;
+}
+
+static enum prilora_status has_row(struct store *store, sqlite3_stmt *s, bool *has,
                                    struct prilora_error *err)
 {
-    sqlite3_stmt *s = store_query(store, err, sql, "t", id);
     enum prilora_status rc = s ? store_step(store, s, has, "look for a row", err) : err->status;
 
     if (s)
@@ -438,27 +475,50 @@ static enum prilora_status has_row(struct store *store, const char *sql, const c
 }
 
 /* Parts without a row in the folder of a pending upload. */
-static enum prilora_status sweep_parts(struct store *store, const char *folder,
-                                       struct prilora_error *err)
+static enum prilora_status sweep_parts(struct store *store, const char *folder, const char *id,
+                                       struct sweep *sweep, struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
     DIR *dir = opendir(folder);
     struct dirent *entry;
+    struct stat st;
     bool has = true;
 
     while (dir && rc == PRILORA_OK && (entry = readdir(dir))) {
+        char name[600];
+
         if (entry->d_name[0] == '.')
             continue;
-        rc = has_row(store, "SELECT 1 FROM upload_parts WHERE id = ?", entry->d_name, &has, err);
-        if (rc == PRILORA_OK && !has)
-            unlinkat(dirfd(dir), entry->d_name, 0);
+        rc = has_row(store,
+                     store_query(store, err, "SELECT 1 FROM upload_parts WHERE id = ?", "t",
+                                 entry->d_name),
+                     &has, err);
+        if (rc != PRILORA_OK || has || fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
+            continue;
+        snprintf(name, sizeof name, "parts/%s/%s", id, entry->d_name);
+        if (sweep->is_dry || unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+            sweep_tell(sweep, "orphan_part", name, "has no row", st.st_size);
     }
     if (dir)
         closedir(dir);
     return rc;
 }
 
-static enum prilora_status sweep_one(struct store *store, const char *id, struct prilora_error *err)
+static enum prilora_status sweep_folder(const char *folder, const char *id, struct sweep *sweep,
+                                        struct prilora_error *err)
+{
+    char name[300];
+    int64_t bytes = (int64_t)path_tree_bytes(folder, NULL);
+    enum prilora_status rc = sweep->is_dry ? PRILORA_OK : path_remove(folder, err);
+
+    snprintf(name, sizeof name, "parts/%s", id);
+    if (rc == PRILORA_OK)
+        sweep_tell(sweep, "upload_parts", name, "the upload is over, or was dropped", bytes);
+    return rc;
+}
+
+static enum prilora_status sweep_one(struct store *store, const char *id, struct sweep *sweep,
+                                     struct prilora_error *err)
 {
     enum prilora_status rc;
     char *folder = text_format("%s/parts/%s", store_folder(store), id);
@@ -467,26 +527,29 @@ static enum prilora_status sweep_one(struct store *store, const char *id, struct
     if (!folder)
         return error_memory(err);
     pthread_mutex_lock(&moving);
-    rc = has_row(store, "SELECT 1 FROM uploads WHERE id = ? AND status = 'pending'", id, &pending,
-                 err);
+    rc = has_row(store,
+                 store_query(store, err, "SELECT 1 FROM uploads WHERE id = ?2 AND " IS_OPEN, "it",
+                             store_now() - GRACE_S, id),
+                 &pending, err);
     if (rc == PRILORA_OK)
-        rc = pending ? sweep_parts(store, folder, err) : path_remove(folder, err);
+        rc = pending ? sweep_parts(store, folder, id, sweep, err)
+                     : sweep_folder(folder, id, sweep, err);
     pthread_mutex_unlock(&moving);
     free(folder);
     return rc;
 }
 
-enum prilora_status uploads_sweep(struct store *store, bool (*stop)(void),
+enum prilora_status uploads_sweep(struct store *store, struct sweep *sweep,
                                   struct prilora_error *err)
 {
-    enum prilora_status rc = sweep_rows(store, err);
+    enum prilora_status rc = update_rows(store, sweep, err);
     char *path = text_format("%s/parts", store_folder(store));
     DIR *dir = path ? opendir(path) : NULL;
     struct dirent *entry;
 
-    while (dir && rc == PRILORA_OK && !(stop && stop()) && (entry = readdir(dir)))
+    while (dir && rc == PRILORA_OK && !sweep_must_stop(sweep) && (entry = readdir(dir)))
         if (entry->d_name[0] != '.')
-            rc = sweep_one(store, entry->d_name, err);
+            rc = sweep_one(store, entry->d_name, sweep, err);
     if (dir)
         closedir(dir);
     free(path);

@@ -88,7 +88,7 @@ enum prilora_status uploads_complete(struct store *store, const char *id,
                                      const struct upload_order *order, struct prilora_error *err);
 
 /* Parts of uploads past their time, bytes without a row, rows that nobody asks for any more. */
-enum prilora_status uploads_sweep(struct store *store, bool (*stop)(void),
+enum prilora_status uploads_sweep(struct store *store, struct sweep *sweep,
                                   struct prilora_error *err);
 
 /* parts/<upload>[/<part>]; NULL: no id of ours, or out of memory. Free it. */

@@ -8,6 +8,7 @@
 #include "daemon/error.h"
 
 #define KEPT_S  2592000
+#define OLD     "FROM webhooks WHERE state <> 'pending' AND created_at <= ?"
 #define COLUMNS "id, job_id, type, state, created_at, attempts, next_at, last_error"
 
 void webhook_clear(struct webhook *webhook)
@@ -159,11 +160,18 @@ enum prilora_status webhooks_retry(struct store *store, const char *id, struct w
     return rc == PRILORA_OK && !found ? no_such_webhook(id, err) : rc;
 }
 
-enum prilora_status webhooks_sweep(struct store *store, struct prilora_error *err)
+enum prilora_status webhooks_sweep(struct store *store, struct sweep *sweep,
+                                   struct prilora_error *err)
 {
-    return store_run(store, err, "forget old webhooks",
-                     "DELETE FROM webhooks WHERE state <> 'pending' AND created_at <= ?", "i",
-                     store_now() - KEPT_S);
+    const struct sweep_rows rows = {
+        "webhooks",
+        "sent or given up, and a month old",
+        "SELECT COUNT(*) " OLD,
+        "DELETE " OLD,
+        store_now() - KEPT_S,
+    };
+
+    return sweep_rows(store, sweep, &rows, err);
 }
 
 enum prilora_status webhooks_next(struct store *store, struct webhook *out, bool *found,

@@ -11,6 +11,7 @@
 
 #include "daemon/config.h"
 #include "daemon/store.h"
+#include "daemon/sweep.h"
 
 /* ---- rows ---- */
 
@@ -38,7 +39,8 @@ enum prilora_status webhooks_list(struct store *store, const char *after, size_t
 enum prilora_status webhooks_retry(struct store *store, const char *id, struct webhook *out,
                                    struct prilora_error *err);
 /* Forgets what has been over for long. */
-enum prilora_status webhooks_sweep(struct store *store, struct prilora_error *err);
+enum prilora_status webhooks_sweep(struct store *store, struct sweep *sweep,
+                                   struct prilora_error *err);
 
 /* For the sender: one that is due, if any. */
 enum prilora_status webhooks_next(struct store *store, struct webhook *out, bool *found,

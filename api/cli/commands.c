@@ -105,6 +105,16 @@ static const struct option_spec key_options[] = {
     END,
 };
 
+static const struct option_spec backup_options[] = {
+    {"force", 0, NULL, "replace a file of that name", COMPLETE_NOTHING},
+    END,
+};
+
+static const struct option_spec gc_options[] = {
+    {"dry-run", 0, NULL, "only list what would go", COMPLETE_NOTHING},
+    END,
+};
+
 const struct command commands[] = {
     {"submit", "[DATA]", "upload data and queue a training job", 0, 1, COMPLETE_DATA,
      submit_options, run_submit,
@@ -187,6 +197,22 @@ const struct command commands[] = {
      run_keys_create, "Prints the key alone on stdout.\n", false, false},
     {"keys revoke", "KEY...", "make keys worthless", 1, ANY_NUMBER, COMPLETE_KEY, none,
      run_keys_revoke, NULL, false, false},
+    {"backup", "FILE", "all that cannot be had again, while jobs run", 1, 1, COMPLETE_PATH,
+     backup_options, run_backup,
+     "A tar of database, uploaded files, adapters and checkpoints (- for stdout), as they are in "
+     "one\n"
+     "moment. It is as secret as the daemon's state folder. Base models are not in it.\n",
+     false, false},
+    {"restore", "FILE FOLDER", "make a state folder of a backup", 2, 2, COMPLETE_PATH, none,
+     run_restore,
+     "FOLDER must be empty, or not be there; - reads stdin. Needs no daemon: start prilorad on it\n"
+     "afterwards, and jobs go on from their checkpoints.\n",
+     false, true},
+    {"gc", "", "remove what nobody needs any more", 0, 0, COMPLETE_NOTHING, gc_options, run_gc,
+     "Expired files, parts of dropped uploads, what jobs that are over and broken downloads have\n"
+     "left, files without a row, and, if storage.keep_jobs_days is set, old jobs. The daemon does\n"
+     "most of this by itself every hour.\n",
+     false, false},
     {"config", "", "where the daemon is, and what says so", 0, 0, COMPLETE_NOTHING, none,
      run_config, NULL, false, true},
     {"config set", "NAME VALUE", "remember url, key, socket, cacert or insecure", 2, 2,

@@ -90,7 +90,8 @@ static bool keep_body(struct exchange *e, const char *data, size_t n)
 static bool keep_part(struct exchange *e, const char *data, size_t n)
 {
     while (n > 0) {
-        ssize_t written = pwrite(e->part->fd, data, n, (off_t)e->part->size);
+        ssize_t written = e->part->is_stream ? write(e->part->fd, data, n)
+                                             : pwrite(e->part->fd, data, n, (off_t)e->part->size);
 
         if (written < 0 && errno == EINTR)
             continue;
@@ -190,7 +191,7 @@ static size_t take_header(char *line, size_t one, size_t n, void *context)
         return n;
     if (strncmp(line, "HTTP/", 5) == 0 && status == 200) {
         e->part->size = 0; /* all of it comes again: it has changed, or ranges are not understood */
-        if (ftruncate(e->part->fd, 0) != 0)
+        if (!e->part->is_stream && ftruncate(e->part->fd, 0) != 0)
             return 0;
     }
     note_part(e, line, n, status);

@@ -67,6 +67,7 @@ struct http_part { /* a file that grows, perhaps over several requests */
     char digest[64]; /* Repr-Digest's sha-256, base64; "": none */
     char filename[256];
     const char *shown;
+    bool is_stream; /* fd is a pipe: what has come cannot come again */
 };
 
 /* One request for what is missing; true: the answer came whole, see `out->status`. Only bodies of

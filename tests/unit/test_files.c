@@ -149,6 +149,7 @@ static void lists_are_in_order_and_by_purpose(void **state)
 
 static void sweeping_removes_what_has_expired_and_what_has_no_row(void **state)
 {
+    struct prilora_error err;
     struct store *store = *state;
     struct file old = adopt(store, "p", store_now() - 1), young = adopt(store, "p", 0),
                 later = adopt(store, "p", store_now() + 1000);
@@ -165,7 +166,7 @@ static void sweeping_removes_what_has_expired_and_what_has_no_row(void **state)
     bytes = fopen(orphan, "w");
     assert_non_null(bytes);
     fclose(bytes);
-    assert_int_equal(files_sweep(store, NULL, NULL), PRILORA_OK);
+    assert_int_equal(files_sweep(store, &(struct sweep){0}, &err), PRILORA_OK);
     assert_int_equal(files_get(store, old.id, &file, NULL), PRILORA_ENOENT);
     assert_false(has_bytes(store, old.id));
     assert_false(has_bytes(store, "file-orphan"));

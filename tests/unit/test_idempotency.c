@@ -66,14 +66,14 @@ static void an_answer_is_forgotten_after_a_day(void **state)
 
     keep(*state, &mine, "{\"id\":1}");
     age(*state, 86000);
-    assert_int_equal(idempotency_sweep(*state, &err), PRILORA_OK);
+    assert_int_equal(idempotency_sweep(*state, &(struct sweep){0}, &err), PRILORA_OK);
     expect(*state, &mine, "{\"id\":1}");
     age(*state, 86400);
     expect(*state, &mine, NULL);
     keep(*state, &other, "{\"id\":2}"); /* before any sweep */
     expect(*state, &other, "{\"id\":2}");
     age(*state, 90000);
-    assert_int_equal(idempotency_sweep(*state, &err), PRILORA_OK);
+    assert_int_equal(idempotency_sweep(*state, &(struct sweep){0}, &err), PRILORA_OK);
     assert_int_equal(sqlite3_changes(store_db(*state, NULL)), 1);
 }
 

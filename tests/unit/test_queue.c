@@ -803,7 +803,7 @@ static void a_pause_that_was_asked_for_outlives_a_crash(void **state)
     expect(*state, paused, JOB_PAUSED, false);
     expect(*state, cancelled, JOB_QUEUED, false);
     expect(*state, validating, JOB_VALIDATING, true);
-    queue_sweep(*state, NULL);
+    assert_int_equal(queue_sweep(*state, &(struct sweep){0}, NULL), PRILORA_OK);
     recover(*state, 0);
     expect(*state, running, JOB_PAUSED, false);
 }
@@ -840,7 +840,7 @@ static void a_finished_job_keeps_its_adapter_alone(void **state)
     assert_true(exists(store, id, "adapter"));
     make(store, id, "checkpoint"); /* as if the daemon had died before it could tidy up */
     make(store, "ftjob-unknown", "checkpoint");
-    queue_sweep(store, NULL);
+    assert_int_equal(queue_sweep(store, &(struct sweep){0}, NULL), PRILORA_OK);
     assert_false(exists(store, id, "checkpoint"));
     assert_true(exists(store, id, "adapter"));
     assert_false(exists(store, "ftjob-unknown", NULL));

@@ -3,6 +3,7 @@
  * they are migrated, and what is asked all the time does not grow with what is there.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon/events.h"
 #include "daemon/queue.h"
+#include "daemon/schema.h"
 #include "daemon/store.h"
 #include "support/scratch.h"
 
@@ -24,78 +28,19 @@
     6000 /* of SQLite's machine for one page of 20; to read all is above 1,000,000                 \
           */
 
-/* Schema 1, as it was released. */
-static const char schema_1[] =
-    "CREATE TABLE files ("
-    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  id TEXT NOT NULL UNIQUE,"
-    "  bytes INTEGER NOT NULL,"
-    "  created_at INTEGER NOT NULL,"
-    "  expires_at INTEGER NOT NULL DEFAULT 0,"
-    "  filename TEXT NOT NULL,"
-    "  purpose TEXT NOT NULL,"
-    "  status TEXT NOT NULL,"
-    "  sha256 TEXT NOT NULL);"
+/* tests/schema/N.sql: what the prilorad that was released with schema N had in its database when it
+ * was killed, written down by sqlite3's .dump; with jobs in most states. */
+static char *released(long schema)
+{
+    char path[64];
+    size_t size;
+    char *text;
 
-    "CREATE TABLE jobs ("
-    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  id TEXT NOT NULL UNIQUE,"
-    "  status TEXT NOT NULL CHECK (status IN ('validating_files', 'queued', 'running', 'paused',"
-    "                                         'succeeded', 'failed', 'cancelled')),"
-    "  created_at INTEGER NOT NULL,"
-    "  started_at INTEGER NOT NULL DEFAULT 0,"
-    "  finished_at INTEGER NOT NULL DEFAULT 0,"
-    "  priority INTEGER NOT NULL,"
-    "  seed INTEGER NOT NULL,"
-    "  model TEXT NOT NULL,"
-    "  training_file TEXT NOT NULL,"
-    "  validation_file TEXT,"
-    "  suffix TEXT,"
-    "  metadata TEXT,"
-    "  spec TEXT NOT NULL,"
-    "  requested TEXT,"
-    "  forecast TEXT,"
-    "  result TEXT,"
-    "  fine_tuned_model TEXT,"
-    "  error_code TEXT,"
-    "  error_message TEXT,"
-    "  error_param TEXT,"
-    "  trained_tokens INTEGER NOT NULL DEFAULT 0,"
-    "  attempts INTEGER NOT NULL DEFAULT 0,"
-    "  cancel_requested INTEGER NOT NULL DEFAULT 0,"
-    "  claimed INTEGER NOT NULL DEFAULT 0,"
-    "  deaths INTEGER NOT NULL DEFAULT 0,"
-    "  step INTEGER NOT NULL DEFAULT 0,"
-    "  total_steps INTEGER NOT NULL DEFAULT 0,"
-    "  n_tokens INTEGER NOT NULL DEFAULT 0,"
-    "  epoch REAL,"
-    "  loss REAL,"
-    "  tokens_per_second REAL,"
-    "  seconds_left REAL,"
-    "  peak_memory_bytes INTEGER NOT NULL DEFAULT 0);"
-    "CREATE INDEX jobs_in_order ON jobs (status, priority DESC, row);"
-    "CREATE INDEX jobs_by_model ON jobs (fine_tuned_model) WHERE fine_tuned_model IS NOT NULL;"
-
-    "CREATE TABLE events ("
-    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  id TEXT NOT NULL UNIQUE,"
-    "  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,"
-    "  key TEXT,"
-    "  created_at INTEGER NOT NULL,"
-    "  level TEXT NOT NULL,"
-    "  type TEXT NOT NULL,"
-    "  message TEXT NOT NULL,"
-    "  data TEXT,"
-    "  UNIQUE (job_id, key));"
-    "CREATE INDEX events_by_job ON events (job_id, row);"
-
-    "CREATE TABLE series ("
-    "  job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,"
-    "  series INTEGER NOT NULL,"
-    "  step INTEGER NOT NULL,"
-    "  created_at INTEGER NOT NULL,"
-    "  json TEXT NOT NULL,"
-    "  PRIMARY KEY (job_id, series, step)) WITHOUT ROWID;";
+    snprintf(path, sizeof path, "tests/schema/%ld.sql", schema);
+    text = test_file(path, &size);
+    assert_non_null(text);
+    return text;
+}
 
 /* A job in each state ("job-0" validating ... "job-6" cancelled), the running one with a long
  * series of metrics, and one being validated that a worker has. */
@@ -149,18 +94,37 @@ static struct store *open_store(const char *name)
     return store;
 }
 
-static struct store *migrate(const char *name)
+static const char *database(const char *name, const char *ending)
 {
-    char path[400];
+    static char paths[4][400];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof paths[0], "%s/prilorad.db%s", test_scratch_path(name), ending);
+    return path;
+}
+
+/* A state folder with a database as it was released. */
+static sqlite3 *make_old(const char *name, long schema)
+{
+    char *dump = released(schema);
     sqlite3 *db;
 
     assert_int_equal(mkdir(test_scratch_path(name), 0700), 0);
-    snprintf(path, sizeof path, "%s/prilorad.db", test_scratch_path(name));
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    run(db, schema_1);
-    run(db, "BEGIN");
+    assert_int_equal(sqlite3_open(database(name, ""), &db), SQLITE_OK);
+    run(db, dump);
+    free(dump);
+    return db;
+}
+
+/* Its tables, with other rows. */
+static struct store *migrate(const char *name)
+{
+    sqlite3 *db = make_old(name, 1);
+
+    run(db, "BEGIN; DELETE FROM events; DELETE FROM series; DELETE FROM jobs; DELETE FROM files");
     run(db, jobs_1);
-    run(db, "PRAGMA user_version = 1; COMMIT");
+    run(db, "COMMIT");
     sqlite3_close(db);
     return open_store(name);
 }
@@ -243,6 +207,226 @@ static void old_jobs_end_with_one_webhook_each(void **state)
                                    "('job-0', 'job-1', 'job-2', 'job-3')"),
                      4);
     store_close(store);
+}
+
+/* ---- every schema that was released ---- */
+
+static sqlite3 *open_database(const char *path)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    return db;
+}
+
+static int64_t ask(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s;
+    int64_t answer;
+
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    answer = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return answer;
+}
+
+/* The columns of a table, commas between. */
+static void list_columns(sqlite3 *db, const char *table, char *out, size_t room)
+{
+    char sql[200];
+    sqlite3_stmt *s;
+
+    snprintf(sql, sizeof sql,
+             "SELECT group_concat('\"' || name || '\"') FROM pragma_table_info('%s')", table);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    snprintf(out, room, "%s", (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+}
+
+/* Every row of every table of `old` stands, with the columns that it had there, in the database at
+ * `path`, and no other row does. */
+static void check_rows(sqlite3 *old, const char *path)
+{
+    char sql[4000], columns[1500];
+    sqlite3_stmt *tables;
+    int n = 0;
+
+    snprintf(sql, sizeof sql, "ATTACH '%s' AS new", path);
+    run(old, sql);
+    assert_int_equal(sqlite3_prepare_v2(old,
+                                        "SELECT name FROM main.sqlite_schema WHERE type = "
+                                        "'table' AND name NOT LIKE 'sqlite_%'",
+                                        -1, &tables, NULL),
+                     SQLITE_OK);
+    for (; sqlite3_step(tables) == SQLITE_ROW; n++) {
+        const char *table = (const char *)sqlite3_column_text(tables, 0);
+
+        list_columns(old, table, columns, sizeof columns);
+        snprintf(sql, sizeof sql,
+                 "SELECT (SELECT COUNT(*) FROM (SELECT %s FROM main.%s EXCEPT SELECT %s FROM "
+                 "new.%s)) + abs((SELECT COUNT(*) FROM main.%s) - (SELECT COUNT(*) FROM new.%s))",
+                 columns, table, columns, table, table, table);
+        if (ask(old, sql) != 0)
+            fail_msg("rows of %s are not what they were", table);
+    }
+    sqlite3_finalize(tables);
+    assert_true(n >= 4);
+}
+
+/* The database as it was released, in memory: what all is compared with. */
+static sqlite3 *as_released(long schema)
+{
+    char *dump = released(schema);
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    run(db, dump);
+    free(dump);
+    assert_int_equal(ask(db, "SELECT user_version FROM pragma_user_version"), schema);
+    assert_true(ask(db, "SELECT COUNT(*) FROM events") > 20);
+    return db;
+}
+
+static void check_copy(sqlite3 *old, const char *path, long schema)
+{
+    sqlite3 *copy = open_database(path);
+
+    assert_int_equal(ask(copy, "SELECT user_version FROM pragma_user_version"), schema);
+    assert_int_equal(ask(copy, "SELECT COUNT(*) FROM pragma_integrity_check WHERE "
+                               "integrity_check <> 'ok'"),
+                     0);
+    sqlite3_close(copy);
+    check_rows(old, path);
+    run(old, "DETACH new");
+}
+
+static void what_was_running_goes_on(struct store *store)
+{
+    struct job *jobs;
+    size_t n, n_requeued;
+    bool more;
+    const struct queue_query all = {.limit = 100};
+    int64_t running = number(store, "SELECT count(*) FROM jobs WHERE status = 'running'");
+
+    assert_int_equal(running, 1);
+    assert_int_equal(queue_recover(store, &n_requeued, NULL), PRILORA_OK);
+    assert_int_equal(n_requeued, running);
+    assert_int_equal(queue_list(store, &all, &jobs, &n, &more, NULL), PRILORA_OK);
+    assert_in_range(n, 5, 6);
+    queue_free_list(jobs, n);
+    assert_int_equal(number(store, "SELECT count(*) FROM jobs WHERE status = 'running'"), 0);
+}
+
+static void migrates(long schema)
+{
+    char name[32], ending[32];
+    sqlite3 *old = as_released(schema);
+    struct store *store;
+
+    snprintf(name, sizeof name, "released-%ld", schema);
+    snprintf(ending, sizeof ending, ".schema-%ld.bak", schema);
+    sqlite3_close(make_old(name, schema));
+    store = open_store(name);
+    assert_int_equal(number(store, "SELECT user_version FROM pragma_user_version"),
+                     schema_newest());
+    assert_int_equal(number(store, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    check_rows(old, database(name, ""));
+    run(old, "DETACH new");
+    if (schema < schema_newest())
+        check_copy(old, database(name, ending), schema);
+    else
+        assert_int_not_equal(access(database(name, ending), F_OK), 0);
+    what_was_running_goes_on(store);
+    store_close(store);
+    sqlite3_close(old);
+}
+
+static void every_released_schema_becomes_the_newest(void **state)
+{
+    (void)state;
+    for (long schema = 1; schema <= schema_newest(); schema++)
+        migrates(schema);
+}
+
+/* What was only in the write-ahead log, since the daemon was killed, is in the copy. */
+static void the_copy_has_what_the_log_had(void **state)
+{
+    sqlite3 *db = make_old("log", 1), *old = as_released(1);
+    const char *row = "UPDATE jobs SET suffix = 'in the log'";
+    struct store *store;
+
+    (void)state;
+    run(db, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0");
+    run(db, row);
+    run(old, row);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(db);
+    assert_int_equal(access(database("log", "-wal"), F_OK), 0);
+    store = open_store("log");
+    check_copy(old, database("log", ".schema-1.bak"), 1);
+    store_close(store);
+    sqlite3_close(old);
+}
+
+/* A new state folder has nothing to keep, and what is new is not copied again. */
+static void only_old_databases_are_copied(void **state)
+{
+    struct store *store = open_store("new");
+
+    (void)state;
+    store_close(store);
+    sqlite3_close(make_old("once", 1));
+    store_close(open_store("once"));
+    assert_int_equal(unlink(database("once", ".schema-1.bak")), 0);
+    store_close(open_store("once"));
+    assert_int_not_equal(access(database("new", ".schema-0.bak"), F_OK), 0);
+    assert_int_not_equal(access(database("once", ".schema-1.bak"), F_OK), 0);
+}
+
+/* A limit on the size of files stands for a disk without room: no write of the copy succeeds. */
+static void without_room_for_the_copy_nothing_changes(void **state)
+{
+    sqlite3 *db = make_old("full", 1), *old = as_released(1);
+    struct rlimit before, limit;
+    struct store *store;
+    struct prilora_error err;
+    enum prilora_status rc;
+
+    (void)state;
+    run(db, "PRAGMA journal_mode = WAL");
+    sqlite3_close(db);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){65536, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    rc = store_open(&store, test_scratch_path("full"), &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_not_equal(rc, PRILORA_OK);
+    assert_non_null(strstr(err.message, "nothing was changed"));
+    assert_int_not_equal(access(database("full", ".schema-1.bak"), F_OK), 0);
+    assert_int_not_equal(access(database("full", ".schema-1.bak.part"), F_OK), 0);
+    check_copy(old, database("full", ""), 1); /* the database itself is as it was */
+    store_close(open_store("full"));          /* with room, it goes on */
+    check_copy(old, database("full", ".schema-1.bak"), 1);
+    sqlite3_close(old);
+}
+
+static void who_goes_back_is_told_where_the_copy_is(void **state)
+{
+    struct store *store = migrate("back");
+    struct prilora_error err;
+
+    (void)state;
+    run(store_db(store, NULL), "PRAGMA user_version = 1000");
+    store_close(store);
+    assert_int_equal(store_open(&store, test_scratch_path("back"), &err), PRILORA_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "written by a newer prilorad (schema 1000"));
+    assert_non_null(strstr(err.message, database("back", ".schema-1.bak")));
+    assert_int_equal(unlink(database("back", ".schema-1.bak")), 0);
+    assert_int_equal(store_open(&store, test_scratch_path("back"), &err), PRILORA_EUNSUPPORTED);
+    assert_null(strstr(err.message, ".bak"));
 }
 
 /* ---- what it costs ---- */
@@ -445,6 +629,11 @@ int main(void)
         cmocka_unit_test(jobs_of_every_state_are_what_they_were),
         cmocka_unit_test(a_long_series_goes_on_after_its_old_rows),
         cmocka_unit_test(old_jobs_end_with_one_webhook_each),
+        cmocka_unit_test(every_released_schema_becomes_the_newest),
+        cmocka_unit_test(the_copy_has_what_the_log_had),
+        cmocka_unit_test(only_old_databases_are_copied),
+        cmocka_unit_test(without_room_for_the_copy_nothing_changes),
+        cmocka_unit_test(who_goes_back_is_told_where_the_copy_is),
         cmocka_unit_test(what_is_asked_all_the_time_does_not_grow),
         cmocka_unit_test(counts_come_from_an_index),
     };

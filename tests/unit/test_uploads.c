@@ -284,13 +284,13 @@ static void an_upload_expires_with_its_parts(void **state)
     upload_clear(&upload);
     assert_int_equal(complete(*state, id, NULL, part, NULL, &err), PRILORA_EMISMATCH);
     age(*state, id, store_now() - 86400);
-    assert_int_equal(uploads_sweep(*state, NULL, &err), PRILORA_OK);
+    assert_int_equal(uploads_sweep(*state, &(struct sweep){0}, &err), PRILORA_OK);
     assert_false(has_folder(*state, id));
     upload = get(*state, id);
     assert_int_equal(upload.status, UPLOAD_EXPIRED);
     upload_clear(&upload);
     age(*state, id, store_now() - 8 * 86400);
-    assert_int_equal(uploads_sweep(*state, NULL, &err), PRILORA_OK);
+    assert_int_equal(uploads_sweep(*state, &(struct sweep){0}, &err), PRILORA_OK);
     assert_int_equal(uploads_get(*state, id, &upload, &err), PRILORA_ENOENT);
 }
 
@@ -310,7 +310,7 @@ static void bytes_without_a_row_are_swept_and_others_are_not(void **state)
     fclose(file);
     folder = uploads_path(*state, "upload_lost", NULL);
     assert_int_equal(mkdir(folder, 0700), 0);
-    assert_int_equal(uploads_sweep(*state, NULL, &err), PRILORA_OK);
+    assert_int_equal(uploads_sweep(*state, &(struct sweep){0}, &err), PRILORA_OK);
     assert_int_not_equal(access(lost, F_OK), 0);
     assert_int_equal(access(kept, F_OK), 0);
     assert_false(has_folder(*state, "upload_lost"));

@@ -236,6 +236,8 @@ static void each_scope_may_do_what_those_before_it_may(void **state)
         {"POST", JOBS "/ftjob-x/cancel", 2},
         {"DELETE", "/v1/models/ft%3Ax", 2},
         {"GET", "/v1/keys", 3},
+        {"GET", "/v1/backup", 3},
+        {"POST", "/v1/maintenance/gc", 3},
         {"GET", "/v1/keys/key-x", 3},
         {"POST", "/v1/keys", 3},
         {"DELETE", "/v1/keys/key-x", 3},

@@ -311,6 +311,16 @@ test("webhooks arrive as they are described, and can be sent again", async () =>
     await call("retryWebhookDelivery", { path: { id: "evt_none" }, status: 404 });
 });
 
+test("a backup, and what nobody needs", async () => {
+    const tar = await call("getBackup");
+    assert.equal(tar.subarray(0, 20).toString(), "prilorad-backup.json");
+    writeFileSync(daemon.path("state/files/file-orphan"), "nobody's");
+    const dry = await call("collectGarbage", { query: "?dry_run=true" });
+    assert.ok(dry.data.some(({ kind, bytes }) => kind === "orphan_file" && bytes === 8));
+    assert.deepEqual((await call("collectGarbage")).data, dry.data);
+    await call("collectGarbage", { query: "?dry_run=perhaps", status: 400 });
+});
+
 test("the service itself", async () => {
     for (const id of ["livez", "readyz", "openapi", "metrics", "listSettings", "dashboard"]) await call(id);
     for (const name of ["index.html", "style.css", "app.js", "icon.svg"])

@@ -42,6 +42,7 @@ DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cro
 	openssl prometheus mandoc bsdutils bsdextrautils chromium $(DEB_NODE)
 DEB_DEMO  = curl jq
 DEB_FUZZ  = clang libclang-rt-14-dev
+DEB_DEB   = debhelper dpkg-dev fakeroot
 
 LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
 DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl gnutls
@@ -260,7 +261,54 @@ demo: deps-demo
 	$(Q)examples/demo.sh $(BUILD)/prilorad
 
 format:
-	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+	$(Q)find api daemon lib tests -name node_modules -prune -o -name '*.[ch]' -print -o -name '*.cc' -print | \
+		xargs clang-format -i
+
+# ---- packages ---------------------------------------------------------------------------------
+
+# sources: what is committed, or without git what is here; the same sources give the same bytes
+DIST   = prilorad-$(VERSION)
+MOMENT = $(shell [ -e .git ] && git log -1 --format=%ct || stat -c %Y lib/prilora.h)
+
+dist: build/$(DIST).tar.gz
+build/$(DIST).tar.gz: FORCE
+	@mkdir -p build
+	$(Q)if [ -e .git ]; then \
+		git archive --prefix=$(DIST)/ -o $(@:.gz=) HEAD; \
+	else \
+		tar -cf $(@:.gz=) --sort=name --format=posix --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+			--pax-option=delete=atime,delete=ctime --mtime=@$(MOMENT) --transform 's|^\.|$(DIST)|' \
+			--exclude=./build --exclude=./.git --exclude=node_modules .; \
+	fi
+	$(Q)gzip -9nf $(@:.gz=)
+	@echo $@
+
+# Debian packages of these sources: prilorad, libprilora0, libprilora-dev. debian/ is made of
+# systemd/debian; what is needed to build is said above
+DEB_MAINTAINER ?= prilorad <prilorad@localhost>
+DEB_FOLDER = build/deb/$(DIST)
+comma     := ,
+empty     :=
+listed     = $(subst $(empty) ,$(comma) ,$(strip $(1)))
+DEB_LIB    = libopenblas-dev libjansson-dev nettle-dev libzip-dev libsentencepiece-dev libpcre2-dev
+
+deb: deps-deb
+	$(Q)$(MAKE) --no-print-directory deb-build
+deb-build: dist
+	$(Q)rm -rf build/deb && mkdir -p build/deb
+	$(Q)tar -xzf build/$(DIST).tar.gz -C build/deb && mv $(DEB_FOLDER)/systemd/debian $(DEB_FOLDER)/
+	$(Q)sed -i -e 's|@MAINTAINER@|$(DEB_MAINTAINER)|; s|@VERSION@|$(VERSION)|' \
+		-e 's|@LIB_DEPENDS@|$(call listed,$(DEB_LIB))|' \
+		-e 's|@BUILD_DEPENDS@|$(call listed,$(filter-out gcc g++ make,$(DEB_BUILD)))|' \
+		-e "s|@DATE@|$$(LC_ALL=C date -u -R -d @$(MOMENT))|" $(DEB_FOLDER)/debian/*.in
+	$(Q)cd $(DEB_FOLDER)/debian && for f in *.in; do mv $$f $${f%.in}; done
+	$(Q)cd $(DEB_FOLDER) && dpkg-buildpackage -b -us -uc
+	$(Q)mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes build/
+	@ls build/*_$(VERSION)_*.deb
+# installs, upgrades, removes and purges them in a copy of this system that is thrown away; as root
+check-deb: deps deb
+	$(call need,lintian)
+	$(Q)tests/deb/check
 
 # ---- installing -------------------------------------------------------------------------------
 
@@ -280,6 +328,8 @@ tests/node_modules/.package-lock.json: tests/package-lock.json
 	$(Q)cd tests && npm ci --no-fund --no-audit --loglevel=error && touch node_modules/.package-lock.json
 deps-demo:
 	$(call need,$(DEB_BUILD) $(DEB_DEMO))
+deps-deb:
+	$(call need,$(DEB_BUILD) $(DEB_DEB))
 deps-fuzz: deps
 	$(call need,$(DEB_FUZZ))
 
@@ -324,12 +374,14 @@ help:
 	@echo "  make soak       small jobs and pollers for SOAK_SECONDS=7200: nothing may grow"
 	@echo "  make torture    kills the daemon under load, KILLS=200 times"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
+	@echo "  make dist       the sources as build/prilorad-VERSION.tar.gz"
+	@echo "  make deb        Debian packages, into build; make check-deb tries them out (as root)"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
-.PHONY: all tests check check-build torture soak fuzz fuzzers bench demo format deps deps-check deps-npm deps-demo \
-	deps-fuzz \
+.PHONY: all tests check check-build torture soak fuzz fuzzers bench demo format dist deb deb-build check-deb \
+	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

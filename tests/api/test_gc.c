@@ -393,16 +393,16 @@ static void nothing_in_use_goes(void **state)
 
     (void)state;
     snprintf(file, sizeof file, "%s", test_upload(server, "a.jsonl", text));
-    submit(server, file, 40, done);
+    submit(server, file, 24, done);
     reply = test_finish_job(server, done);
     size = reply->size;
     adapter = malloc(size);
     assert_non_null(adapter);
     memcpy(adapter, reply->body, size);
-    submit(server, file, 40, running);
+    submit(server, file, 24, running);
     load = test_load_begin(server, file);
     slow = begin_upload(server);
-    for (int i = 0; i < 15; i++)
+    for (int i = 0; i < 9; i++)
         json_decref(sweep(server, i % 3 ? GC : DRY, i % 3 == 0));
     end_upload(slow);
     reply = test_finish_job(server, running); /* the same job once more */

@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "support/tree.h"
 
-#define N_KEPT 6
+#define N_KEPT   6
+#define PAUSE_NS 5000000 /* so that what is tested beside it goes on, too */
 
 static volatile sig_atomic_t is_over;
 
@@ -95,6 +97,7 @@ static void move_jobs(const struct test_server *server, const char *training_fil
 
 pid_t test_load_begin(const struct test_server *server, const char *training_file)
 {
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
     pid_t pid = fork();
 
     if (pid != 0)
@@ -102,6 +105,7 @@ pid_t test_load_begin(const struct test_server *server, const char *training_fil
     test_client_free(); /* the connection is the parent's */
     signal(SIGTERM, end);
     for (unsigned round = 0; !is_over; round++) {
+        nanosleep(&pause, NULL);
         move_files(server, round);
         if (round % 3 == 0)
             send_part(server);

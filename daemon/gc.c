@@ -15,15 +15,6 @@
 
 static atomic_flag is_running = ATOMIC_FLAG_INIT;
 
-/* The write-ahead log is as long as it ever was, until this cuts it; readers may be in the way. */
-static void cut_log(struct store *store)
-{
-    sqlite3 *db = store_db(store, NULL);
-
-    if (db)
-        sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-}
-
 static enum prilora_status sweep_all(struct store *store, const struct config *config,
                                      struct sweep *sweep, struct prilora_error *err)
 {
@@ -41,8 +32,6 @@ static enum prilora_status sweep_all(struct store *store, const struct config *c
         rc = queue_sweep(store, sweep, err);
     if (rc == PRILORA_OK && sweep->depth >= SWEEP_ALL)
         rc = stale_pulls_sweep(config->models_dirs, sweep, err);
-    if (rc == PRILORA_OK && !sweep->is_dry)
-        cut_log(store);
     return rc;
 }
 

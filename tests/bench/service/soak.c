@@ -22,7 +22,7 @@
 #define MAX_ROWS   2000
 #define N_JOB_ROWS 48 /* of text, in a job */
 #define POLL_S     0.1
-#define REST_S     2.0 /* between jobs, for the machine's other users */
+#define REST_S     2.0  /* between jobs, for the machine's other users */
 #define CACHE_MB   "64" /* of open adapters: they soon begin to make room for each other */
 
 double soak_seconds = 7200;

@@ -296,7 +296,7 @@ deb: deps-deb
 	$(Q)$(MAKE) --no-print-directory deb-build
 deb-build: dist
 	$(Q)rm -rf build/deb && mkdir -p build/deb
-	$(Q)tar -xzf build/$(DIST).tar.gz -C build/deb && mv $(DEB_FOLDER)/systemd/debian $(DEB_FOLDER)/
+	$(Q)tar -xzf build/$(DIST).tar.gz -C build/deb && cp -r $(DEB_FOLDER)/systemd/debian $(DEB_FOLDER)/
 	$(Q)sed -i -e 's|@MAINTAINER@|$(DEB_MAINTAINER)|; s|@VERSION@|$(VERSION)|' \
 		-e 's|@LIB_DEPENDS@|$(call listed,$(DEB_LIB))|' \
 		-e 's|@BUILD_DEPENDS@|$(call listed,$(filter-out gcc g++ make,$(DEB_BUILD)))|' \

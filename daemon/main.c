@@ -15,6 +15,7 @@
 #include "api/api.h"
 #include "daemon/config.h"
 #include "daemon/error.h"
+#include "daemon/heap.h"
 #include "daemon/gc.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
@@ -265,6 +266,7 @@ int main(int argc, char **argv)
         config_free(&daemon.config);
         return action == CONFIG_EXIT_OK ? EXIT_SUCCESS : EXIT_USAGE;
     }
+    heap_configure();
     configure_log(&daemon.config);
     block_signals(&signals); /* before threads are made, which inherit it */
     rc = start(&daemon, &err);

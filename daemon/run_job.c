@@ -137,6 +137,8 @@ static enum prilora_status open_run(struct running *r, struct prilora_error *err
     r->report.run = r->run;
     live_attach(r->job->id, r->run);
     r->first_step = prilora_run_step(r->run);
+    if (r->first_step)
+        report_resumed(&r->report, r->first_step);
     keep_settings(r);
 out:
     free(start);

@@ -76,7 +76,7 @@ static void tell_bad_rows(struct validation *v, const char *file_id, const char 
         snprintf(key, sizeof key, "bad:%s:%zu", file_id, rows->lines[i]);
         snprintf(message, sizeof message, "%.100s:%zu: %.250s", name, rows->lines[i],
                  rows->reasons[i] ? rows->reasons[i] : "bad row");
-        rc = events_add(v->work->store, v->job->id, key, "error", "message", message, NULL, &err);
+        rc = events_add_before_end(v->work->store, v->job->id, key, "error", message, &err);
     }
     rc = store_end(v->work->store, rc, &err);
     if (rc != PRILORA_OK)

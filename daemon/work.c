@@ -79,7 +79,7 @@ void work_note(struct work *work, const char *id, const char *key, const char *l
 {
     struct prilora_error err;
 
-    if (events_add(work->store, id, key, level, "message", message, NULL, &err) == PRILORA_OK)
+    if (events_add_before_end(work->store, id, key, level, message, &err) == PRILORA_OK)
         events_notify(id);
     else
         log_error("worker", "%s: %s", id, err.message);

@@ -371,6 +371,8 @@ enum prilora_event_type {
     PRILORA_EVENT_PRUNING,
     PRILORA_EVENT_CHECKPOINT, /* a checkpoint is safely on disk */
     PRILORA_EVENT_WARNING,
+    PRILORA_EVENT_SAVING, /* a checkpoint is about to be written: a run that goes on from it does
+                             not tell again what was told before */
 };
 
 /* Which members mean something depends on the type; all pointers end with the callback. */

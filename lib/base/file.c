@@ -257,13 +257,20 @@ enum prilora_status pl_file_replace_bytes(const char *path, const void *data, si
     return pl_file_replace(path, write_bytes, &bytes, err);
 }
 
-/* A folder that is there already will do; anything else of that name will not. */
+/* On disk for good. A folder that is there already will do; anything else of that name will not. */
 static enum prilora_status make_one_folder(const char *path, struct prilora_error *err)
 {
     struct stat st;
+    char *folder;
+    enum prilora_status rc;
 
-    if (mkdir(path, 0777) == 0)
-        return PRILORA_OK;
+    if (mkdir(path, 0777) == 0) {
+        folder = folder_of(path);
+        rc = folder ? pl_file_sync_folder(folder, err)
+                    : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
+        free(folder);
+        return rc;
+    }
     if (errno != EEXIST)
         return fail_errno(err, path, "make the folder");
     if (stat(path, &st) != 0)

@@ -234,11 +234,13 @@ static bool stop_raised(const struct prilora_run *run)
 
 static enum prilora_status save(struct prilora_run *run, struct prilora_error *err)
 {
+    struct prilora_event saving = pl_run_event(run, PRILORA_EVENT_SAVING);
     struct prilora_event event = pl_run_event(run, PRILORA_EVENT_CHECKPOINT);
     enum prilora_status rc;
 
     if (!run->checkpoint)
         return PRILORA_OK;
+    pl_run_emit(run, &saving);
     rc = pl_checkpoint_save(run, err);
     run->clock.last = pl_seconds();
     if (rc != PRILORA_OK)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/error.h"
 #include "daemon/gc.h"
@@ -220,6 +221,7 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
     enum prilora_status rc;
 
     prilora_init();
+    bus_survive();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return error_set(err, PRILORA_EIO, "libcurl cannot be used");
     rc = open_state(daemon, err);

@@ -2,9 +2,10 @@
  * models.c - see models.h.
  *
  * An open base belongs to an id and to the files as they were (device, inode and time of
- * config.json): a model that is replaced on disk is opened anew for the next job, and the old one
- * goes with its last holder. The mutex is never held while a base is opened: the entry is in the
- * list as `opening` meanwhile, and whoever wants the same one waits for it.
+ * config.json; weights that were not written to since): a model that is replaced on disk is opened
+ * anew for the next job, and the old one goes with its last holder. The mutex is never held while a
+ * base is opened: the entry is in the list as `opening` meanwhile, and whoever wants the same one
+ * waits for it.
  */
 #include "daemon/models.h"
 
@@ -234,12 +235,18 @@ static bool is_same(const struct identity *a, const struct identity *b)
            a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
+static bool is_intact(const struct open_base *base)
+{
+    return !base->base || prilora_base_check(base->base, NULL) == PRILORA_OK;
+}
+
 static struct open_base *find(struct models *models, const char *id,
                               const struct identity *identity)
 {
     struct open_base *base = models->bases;
 
-    while (base && (strcmp(base->id, id) != 0 || !is_same(&base->identity, identity)))
+    while (base &&
+           (strcmp(base->id, id) != 0 || !is_same(&base->identity, identity) || !is_intact(base)))
         base = base->next;
     return base;
 }

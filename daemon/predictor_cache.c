@@ -171,6 +171,10 @@ enum prilora_status predictor_cache_get(struct predictor_cache *cache,
     while (*at && strcmp((*at)->job_id, prediction->job_id) != 0)
         at = &(*at)->next;
     entry = *at;
+    if (entry && prilora_base_check(entry->base, NULL) != PRILORA_OK) {
+        drop(cache, at, "its base has changed");
+        entry = NULL;
+    }
     if (entry) { /* to the front */
         *at = entry->next;
         entry->next = cache->first;

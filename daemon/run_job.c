@@ -18,7 +18,7 @@
 #include "daemon/speed.h"
 
 #define ID_TAIL           8 /* letters of the job's id in its model's name */
-#define EXPORT_AGAIN_S    15
+#define EXPORT_AGAIN_S    5
 #define EXPORT_PATIENCE_S 300
 
 struct running {
@@ -261,7 +261,7 @@ static enum prilora_status export_adapter(struct running *r, const char *folder,
 
         if (rc == PRILORA_OK)
             rc = prilora_run_export(r->run, folder, r->job->model, result, err);
-        if (rc != PRILORA_EIO || again > give_up)
+        if (!error_may_pass(rc) || again > give_up)
             return rc;
         work_note(r->work, r->job->id, "export", "warn", err->message);
         while (now() < again) {
@@ -282,7 +282,7 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     enum prilora_status rc =
         folder && name ? export_adapter(r, folder, &result, &err) : error_memory(&err);
 
-    if (rc == PRILORA_EIO && may_wait(r)) {
+    if (error_may_pass(rc) && may_wait(r)) {
         put_back(r); /* what is missing is done again when the job is taken up again */
         goto out;
     }
@@ -328,9 +328,9 @@ static void learn_speed(struct running *r)
 static void conclude(struct running *r, enum prilora_status rc, const struct prilora_error *err)
 {
     bool stopped = rc == PRILORA_ESTOPPED ||
-                   (rc == PRILORA_EIO && r->run && atomic_load(live_stop_flag(r->job->id)));
+                   (error_may_pass(rc) && r->run && atomic_load(live_stop_flag(r->job->id)));
 
-    if (stopped && rc == PRILORA_EIO)
+    if (stopped && rc != PRILORA_ESTOPPED)
         work_note(r->work, r->job->id, NULL, "warn", err->message);
     if (rc == PRILORA_OK) {
         learn_speed(r);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/error.h"
 #include "daemon/events.h"
@@ -83,6 +84,22 @@ static void tell_bad_rows(struct validation *v, const char *file_id, const char 
         log_error("worker", "%s: %s", v->job->id, err.message);
 }
 
+/* What was uploaded may have been tampered with, or lost, on our disk. */
+static enum prilora_status check_size(const char *path, const struct file *file,
+                                      struct prilora_error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        error_errno(err, path, "open");
+        return err->status = PRILORA_EIO;
+    }
+    if (st.st_size == file->bytes)
+        return PRILORA_OK;
+    return error_set(err, PRILORA_EIO, "%s: has %lld bytes, but %lld were uploaded", path,
+                     (long long)st.st_size, (long long)file->bytes);
+}
+
 static enum prilora_status read_file(struct validation *v, const char *file_id,
                                      struct prilora_dataset **out, struct prilora_error *err)
 {
@@ -103,6 +120,8 @@ static enum prilora_status read_file(struct validation *v, const char *file_id,
 
     if (rc == PRILORA_OK && !path)
         rc = error_memory(err);
+    if (rc == PRILORA_OK)
+        rc = check_size(path, &file, err);
     if (rc == PRILORA_OK)
         rc = prilora_dataset_read(out, v->base, path, &options, err);
     if (rc != PRILORA_OK)

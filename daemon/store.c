@@ -576,10 +576,27 @@ char *store_text(sqlite3_stmt *statement, int column)
 
 /* ---- transactions ---- */
 
+/* Rolls back what is open; some errors have done so already. */
+static void roll_back(struct store *store)
+{
+    sqlite3 *db = store_db(store, NULL);
+
+    if (db && !sqlite3_get_autocommit(db))
+        store_run(store, NULL, "roll back", "ROLLBACK", "");
+}
+
+/* What rolls back is prepared before there is something to: memory may be short then. Should it
+ * have failed all the same, it is tried again here. */
 enum prilora_status store_begin(struct store *store, struct prilora_error *err)
 {
-    enum prilora_status rc = store_run(store, err, "begin a transaction", "BEGIN IMMEDIATE", "");
+    enum prilora_status rc;
+    struct prilora_error local;
 
+    err = err ? err : &local;
+    if (!store_statement(store, "ROLLBACK", err))
+        return err->status;
+    roll_back(store);
+    rc = store_run(store, err, "begin a transaction", "BEGIN IMMEDIATE", "");
     if (rc == PRILORA_OK)
         atomic_store(&store->is_held, false);
     return rc;
@@ -621,18 +638,13 @@ static enum prilora_status write_joined(struct store *store, struct prilora_erro
 enum prilora_status store_end(struct store *store, enum prilora_status rc,
                               struct prilora_error *err)
 {
-    sqlite3 *db;
-
     if (rc == PRILORA_OK)
         rc = write_joined(store, err);
     store_leave(store);
     if (rc == PRILORA_OK)
         rc = store_run(store, err, "commit", "COMMIT", "");
-    if (rc != PRILORA_OK) {
-        db = store_db(store, NULL);
-        if (db && !sqlite3_get_autocommit(db)) /* some errors have rolled back already */
-            store_run(store, NULL, "roll back", "ROLLBACK", "");
-    }
+    if (rc != PRILORA_OK)
+        roll_back(store);
     return rc;
 }
 

@@ -119,7 +119,10 @@ EXPORT ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at)
 EXPORT size_t fwrite(const void *data, size_t size, size_t n, FILE *file)
 {
     REAL(fwrite);
-    return fd_fails(SHIM_WRITES, fileno(file)) ? 0 : real(data, size, n, file);
+    if (!fd_fails(SHIM_WRITES, fileno(file)))
+        return real(data, size, n, file);
+    file->_flags |= _IO_ERR_SEEN; /* as ferror(3) has it */
+    return 0;
 }
 
 EXPORT int fflush(FILE *file)

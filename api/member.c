@@ -21,7 +21,9 @@ json_t *member_body(const char *body, size_t size, struct fault *fault)
         return NULL;
     }
     object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
-    if (!object) {
+    if (!object && (!error.text[0] || json_error_code(&error) == json_error_out_of_memory)) {
+        fault_set(fault, 503, "out_of_memory", NULL, "out of memory"); /* nothing else is silent */
+    } else if (!object) {
         fault_set(fault, 400, "invalid_json", NULL, "the body is not JSON: line %d, column %d: %s",
                   error.line, error.column,
                   json_error_code(&error) == json_error_null_character

@@ -195,11 +195,12 @@ static enum prilora_status not_found(const struct models *models, const char *id
 enum prilora_status models_find(struct models *models, const char *id, struct model_entry *out,
                                 struct prilora_error *err)
 {
+    enum prilora_status rc = PRILORA_ENOENT;
+
     *out = (struct model_entry){0};
-    for (size_t i = 0; model_id_is_safe(id) && i < models->n_dirs; i++)
-        if (models_look(models->dirs[i], id, out))
-            return PRILORA_OK;
-    return not_found(models, id, err);
+    for (size_t i = 0; rc == PRILORA_ENOENT && model_id_is_safe(id) && i < models->n_dirs; i++)
+        rc = models_look(models->dirs[i], id, out, err);
+    return rc == PRILORA_ENOENT ? not_found(models, id, err) : rc;
 }
 
 /* ---- open ones ---- */

@@ -227,17 +227,19 @@ check-build:
 	$(Q)$(CHECK_MAKE) VARIANT=double tests
 	$(Q)$(CHECK_MAKE) VARIANT=tsan tests
 
-# the daemon is killed KILLS times under load, asked to end TERMS times, and power is cut POWER_CUTS
-# times; tests/run does a few of each
+# the daemon is killed KILLS times under load, asked to end TERMS times, power is cut POWER_CUTS
+# times, and FAULTS calls of each kind fail (0: every one); tests/run does a few of each
 KILLS      ?= 200
 TERMS      ?= 50
 POWER_CUTS ?= 50
+FAULTS     ?= 100
 torture: deps-check
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
 	$(Q)$(MAKE) --no-print-directory VARIANT=release all tests
 	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(KILLS) $(SEED)
 	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(TERMS) "$(SEED)" TERM
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_power $(POWER_CUTS) $(SEED)
+	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS)
 
 # libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz: deps-fuzz
@@ -384,7 +386,7 @@ help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo "  make bench      the training step against what the machine can do; start, memory, requests"
 	@echo "  make soak       small jobs and pollers for SOAK_SECONDS=7200: nothing may grow"
-	@echo "  make torture    kills the daemon under load, KILLS=200 times"
+	@echo "  make torture    kills the daemon under load, KILLS=200 times, cuts its power, fails its calls"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make dist       the sources as build/prilorad-VERSION.tar.gz"
 	@echo "  make deb        Debian packages, into build; make check-deb tries them out (as root)"

@@ -17,9 +17,9 @@
 
 #define IDLE_WAIT_MS    15000
 #define TROUBLE_WAIT_MS 2000 /* the database could not be asked */
-#define BASE_IDLE_S  60
-#define MAX_WORKERS  256
-#define MIB          (1024.0 * 1024.0)
+#define BASE_IDLE_S     60
+#define MAX_WORKERS     256
+#define MIB             (1024.0 * 1024.0)
 
 struct workers {
     struct work work;

@@ -82,7 +82,8 @@ PRILORA_API void prilora_init(void);
 /*
  * prilora_mend_map - for a program's handler of SIGBUS (si_addr), which reading a file map raises
  * when the file was shortened or the disk fails: true if the address is in a map of the library.
- * It reads as zeros then, and what was computed of it fails (prilora_base_check). Async-signal-safe.
+ * It reads as zeros then, and what was computed of it fails (prilora_base_check).
+ * Async-signal-safe.
  */
 PRILORA_API bool prilora_mend_map(const void *address);
 

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/model_id.h"
 #include "daemon/models_scan.h"
@@ -284,7 +285,13 @@ static enum prilora_status open_now(struct models *models, struct open_base *bas
                                     const char *folder, struct prilora_error *err)
 {
     struct prilora_base *opened;
+    unsigned long before = json_memory_refusals();
     enum prilora_status rc = prilora_base_open(&opened, folder, err);
+
+    if (json_memory_refusals() != before) { /* its configuration may say something else */
+        prilora_base_close(opened);
+        rc = error_memory(err);
+    }
 
     pthread_mutex_lock(&models->mutex);
     base->opening = false;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
@@ -67,7 +68,7 @@ static enum prilora_status load_inputs(struct running *r, struct prilora_error *
         return rc;
     models_trim(r->work->models, 0); /* this job may need their memory */
     r->stage = WORK_SPEC;
-    rc = prilora_spec_parse(&r->spec, r->job->spec, strlen(r->job->spec), err);
+    rc = json_memory_spec(&r->spec, r->job->spec, err);
     if (rc != PRILORA_OK)
         return rc;
     r->stage = WORK_RUN;

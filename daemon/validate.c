@@ -14,6 +14,7 @@
 #include "daemon/error.h"
 #include "daemon/events.h"
 #include "daemon/files.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
 #include "daemon/speed.h"
@@ -353,7 +354,7 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
     if (rc != PRILORA_OK)
         return rc;
     v->stage = WORK_SPEC;
-    rc = prilora_spec_parse(&v->spec, v->job->spec, strlen(v->job->spec), err);
+    rc = json_memory_spec(&v->spec, v->job->spec, err);
     v->stage = rc == PRILORA_OK ? WORK_FIT : v->stage;
     if (rc == PRILORA_OK)
         rc = prepare_folder(v, err);
@@ -427,10 +428,13 @@ void work_validate(struct work *work, const struct job *job)
 {
     struct validation v = {.work = work, .job = job};
     struct prilora_error err = {0};
+    unsigned long before = json_memory_refusals();
     enum prilora_status rc;
 
     log_info("worker", "%s: validating", job->id);
     rc = check_job(&v, &err);
+    if (json_memory_refusals() != before) /* rows may say something else */
+        rc = error_memory(&err);
     if (rc == PRILORA_OK)
         rc = save_data(&v, &err);
     if (rc == PRILORA_OK)

@@ -61,8 +61,7 @@ static struct test_reply *ask(const char *method, const char *path, const char *
                  {500, "internal_error"},
                  {503, "out_of_memory|database_busy|shutting_down"},
                  {409, "base_model_not_usable"},
-                 /* jansson takes some failed allocations for a mistake in the text */
-                 {400, "invalid_json|invalid_model|unsupported_model"}};
+                 {400, "invalid_model|unsupported_model"}};
     struct test_reply *reply = test_send(faulty.server, &(struct test_request){.method = method,
                                                                                .path = path,
                                                                                .body = body,

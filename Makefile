@@ -240,6 +240,7 @@ torture: deps-check
 	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(TERMS) "$(SEED)" TERM
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_power $(POWER_CUTS) $(SEED)
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS)
+	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS) memory
 
 # libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz: deps-fuzz

@@ -280,6 +280,7 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     struct job_end end = {.status = status};
     char *folder = queue_folder(r->work->store, r->job->id, "adapter");
     char *name = model_name(r->job), *text = NULL;
+    unsigned long before = json_memory_refusals();
     enum prilora_status rc =
         folder && name ? export_adapter(r, folder, &result, &err) : error_memory(&err);
 
@@ -287,8 +288,10 @@ static void finish_with_adapter(struct running *r, enum job_status status)
         put_back(r); /* what is missing is done again when the job is taken up again */
         goto out;
     }
-    if (rc == PRILORA_OK && !(text = result_text(r, &result, folder)))
-        rc = error_memory(&err);
+    if (rc == PRILORA_OK)
+        text = result_text(r, &result, folder);
+    if (rc == PRILORA_OK && (!text || json_memory_refusals() != before))
+        rc = error_memory(&err); /* what was written may lack a member */
     if (rc == PRILORA_OK)
         report_exported(&r->report);
     close_run(r);

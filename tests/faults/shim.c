@@ -265,6 +265,23 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
     return 0;
 }
 
+/*
+ * C++'s own are spared: protobuf, which libsentencepiece is made of, does not survive an exception
+ * thrown between the making of a message and its end.
+ */
+EXPORT void *_Znwm(size_t size);
+EXPORT void *_Znam(size_t size);
+
+void *_Znwm(size_t size)
+{
+    return __libc_malloc(size ? size : 1);
+}
+
+void *_Znam(size_t size)
+{
+    return __libc_malloc(size ? size : 1);
+}
+
 /* ---- the wall clock ---- */
 
 EXPORT int clock_gettime(clockid_t clock, struct timespec *out)

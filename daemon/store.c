@@ -663,20 +663,20 @@ enum prilora_status store_freeze(struct store *store, const char *path,
                                                                struct prilora_error *err),
                                  void *context, struct prilora_error *err)
 {
-    sqlite3 *db = NULL;
+    struct connection c = {.store = store};
     enum prilora_status rc = store_begin(store, err);
 
     if (rc != PRILORA_OK)
         return rc;
-    rc = open_database(&db, store->database, err);
+    rc = open_database(&c, store->database, err);
     if (rc == PRILORA_OK)
-        rc = pin(db, store->database, err);
+        rc = pin(c.db, store->database, err);
     if (rc == PRILORA_OK)
         rc = freeze(store, context, err);
     rc = store_end(store, rc, err);
     if (rc == PRILORA_OK)
-        rc = db_copy(db, path, err);
-    sqlite3_close(db);
+        rc = db_copy(c.db, path, err);
+    sqlite3_close(c.db);
     return rc;
 }
 

@@ -125,10 +125,6 @@ static void respond_no_route(struct request *r, enum route_found found)
 {
     char methods[64];
 
-    if (found == ROUTE_NO_MEMORY) {
-        respond_error(r, 503, "out_of_memory", NULL, "out of memory");
-        return;
-    }
     if (found == ROUTE_NO_PATH) {
         respond_error(r, 404, "unknown_url", NULL, "nothing is at %s", r->path);
         return;

@@ -105,8 +105,7 @@ static void clear(char *captures[ROUTE_MAX_CAPTURES])
 }
 
 /* Matches one segment of the pattern and moves both on; false: the path is another one. */
-static bool match_segment(const char **pattern, const char **path, char **capture, bool *captured,
-                          bool *short_of_memory)
+static bool match_segment(const char **pattern, const char **path, char **capture, bool *captured)
 {
     size_t n_pattern = strcspn(*pattern, "/"), n_path = strcspn(*path, "/");
 
@@ -115,10 +114,8 @@ static bool match_segment(const char **pattern, const char **path, char **captur
         if ((*pattern)[n_pattern - 2] == '*')
             n_path = strlen(*path);
         *capture = n_path > 0 ? percent_decode(*path, n_path, false) : NULL;
-        if (!*capture) { /* without an escape there is nothing else that could be wrong */
-            *short_of_memory = n_path > 0 && !memchr(*path, '%', n_path);
+        if (!*capture)
             return false;
-        }
     } else if (n_pattern != n_path || memcmp(*pattern, *path, n_path) != 0) {
         return false;
     }
@@ -127,8 +124,7 @@ static bool match_segment(const char **pattern, const char **path, char **captur
     return true;
 }
 
-static bool match(const char *pattern, const char *path, char *captures[ROUTE_MAX_CAPTURES],
-                  bool *short_of_memory)
+static bool match(const char *pattern, const char *path, char *captures[ROUTE_MAX_CAPTURES])
 {
     size_t n = 0;
 
@@ -138,7 +134,7 @@ static bool match(const char *pattern, const char *path, char *captures[ROUTE_MA
 
         pattern++;
         path++;
-        if (!match_segment(&pattern, &path, &capture, &captured, short_of_memory))
+        if (!match_segment(&pattern, &path, &capture, &captured))
             break;
         if (captured)
             captures[n++] = capture;
@@ -153,7 +149,6 @@ enum route_found route_find(const char *method, const char *path, const struct r
                             char *captures[ROUTE_MAX_CAPTURES])
 {
     enum route_found found = ROUTE_NO_PATH;
-    bool short_of_memory = false;
 
     for (size_t i = 0; i < ROUTE_MAX_CAPTURES; i++)
         captures[i] = NULL;
@@ -161,11 +156,8 @@ enum route_found route_find(const char *method, const char *path, const struct r
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < n_routes; i++) {
-        if (!match(routes[i].pattern, path, captures, &short_of_memory)) {
-            if (short_of_memory)
-                return ROUTE_NO_MEMORY;
+        if (!match(routes[i].pattern, path, captures))
             continue;
-        }
         if (strcmp(routes[i].method, method) == 0) {
             *out = &routes[i];
             return ROUTE_FOUND;
@@ -184,9 +176,8 @@ void route_methods(const char *path, char *out, size_t room)
     for (size_t i = 0; i < n_routes && used < room; i++) {
         char *captures[ROUTE_MAX_CAPTURES] = {0};
         const char *method = routes[i].method;
-        bool short_of_memory;
 
-        if (!match(routes[i].pattern, path, captures, &short_of_memory))
+        if (!match(routes[i].pattern, path, captures))
             continue;
         clear(captures);
         used += (size_t)snprintf(out + used, room - used, "%s%s%s", used ? ", " : "", method,

@@ -31,7 +31,7 @@ struct route {
 extern const struct route routes[];
 extern const size_t n_routes;
 
-enum route_found { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD, ROUTE_NO_MEMORY };
+enum route_found { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
 
 /*
  * route_find - the route of a method and an undecoded path (HEAD finds GET's). What {id} stood for

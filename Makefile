@@ -161,6 +161,7 @@ $(BUILD)/lib/math/%.o $(BUILD)/lib/model/%.o: CFLAGS += -O3 -fopenmp-simd -fno-m
 # some also as released: sanitizers get the loops without vector clones
 # tests/api                  the real daemon, under ASan and under TSan
 # tests/crash                the real daemon, killed again and again, under ASan
+# tests/faults               the real daemon as released, with power cut and faults made by a library
 # tests/cli                  the command-line client and the real daemon, under ASan
 # tests/clients              clients that nobody here wrote, and the real daemon, under ASan
 # tests/fuzz                 every target replays its corpus under ASan and UBSan
@@ -169,17 +170,22 @@ tests_in = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)/test_*.c)))
 FUZZERS  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SUPPORT_OBJECTS = $(call objects,$(sort $(wildcard tests/support/*.c)))
 
+SHIM         = $(BUILD)/tests/faults/shim.so
 BREAKER      = $(BUILD)/tests/cli/breaker
 HUB          = $(BUILD)/tests/cli/hub
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(call tests_in,crash) \
 	$(FUZZERS)
 TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
-	golden/test_deberta golden/test_recompute) $(call tests_in,memory)
+	golden/test_deberta golden/test_recompute) $(call tests_in,memory) $(call tests_in,faults)
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
 
-tests: $(TESTS) $(BUILD)/prilorad $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER) $(HUB))
+tests: $(TESTS) $(BUILD)/prilorad $(if $(filter release,$(VARIANT)),$(SHIM)) $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER) $(HUB))
+
+$(SHIM): $(call objects,$(sort $(wildcard tests/faults/shim*.c)))
+	@echo "  LD     $@"
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $^ -ldl
 
 $(BREAKER): $(BREAKER).o
 	@echo "  LD     $@"
@@ -221,11 +227,20 @@ check-build:
 	$(Q)$(CHECK_MAKE) VARIANT=double tests
 	$(Q)$(CHECK_MAKE) VARIANT=tsan tests
 
-# the daemon is killed KILLS times under load; tests/run does it 20 times
-KILLS ?= 200
+# the daemon is killed KILLS times under load, asked to end TERMS times, power is cut POWER_CUTS
+# times, and FAULTS calls of each kind fail (0: every one); tests/run does a few of each
+KILLS      ?= 200
+TERMS      ?= 50
+POWER_CUTS ?= 50
+FAULTS     ?= 100
 torture: deps-check
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
+	$(Q)$(MAKE) --no-print-directory VARIANT=release all tests
 	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(KILLS) $(SEED)
+	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(TERMS) "$(SEED)" TERM
+	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_power $(POWER_CUTS) $(SEED)
+	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS)
+	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS) memory
 
 # libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz: deps-fuzz
@@ -372,7 +387,7 @@ help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 	@echo "  make bench      the training step against what the machine can do; start, memory, requests"
 	@echo "  make soak       small jobs and pollers for SOAK_SECONDS=7200: nothing may grow"
-	@echo "  make torture    kills the daemon under load, KILLS=200 times"
+	@echo "  make torture    kills the daemon under load, KILLS=200 times, cuts its power, fails its calls"
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make dist       the sources as build/prilorad-VERSION.tar.gz"
 	@echo "  make deb        Debian packages, into build; make check-deb tries them out (as root)"

@@ -10,6 +10,7 @@
 #include "api/json.h"
 #include "api/list.h"
 #include "api/respond.h"
+#include "daemon/error.h"
 #include "daemon/worker.h"
 
 struct forecasting {
@@ -90,7 +91,7 @@ static void respond_failure(struct request *r, const struct forecasting *f)
 {
     const char *code = f->outlook.error_code;
 
-    if (f->rc == PRILORA_EIO || f->rc == PRILORA_ENOMEM)
+    if (error_is_machines(f->rc))
         respond_internal(r, &f->err);
     else if (f->rc == PRILORA_ELIMIT && !f->outlook.error_param)
         respond_error(r, 422, code, NULL, "%s", f->err.message);

@@ -114,6 +114,14 @@ static bool take_field(struct form *form, size_t i, const struct form_piece *pie
 
 /* ---- the file ---- */
 
+static bool fail_full(struct form *form)
+{
+    const char *name = form->rules.file;
+
+    return fault_set(&form->fault, 507, "disk_full", name,
+                     "the server's disk is full: the %s cannot be kept", name);
+}
+
 static bool fail_disk(struct form *form, const char *doing)
 {
     const char *name = form->rules.file;
@@ -121,8 +129,7 @@ static bool fail_disk(struct form *form, const char *doing)
 
     log_error("http", "upload: cannot %s: %s", doing, strerror(reason));
     if (reason == ENOSPC || reason == EDQUOT)
-        return fault_set(&form->fault, 507, "disk_full", name,
-                         "the server's disk is full: the %s cannot be kept", name);
+        return fail_full(form);
     return fault_set(&form->fault, 500, "internal_error", name, "the %s cannot be written: %s",
                      name, strerror(reason));
 }
@@ -142,6 +149,8 @@ static bool begin_file(struct form *form, const struct form_piece *piece)
     if (form->fd >= 0)
         return true;
     log_error("http", "upload: %s", err.message);
+    if (err.status == PRILORA_ENOSPC)
+        return fail_full(form);
     return fault_set(&form->fault, 500, "internal_error", name, "the %s cannot be written", name);
 }
 

@@ -13,6 +13,7 @@
 
 #include "api/member.h"
 #include "api/utf8.h"
+#include "daemon/json_memory.h"
 
 #define MAX_SEED     2147483647
 #define MAX_PRIORITY 100
@@ -171,6 +172,7 @@ static bool read_spec(struct decoding *d, json_t *body, struct job_settings *set
     static const char *const of_spec[] = {"seed", "task", "method", "hyperparameters", NULL};
     static const char *const requested[] = {"hyperparameters", "method", NULL};
     struct prilora_error err = {0};
+    enum prilora_status rc;
     uint32_t random;
 
     if (!json_object_get(body, "seed")) {
@@ -183,8 +185,10 @@ static bool read_spec(struct decoding *d, json_t *body, struct job_settings *set
     settings->text = dump_some(body, of_spec);
     if (!settings->text || !d->job->requested)
         return fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
-    if (prilora_spec_parse(&settings->spec, settings->text, strlen(settings->text), &err) !=
-        PRILORA_OK)
+    rc = json_memory_spec(&settings->spec, settings->text, &err);
+    if (rc == PRILORA_ENOMEM)
+        return fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
+    if (rc != PRILORA_OK)
         return fault_from_spec(d->fault, &err);
     d->job->spec = prilora_spec_dump(settings->spec);
     return d->job->spec || fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");

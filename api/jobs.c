@@ -247,7 +247,7 @@ static void respond_bad_spec(struct request *r, const struct prilora_error *err)
 {
     struct fault fault;
 
-    if (err->status == PRILORA_ENOMEM || err->status == PRILORA_EIO) {
+    if (error_is_machines(err->status)) {
         respond_internal(r, err);
         return;
     }

@@ -7,6 +7,7 @@
 
 #include "api/suggest.h"
 #include "api/utf8.h"
+#include "daemon/json_memory.h"
 
 #define MAX_SHOWN       60
 #define SHOWN_PRECISION 6
@@ -15,13 +16,19 @@ json_t *member_body(const char *body, size_t size, struct fault *fault)
 {
     json_error_t error;
     json_t *object;
+    unsigned long before;
 
     if (size == 0) {
         fault_set(fault, 400, "missing_body", NULL, "the body is empty: it must be JSON");
         return NULL;
     }
+    before = json_memory_refusals();
     object = json_loadb(body, size, JSON_REJECT_DUPLICATES, &error);
-    if (!object) {
+    if (json_memory_refusals() != before) {
+        json_decref(object);
+        object = NULL;
+        fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
+    } else if (!object) {
         fault_set(fault, 400, "invalid_json", NULL, "the body is not JSON: line %d, column %d: %s",
                   error.line, error.column,
                   json_error_code(&error) == json_error_null_character

@@ -96,6 +96,8 @@ static void respond_failure(struct request *r, const struct asking *a)
     else if (p->stage == PREDICTION_ADAPTER && p->status == PRILORA_EMISMATCH)
         respond_error(r, 409, "base_model_changed", "model",
                       "%s was trained on another %s than is there now", a->model, p->base);
+    else if (p->stage == PREDICTION_TEXTS && p->status == PRILORA_EFORMAT)
+        respond_error(r, 409, "base_model_changed", "model", "%s", message);
     else if (p->stage == PREDICTION_ADAPTER && p->status == PRILORA_ENOENT)
         respond_error(r, 404, "model_not_found", "model", "no such model: %s", a->model);
     else

@@ -8,6 +8,7 @@
 #include "api/aside.h"
 #include "api/list.h"
 #include "api/respond.h"
+#include "daemon/error.h"
 #include "daemon/files.h"
 
 #define ROWS_SHOWN     10
@@ -156,7 +157,7 @@ static void respond_unreadable(struct request *r, const struct previewing *p)
 
     if (status == PRILORA_ENOENT)
         respond_error(r, 404, "file_not_found", "file_id", "no such file: %s", p->file.id);
-    else if (status == PRILORA_EIO || status == PRILORA_ENOMEM)
+    else if (error_is_machines(status))
         respond_internal(r, &p->err);
     else
         respond_error(r, 422, "invalid_file", "file_id", "%s", p->err.message);

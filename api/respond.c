@@ -223,9 +223,19 @@ void respond_internal(struct request *r, const struct prilora_error *err)
     log_error("http", "%s: %s %s: %s: %s%s%s", r->id, r->method, r->target,
               prilora_status_name(err->status), err->where, err->where[0] ? ": " : "",
               err->message);
-    if (err->status == PRILORA_ENOMEM)
+    switch (err->status) {
+    case PRILORA_ENOMEM:
         respond_error(r, 503, "out_of_memory", NULL, "out of memory");
-    else
+        break;
+    case PRILORA_ENOSPC:
+        respond_error(r, 507, "disk_full", NULL, "the server's disk is full: this cannot be kept");
+        break;
+    case PRILORA_EBUSY:
+        respond_error(r, 503, "database_busy", NULL,
+                      "another process holds the server's database; try again");
+        break;
+    default:
         respond_error(r, 500, "internal_error", NULL,
                       "the server could not do this; its log says why, under %s", r->id);
+    }
 }

@@ -92,6 +92,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
     (void)context;
     (void)url;
+    store_be_brief();
     if (!r)
         return MHD_NO; /* there was no memory for it */
     if (!r->begun) {

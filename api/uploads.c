@@ -279,9 +279,7 @@ static enum prilora_status write_completed(struct json_out *out, struct api *api
 
 static void respond_not_completed(struct request *r, const struct prilora_error *err)
 {
-    if (err->status == PRILORA_ELIMIT && strcmp(err->where, UPLOAD_DISK) == 0)
-        respond_error(r, 507, "disk_full", NULL, "%s", err->message);
-    else if (err->status == PRILORA_ELIMIT)
+    if (err->status == PRILORA_ELIMIT)
         respond_quota(r, err);
     else
         respond_failure(r, err);

@@ -42,14 +42,34 @@ enum prilora_status error_set_at(struct prilora_error *err, enum prilora_status 
 
 enum prilora_status error_errno(struct prilora_error *err, const char *path, const char *doing)
 {
+    static const struct {
+        int code;
+        enum prilora_status status;
+    } kinds[] = {
+        {ENOENT, PRILORA_ENOENT},
+        {ENOMEM, PRILORA_ENOMEM},
+        {ENOSPC, PRILORA_ENOSPC},
+        {EDQUOT, PRILORA_ENOSPC},
+    };
     int code = errno;
-    enum prilora_status status = code == ENOENT   ? PRILORA_ENOENT
-                                 : code == ENOMEM ? PRILORA_ENOMEM
-                                                  : PRILORA_EIO;
+    enum prilora_status status = PRILORA_EIO;
     char buffer[128];
 
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].code == code)
+            status = kinds[i].status;
     return error_set(err, status, "%s: cannot %s: %s", path, doing,
                      strerror_r(code, buffer, sizeof buffer));
+}
+
+bool error_is_machines(enum prilora_status status)
+{
+    return status == PRILORA_EIO || status == PRILORA_ENOMEM || error_may_pass(status);
+}
+
+bool error_may_pass(enum prilora_status status)
+{
+    return status == PRILORA_EIO || status == PRILORA_ENOSPC || status == PRILORA_EBUSY;
 }
 
 enum prilora_status error_memory(struct prilora_error *err)

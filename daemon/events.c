@@ -29,6 +29,9 @@ void events_notify(const char *job_id)
     pthread_rwlock_unlock(&subscription);
 }
 
+#define COLUMNS_IN "id, job_id, key, created_at, level, type, message, data"
+#define UNIQUE_KEY " ON CONFLICT (job_id, key) DO NOTHING"
+
 enum prilora_status events_add(struct store *store, const char *job_id, const char *key,
                                const char *level, const char *type, const char *message,
                                const char *data, struct prilora_error *err)
@@ -37,9 +40,24 @@ enum prilora_status events_add(struct store *store, const char *job_id, const ch
 
     store_new_id(id, "ftevent-");
     return store_run(store, err, "write an event",
-                     "INSERT INTO events (id, job_id, key, created_at, level, type, message, data) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id, key) DO NOTHING",
+                     "INSERT INTO events (" COLUMNS_IN
+                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)" UNIQUE_KEY,
                      "tttitttt", id, job_id, key, store_now(), level, type, message, data);
+}
+
+enum prilora_status events_add_before_end(struct store *store, const char *job_id, const char *key,
+                                          const char *level, const char *message,
+                                          struct prilora_error *err)
+{
+    char id[ID_SIZE];
+
+    store_new_id(id, "ftevent-");
+    return store_run(store, err, "write an event",
+                     "INSERT INTO events (" COLUMNS_IN
+                     ") SELECT ?1, id, ?3, ?4, ?5, 'message', ?6, "
+                     "NULL FROM jobs WHERE id = ?2 AND status NOT IN ('succeeded', 'failed', "
+                     "'cancelled')" UNIQUE_KEY,
+                     "tttitt", id, job_id, key, store_now(), level, message);
 }
 
 /* ---- lists ---- */
@@ -153,4 +171,26 @@ enum prilora_status events_list_after(struct store *store, const char *job_id, i
     *n = 0;
     *has_more = false;
     return list_beyond(store, &query, sequence, out, n, has_more, err ? err : &local);
+}
+
+enum prilora_status events_last_data(struct store *store, const char *job_id, const char *key,
+                                     const char *closed_by, char **data, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    bool row;
+    sqlite3_stmt *s = store_query(store, err,
+                                  "SELECT data FROM events WHERE job_id = ?1 AND key GLOB ?2 AND "
+                                  "row > COALESCE((SELECT MAX(row) FROM events WHERE job_id = ?1 "
+                                  "AND key GLOB ?3), 0) ORDER BY row DESC LIMIT 1",
+                                  "ttt", job_id, key, closed_by);
+
+    *data = NULL;
+    if (!s)
+        return err->status;
+    rc = store_step(store, s, &row, "read an event", err);
+    if (rc == PRILORA_OK && row) {
+        *data = store_text(s, 0);
+        sqlite3_reset(s);
+    }
+    return rc;
 }

@@ -25,6 +25,11 @@ struct event {
 enum prilora_status events_add(struct store *store, const char *job_id, const char *key,
                                const char *level, const char *type, const char *message,
                                const char *data, struct prilora_error *err);
+/* A message of a worker, who may not know yet that a client has ended the job: then it is not
+ * written, for the end is the last that is told. */
+enum prilora_status events_add_before_end(struct store *store, const char *job_id, const char *key,
+                                          const char *level, const char *message,
+                                          struct prilora_error *err);
 
 struct events_query {
     const char *job_id, *after; /* after: id of an event, or NULL */
@@ -40,6 +45,12 @@ enum prilora_status events_list_after(struct store *store, const char *job_id, i
                                       size_t limit, struct event **out, size_t *n, bool *has_more,
                                       struct prilora_error *err);
 void events_free_list(struct event *events, size_t n);
+/*
+ * events_last_data - of a job's events whose key matches `key` ("step:*:evaluation"), the last
+ * one's data, unless one whose key matches `closed_by` follows it. *data NULL: none; free it.
+ */
+enum prilora_status events_last_data(struct store *store, const char *job_id, const char *key,
+                                     const char *closed_by, char **data, struct prilora_error *err);
 
 /* Rows of a job's series: one JSON object each, by step. Written again under the same step, the row
  * is replaced. */

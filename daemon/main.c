@@ -13,10 +13,14 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/error.h"
 #include "daemon/heap.h"
 #include "daemon/gc.h"
+#include "daemon/files.h"
+#include "daemon/idempotency.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
 #include "daemon/models.h"
@@ -221,6 +225,8 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
     enum prilora_status rc;
 
     prilora_init();
+    bus_survive();
+    json_memory_watch();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return error_set(err, PRILORA_EIO, "libcurl cannot be used");
     rc = open_state(daemon, err);

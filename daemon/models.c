@@ -2,9 +2,10 @@
  * models.c - see models.h.
  *
  * An open base belongs to an id and to the files as they were (device, inode and time of
- * config.json): a model that is replaced on disk is opened anew for the next job, and the old one
- * goes with its last holder. The mutex is never held while a base is opened: the entry is in the
- * list as `opening` meanwhile, and whoever wants the same one waits for it.
+ * config.json; weights that were not written to since): a model that is replaced on disk is opened
+ * anew for the next job, and the old one goes with its last holder. The mutex is never held while a
+ * base is opened: the entry is in the list as `opening` meanwhile, and whoever wants the same one
+ * waits for it.
  */
 #include "daemon/models.h"
 
@@ -16,6 +17,7 @@
 #include <time.h>
 
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/model_id.h"
 #include "daemon/models_scan.h"
@@ -194,11 +196,12 @@ static enum prilora_status not_found(const struct models *models, const char *id
 enum prilora_status models_find(struct models *models, const char *id, struct model_entry *out,
                                 struct prilora_error *err)
 {
+    enum prilora_status rc = PRILORA_ENOENT;
+
     *out = (struct model_entry){0};
-    for (size_t i = 0; model_id_is_safe(id) && i < models->n_dirs; i++)
-        if (models_look(models->dirs[i], id, out))
-            return PRILORA_OK;
-    return not_found(models, id, err);
+    for (size_t i = 0; rc == PRILORA_ENOENT && model_id_is_safe(id) && i < models->n_dirs; i++)
+        rc = models_look(models->dirs[i], id, out, err);
+    return rc == PRILORA_ENOENT ? not_found(models, id, err) : rc;
 }
 
 /* ---- open ones ---- */
@@ -234,12 +237,18 @@ static bool is_same(const struct identity *a, const struct identity *b)
            a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
+static bool is_intact(const struct open_base *base)
+{
+    return !base->base || prilora_base_check(base->base, NULL) == PRILORA_OK;
+}
+
 static struct open_base *find(struct models *models, const char *id,
                               const struct identity *identity)
 {
     struct open_base *base = models->bases;
 
-    while (base && (strcmp(base->id, id) != 0 || !is_same(&base->identity, identity)))
+    while (base &&
+           (strcmp(base->id, id) != 0 || !is_same(&base->identity, identity) || !is_intact(base)))
         base = base->next;
     return base;
 }
@@ -276,7 +285,13 @@ static enum prilora_status open_now(struct models *models, struct open_base *bas
                                     const char *folder, struct prilora_error *err)
 {
     struct prilora_base *opened;
+    unsigned long before = json_memory_refusals();
     enum prilora_status rc = prilora_base_open(&opened, folder, err);
+
+    if (json_memory_refusals() != before) { /* its configuration may say something else */
+        prilora_base_close(opened);
+        rc = error_memory(err);
+    }
 
     pthread_mutex_lock(&models->mutex);
     base->opening = false;

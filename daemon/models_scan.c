@@ -10,24 +10,27 @@
 #include "daemon/error.h"
 #include "daemon/model_id.h"
 
-bool models_look(const char *dir, const char *id, struct model_entry *out)
+enum prilora_status models_look(const char *dir, const char *id, struct model_entry *out,
+                                struct prilora_error *err)
 {
     struct stat st;
-    char *folder = text_format("%s/%s", dir, id);
+    struct model_entry entry = {.id = strdup(id), .folder = text_format("%s/%s", dir, id)};
     char *config = text_format("%s/%s/config.json", dir, id);
-    bool found = folder && config && stat(config, &st) == 0 && S_ISREG(st.st_mode);
+    enum prilora_status rc = PRILORA_OK;
 
     *out = (struct model_entry){0};
-    free(config);
-    if (found)
-        *out = (struct model_entry){strdup(id), folder, (int64_t)st.st_mtime};
+    if (!config || !entry.id || !entry.folder)
+        rc = error_memory(err);
+    else if (stat(config, &st) != 0 || !S_ISREG(st.st_mode))
+        rc = error_set(err, PRILORA_ENOENT, "no base model \"%s\" in %s", id, dir);
     else
-        free(folder);
-    if (found && !out->id) {
-        model_entry_clear(out);
-        found = false;
-    }
-    return found;
+        entry.created = (int64_t)st.st_mtime;
+    free(config);
+    if (rc == PRILORA_OK)
+        *out = entry;
+    else
+        model_entry_clear(&entry);
+    return rc;
 }
 
 static bool is_known(const struct model_entry *entries, size_t n, const char *id)
@@ -77,10 +80,10 @@ static enum prilora_status scan(const char *dir, const char *prefix, struct mode
             rc = error_memory(err);
         else if (item->d_name[0] == '.' || !model_id_is_safe(id))
             rc = PRILORA_OK;
-        else if (models_look(dir, id, &entry))
+        else if ((rc = models_look(dir, id, &entry, err)) == PRILORA_OK)
             rc = add(entries, n, &entry, err);
-        else if (!*prefix)
-            rc = scan(dir, deeper, entries, n, &inner, err);
+        else if (rc == PRILORA_ENOENT)
+            rc = *prefix ? PRILORA_OK : scan(dir, deeper, entries, n, &inner, err);
         free(id);
         free(deeper);
     }

@@ -10,7 +10,8 @@
  * be read adds none; *readable tells. */
 enum prilora_status models_scan(const char *dir, struct model_entry **entries, size_t *n,
                                 bool *readable, struct prilora_error *err);
-/* The model `id` in one folder; false if there is none. */
-bool models_look(const char *dir, const char *id, struct model_entry *out);
+/* The model `id` in one folder. ENOENT: there is none. */
+enum prilora_status models_look(const char *dir, const char *id, struct model_entry *out,
+                                struct prilora_error *err);
 
 #endif

@@ -17,6 +17,32 @@
 
 #define MAX_OPEN_FOLDERS 16
 
+/*
+ * A name outlives a power cut only when the folder that it stands in was synced. Who made `path`
+ * may have been killed before that, so this is done of one that is there, too; but what stands
+ * above it need not be ours to open.
+ */
+static enum prilora_status sync_parent(const char *path, bool made, struct prilora_error *err)
+{
+    enum prilora_status rc;
+    char *copy = strdup(path);
+
+    if (!copy)
+        return error_memory(err);
+    rc = path_sync_folder(dirname(copy), err);
+    free(copy);
+    return made ? rc : PRILORA_OK;
+}
+
+static enum prilora_status make_one(const char *path, bool last, struct prilora_error *err)
+{
+    bool made = mkdir(path, 0750) == 0;
+
+    if (!made && errno != EEXIST)
+        return error_errno(err, path, "make the folder");
+    return made || last ? sync_parent(path, made, err) : PRILORA_OK;
+}
+
 enum prilora_status path_make_folder(const char *path, struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
@@ -31,8 +57,7 @@ enum prilora_status path_make_folder(const char *path, struct prilora_error *err
         if (end != '/' && end != '\0')
             continue;
         *p = '\0';
-        if (mkdir(partial, 0750) != 0 && errno != EEXIST)
-            rc = error_errno(err, partial, "make the folder");
+        rc = make_one(partial, end == '\0', err);
         *p = end;
         if (end == '\0')
             break;

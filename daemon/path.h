@@ -7,7 +7,7 @@
 
 #include "prilora.h"
 
-/* mkdir -p, mode 0750 less the umask. */
+/* mkdir -p, mode 0750 less the umask; on disk for good. */
 enum prilora_status path_make_folder(const char *path, struct prilora_error *err);
 /* Removes a file or a whole folder; links are removed, not followed. Absent is no error. */
 enum prilora_status path_remove(const char *path, struct prilora_error *err);

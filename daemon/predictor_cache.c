@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/queue.h"
 
@@ -98,6 +99,7 @@ static enum prilora_status open_entry(struct predictor_cache *cache, struct cach
 {
     struct prilora_adapter_info info;
     enum prilora_status rc;
+    unsigned long before;
     char *folder;
 
     *stage = PREDICTION_BASE;
@@ -110,9 +112,12 @@ static enum prilora_status open_entry(struct predictor_cache *cache, struct cach
     if (rc != PRILORA_OK)
         return rc;
     folder = queue_folder(cache->store, prediction->job_id, "adapter");
+    before = json_memory_refusals();
     rc = folder ? prilora_adapter_open(&entry->adapter, entry->base, folder, cache->team, err)
                 : error_memory(err);
     free(folder);
+    if (rc == PRILORA_OK && json_memory_refusals() != before)
+        rc = error_memory(err);
     if (rc != PRILORA_OK)
         return rc;
     prilora_adapter_describe(entry->adapter, &info);
@@ -171,6 +176,10 @@ enum prilora_status predictor_cache_get(struct predictor_cache *cache,
     while (*at && strcmp((*at)->job_id, prediction->job_id) != 0)
         at = &(*at)->next;
     entry = *at;
+    if (entry && prilora_base_check(entry->base, NULL) != PRILORA_OK) {
+        drop(cache, at, "its base has changed");
+        entry = NULL;
+    }
     if (entry) { /* to the front */
         *at = entry->next;
         entry->next = cache->first;

@@ -147,7 +147,7 @@ static enum prilora_status refuse_early(struct pull *pull, struct prilora_error 
     prilora_base_close(base);
     if (rc == PRILORA_OK || rc == PRILORA_ENOENT)
         return PRILORA_OK;
-    if (rc == PRILORA_ENOMEM || rc == PRILORA_EIO)
+    if (error_is_machines(rc))
         return pull_fail(pull, rc, "storage_error", err, "%s", what.message);
     return pull_fail(pull, PRILORA_EUNSUPPORTED, "unsupported_model", err,
                      "%s is not a model that prilorad can train: %s", pull->request->model,

@@ -361,9 +361,9 @@ static enum prilora_status check_loads(struct pull *pull, struct prilora_error *
     prilora_base_close(base);
     if (rc == PRILORA_OK)
         return PRILORA_OK;
-    return pull_fail(pull, rc == PRILORA_ENOMEM || rc == PRILORA_EIO ? rc : PRILORA_EUNSUPPORTED,
-                     "unsupported_model", err, "%s is there, but cannot be used: %s",
-                     pull->request->model, what.message);
+    return pull_fail(pull, error_is_machines(rc) ? rc : PRILORA_EUNSUPPORTED, "unsupported_model",
+                     err, "%s is there, but cannot be used: %s", pull->request->model,
+                     what.message);
 }
 
 /* File systems that cannot exchange get two renames; the old folder then stands in for the new one

@@ -256,6 +256,20 @@ static void write_all(struct report *report, const struct extra *extra)
     events_notify(report->job_id);
 }
 
+/* Only that: how far the run is, is not known yet. */
+static void write_alone(struct report *report, const struct extra *extra)
+{
+    struct prilora_error err = {0};
+    enum prilora_status rc = store_begin(report->store, &err);
+
+    if (rc == PRILORA_OK)
+        rc = store_end(report->store, write_extra(report, extra, &err), &err);
+    if (rc != PRILORA_OK)
+        log_error("worker", "%s: %s", report->job_id, err.message);
+    else
+        events_notify(report->job_id);
+}
+
 void report_flush(struct report *report)
 {
     write_all(report, NULL);
@@ -369,9 +383,20 @@ void report_exported(struct report *report)
     free(row);
 }
 
-/* A checkpoint is listed for clients only if its metrics are known: the first after an evaluation.
+/* A run that goes on from the checkpoint does not make these steps again. */
+static void on_saving(struct report *report, const struct prilora_event *e)
+{
+    (void)e;
+    if (report->n_rows)
+        write_all(report, NULL);
+}
+
+/*
+ * A checkpoint is listed for clients only if its metrics are known: the first after an evaluation.
+ * Deaths before one that was just made are forgiven.
  */
-static void on_checkpoint(struct report *report, const struct prilora_event *e)
+static void tell_checkpoint(struct report *report, uint64_t step,
+                            void (*write)(struct report *, const struct extra *))
 {
     char key[64], message[120];
     json_t *metrics = report->evaluation ? json_loads(report->evaluation, 0, NULL) : NULL;
@@ -379,7 +404,7 @@ static void on_checkpoint(struct report *report, const struct prilora_event *e)
     char *row = NULL;
 
     if (metrics) {
-        json_t *object = json_pack("{s:I, s:O}", "step", (json_int_t)e->step, "is_best",
+        json_t *object = json_pack("{s:I, s:O}", "step", (json_int_t)step, "is_best",
                                    best ? best : json_false());
 
         json_object_del(metrics, "is_best");
@@ -388,18 +413,32 @@ static void on_checkpoint(struct report *report, const struct prilora_event *e)
     }
     free(report->evaluation);
     report->evaluation = NULL;
-    snprintf(key, sizeof key, "step:%llu:checkpoint", (unsigned long long)e->step);
-    snprintf(message, sizeof message, "Checkpoint created at step %llu",
-             (unsigned long long)e->step);
-    write_all(report, &(struct extra){.series = SERIES_CHECKPOINTS,
-                                      .step = e->step,
-                                      .row = row,
-                                      .key = key,
-                                      .level = "info",
-                                      .type = "message",
-                                      .message = message,
-                                      .checkpointed = true});
+    snprintf(key, sizeof key, "step:%llu:checkpoint", (unsigned long long)step);
+    snprintf(message, sizeof message, "Checkpoint created at step %llu", (unsigned long long)step);
+    write(report, &(struct extra){.series = SERIES_CHECKPOINTS,
+                                  .step = step,
+                                  .row = row,
+                                  .key = key,
+                                  .level = "info",
+                                  .type = "message",
+                                  .message = message,
+                                  .checkpointed = write == write_all});
     free(row);
+}
+
+static void on_checkpoint(struct report *report, const struct prilora_event *e)
+{
+    tell_checkpoint(report, e->step, write_all);
+}
+
+void report_resumed(struct report *report, uint64_t step)
+{
+    struct prilora_error err;
+
+    if (events_last_data(report->store, report->job_id, "step:*:evaluation", "step:*:checkpoint",
+                         &report->evaluation, &err) != PRILORA_OK)
+        log_error("worker", "%s: %s", report->job_id, err.message);
+    tell_checkpoint(report, step, write_alone);
 }
 
 static void on_warning(struct report *report, const struct prilora_event *e)
@@ -416,7 +455,7 @@ void report_event(void *report, const struct prilora_event *event)
     static void (*const handlers[])(struct report *, const struct prilora_event *) = {
         [PRILORA_EVENT_STEP] = on_step,       [PRILORA_EVENT_EVALUATION] = on_evaluation,
         [PRILORA_EVENT_PRUNING] = on_pruning, [PRILORA_EVENT_CHECKPOINT] = on_checkpoint,
-        [PRILORA_EVENT_WARNING] = on_warning,
+        [PRILORA_EVENT_WARNING] = on_warning, [PRILORA_EVENT_SAVING] = on_saving,
     };
 
     if ((size_t)event->type < sizeof handlers / sizeof *handlers)

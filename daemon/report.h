@@ -31,6 +31,8 @@ void report_open(struct report *report, struct store *store, const char *job_id)
 void report_close(struct report *report);
 /* prilora_run_options.on_event; `report` is a struct report. */
 void report_event(void *report, const struct prilora_event *event);
+/* The run goes on from the checkpoint of that step: it is told of if the daemon ended before. */
+void report_resumed(struct report *report, uint64_t step);
 /* The layers as they were exported: the last row of their series. */
 void report_exported(struct report *report);
 /* Writes what has gathered. Errors are logged, the rows kept for the next time. */

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
@@ -18,7 +19,7 @@
 #include "daemon/speed.h"
 
 #define ID_TAIL           8 /* letters of the job's id in its model's name */
-#define EXPORT_AGAIN_S    15
+#define EXPORT_AGAIN_S    5
 #define EXPORT_PATIENCE_S 300
 
 struct running {
@@ -67,7 +68,7 @@ static enum prilora_status load_inputs(struct running *r, struct prilora_error *
         return rc;
     models_trim(r->work->models, 0); /* this job may need their memory */
     r->stage = WORK_SPEC;
-    rc = prilora_spec_parse(&r->spec, r->job->spec, strlen(r->job->spec), err);
+    rc = json_memory_spec(&r->spec, r->job->spec, err);
     if (rc != PRILORA_OK)
         return rc;
     r->stage = WORK_RUN;
@@ -137,6 +138,8 @@ static enum prilora_status open_run(struct running *r, struct prilora_error *err
     r->report.run = r->run;
     live_attach(r->job->id, r->run);
     r->first_step = prilora_run_step(r->run);
+    if (r->first_step)
+        report_resumed(&r->report, r->first_step);
     keep_settings(r);
 out:
     free(start);
@@ -259,7 +262,7 @@ static enum prilora_status export_adapter(struct running *r, const char *folder,
 
         if (rc == PRILORA_OK)
             rc = prilora_run_export(r->run, folder, r->job->model, result, err);
-        if (rc != PRILORA_EIO || again > give_up)
+        if (!error_may_pass(rc) || again > give_up)
             return rc;
         work_note(r->work, r->job->id, "export", "warn", err->message);
         while (now() < again) {
@@ -277,15 +280,18 @@ static void finish_with_adapter(struct running *r, enum job_status status)
     struct job_end end = {.status = status};
     char *folder = queue_folder(r->work->store, r->job->id, "adapter");
     char *name = model_name(r->job), *text = NULL;
+    unsigned long before = json_memory_refusals();
     enum prilora_status rc =
         folder && name ? export_adapter(r, folder, &result, &err) : error_memory(&err);
 
-    if (rc == PRILORA_EIO && may_wait(r)) {
+    if (error_may_pass(rc) && may_wait(r)) {
         put_back(r); /* what is missing is done again when the job is taken up again */
         goto out;
     }
-    if (rc == PRILORA_OK && !(text = result_text(r, &result, folder)))
-        rc = error_memory(&err);
+    if (rc == PRILORA_OK)
+        text = result_text(r, &result, folder);
+    if (rc == PRILORA_OK && (!text || json_memory_refusals() != before))
+        rc = error_memory(&err); /* what was written may lack a member */
     if (rc == PRILORA_OK)
         report_exported(&r->report);
     close_run(r);
@@ -326,9 +332,9 @@ static void learn_speed(struct running *r)
 static void conclude(struct running *r, enum prilora_status rc, const struct prilora_error *err)
 {
     bool stopped = rc == PRILORA_ESTOPPED ||
-                   (rc == PRILORA_EIO && r->run && atomic_load(live_stop_flag(r->job->id)));
+                   (error_may_pass(rc) && r->run && atomic_load(live_stop_flag(r->job->id)));
 
-    if (stopped && rc == PRILORA_EIO)
+    if (stopped && rc != PRILORA_ESTOPPED)
         work_note(r->work, r->job->id, NULL, "warn", err->message);
     if (rc == PRILORA_OK) {
         learn_speed(r);

@@ -286,6 +286,15 @@ static enum prilora_status refuse_newer(const char *path, long version, struct p
     return rc;
 }
 
+bool schema_is_empty(sqlite3 *db)
+{
+    char answer[32];
+
+    return ask(db, "", "SELECT user_version FROM pragma_user_version", answer, sizeof answer,
+               NULL) == PRILORA_OK &&
+           strcmp(answer, "0") == 0;
+}
+
 enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora_error *err)
 {
     char answer[32];

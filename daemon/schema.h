@@ -3,6 +3,7 @@
 #define SCHEMA_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 
 #include "prilora.h"
 
@@ -13,6 +14,9 @@
  * damaged or no database.
  */
 enum prilora_status schema_migrate(sqlite3 *db, const char *path, struct prilora_error *err);
+
+/* No step was taken yet: it is new, or was cut off at its start. */
+bool schema_is_empty(sqlite3 *db);
 
 /* Reads the whole database: EFORMAT if it is damaged. */
 enum prilora_status schema_check(sqlite3 *db, const char *path, struct prilora_error *err);

@@ -4,10 +4,12 @@
  */
 #include "daemon/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +24,13 @@
 #include "daemon/path.h"
 #include "daemon/schema.h"
 
-#define BUSY_TIMEOUT_MS 20000
-#define ID_LETTERS      24
-#define CHECK_STEPS     1000 /* of SQLite's machine between two looks at `stop` */
+#define PATIENCE_MS 20000 /* while another process holds the database */
+#define BRIEF_MS    5000
+#define HURRY_MS    200
+#define NAP_MS      20 /* between two tries; the first ones are closer */
+#define SHORT_NAPS  10
+#define ID_LETTERS  24
+#define CHECK_STEPS 1000 /* of SQLite's machine between two looks at `stop` */
 
 struct connection {
     struct store *store;
@@ -32,6 +38,7 @@ struct connection {
     sqlite3_stmt **statements;
     size_t n_statements, room;
     struct store_joined *joined; /* what the next transaction also does, in order */
+    double waits_since;          /* for the lock of the database */
     struct connection *next;
 };
 
@@ -40,9 +47,49 @@ struct store {
     int lock_fd;
     bool has_key;
     pthread_key_t key;              /* this thread's struct connection */
+    atomic_bool is_held;            /* somebody waited in vain */
     pthread_mutex_t mutex;          /* guards connections */
     struct connection *connections; /* of all threads */
 };
+
+/* ---- waiting for the database ----
+ *
+ * Who writes waits for who writes: milliseconds, among our threads; but another process may hold
+ * the lock for long. A thread that answers requests does not wait for that to end, and once one has
+ * waited in vain the others hardly wait at all.
+ */
+
+static _Thread_local bool is_brief;
+
+void store_be_brief(void)
+{
+    is_brief = true;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* SQLite's question, whether to try again. */
+static int wait_for_lock(void *context, int n_tries)
+{
+    const struct timespec nap = {0, (n_tries < SHORT_NAPS ? 1 : NAP_MS) * 1000000L};
+    struct connection *c = context;
+    long limit_ms = !is_brief ? PATIENCE_MS : atomic_load(&c->store->is_held) ? HURRY_MS : BRIEF_MS;
+
+    if (n_tries == 0)
+        c->waits_since = seconds();
+    if (1e3 * (seconds() - c->waits_since) >= (double)limit_ms) {
+        atomic_store(&c->store->is_held, true);
+        return 0;
+    }
+    nanosleep(&nap, NULL);
+    return 1;
+}
 
 /* ---- connections ---- */
 
@@ -80,40 +127,61 @@ void store_close_thread(struct store *store)
     connection_release(c);
 }
 
-static enum prilora_status configure(sqlite3 *db, const char *path, struct prilora_error *err)
+/* What SQLite's result code is to us. */
+static enum prilora_status status_of(int code)
+{
+    static const struct {
+        int code;
+        enum prilora_status status;
+    } kinds[] = {
+        {SQLITE_NOMEM, PRILORA_ENOMEM},   {SQLITE_CORRUPT, PRILORA_EFORMAT},
+        {SQLITE_NOTADB, PRILORA_EFORMAT}, {SQLITE_TOOBIG, PRILORA_ELIMIT},
+        {SQLITE_FULL, PRILORA_ENOSPC},    {SQLITE_BUSY, PRILORA_EBUSY},
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].code == (code & 0xff))
+            return kinds[i].status;
+    return PRILORA_EIO;
+}
+
+static enum prilora_status configure(struct connection *c, const char *path,
+                                     struct prilora_error *err)
 {
     static const char *const settings = "PRAGMA journal_mode = WAL;"
                                         "PRAGMA synchronous = FULL;"
                                         "PRAGMA cache_size = -256;" /* KiB; every thread has one */
                                         "PRAGMA foreign_keys = ON;";
+    sqlite3 *db = c->db;
 
     sqlite3_extended_result_codes(db, 1);
-    sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+    sqlite3_busy_handler(db, wait_for_lock, c);
     if (sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK)
         return PRILORA_OK;
-    if ((sqlite3_errcode(db) & 0xff) == SQLITE_NOTADB)
+    if (status_of(sqlite3_errcode(db)) == PRILORA_EFORMAT)
         return error_set(err, PRILORA_EFORMAT,
                          "%s: is not a database of prilorad, or is damaged; restore it from a "
                          "backup, or move it away to start with an empty one",
                          path);
-    return error_set(err, PRILORA_EIO, "%s: cannot open the database: %s", path,
+    return error_set(err, status_of(sqlite3_errcode(db)), "%s: cannot open the database: %s", path,
                      sqlite3_errmsg(db));
 }
 
-static enum prilora_status open_database(sqlite3 **out, const char *path, struct prilora_error *err)
+static enum prilora_status open_database(struct connection *c, const char *path,
+                                         struct prilora_error *err)
 {
     enum prilora_status rc;
 
-    *out = NULL;
-    if (sqlite3_open_v2(path, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+    if (sqlite3_open_v2(path, &c->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
         rc = error_set(err, PRILORA_EIO, "%s: cannot open the database: %s", path,
-                       *out ? sqlite3_errmsg(*out) : "out of memory");
+                       c->db ? sqlite3_errmsg(c->db) : "out of memory");
     else
-        rc = configure(*out, path, err);
+        rc = configure(c, path, err);
     if (rc != PRILORA_OK) {
-        sqlite3_close(*out);
-        *out = NULL;
+        sqlite3_close(c->db);
+        c->db = NULL;
     }
     return rc;
 }
@@ -130,7 +198,7 @@ static struct connection *this_connection(struct store *store, struct prilora_er
         return NULL;
     }
     c->store = store;
-    if (open_database(&c->db, store->database, err) != PRILORA_OK) {
+    if (open_database(c, store->database, err) != PRILORA_OK) {
         free(c);
         return NULL;
     }
@@ -202,6 +270,37 @@ static enum prilora_status make_folders(const char *folder, struct prilora_error
     return rc;
 }
 
+/* A name in state/<folder>; false: none, or no such folder. */
+static bool holds_something(const struct store *store, const char *folder)
+{
+    char *path = text_format("%s/%s", store->folder, folder);
+    DIR *dir = path ? opendir(path) : NULL;
+    struct dirent *entry = NULL;
+
+    while (dir && (entry = readdir(dir)) && entry->d_name[0] == '.')
+        ;
+    if (dir)
+        closedir(dir);
+    free(path);
+    return entry;
+}
+
+/*
+ * An empty database beside files and jobs was lost or cut off, not never written: what is there
+ * would be swept away as belonging to nobody.
+ */
+static enum prilora_status refuse_lost(const struct store *store, const struct connection *c,
+                                       struct prilora_error *err)
+{
+    if (!schema_is_empty(c->db) ||
+        (!holds_something(store, "files") && !holds_something(store, "jobs")))
+        return PRILORA_OK;
+    return error_set(err, PRILORA_EFORMAT,
+                     "%s: the database is empty, but there are files and jobs beside it; restore "
+                     "it from a backup, or move the whole folder away to start with an empty one",
+                     store->database);
+}
+
 enum prilora_status store_open(struct store **out, const char *folder, struct prilora_error *err)
 {
     enum prilora_status rc;
@@ -228,7 +327,10 @@ enum prilora_status store_open(struct store **out, const char *folder, struct pr
     if (rc != PRILORA_OK)
         goto out;
     c = this_connection(store, err);
-    rc = c ? schema_migrate(c->db, store->database, err) : err ? err->status : PRILORA_EIO;
+    rc = c ? refuse_lost(store, c, err) : err ? err->status : PRILORA_EIO;
+    if (rc != PRILORA_OK)
+        goto out;
+    rc = schema_migrate(c->db, store->database, err);
     if (rc != PRILORA_OK)
         goto out;
     *out = store;
@@ -296,23 +398,10 @@ const char *store_folder(const struct store *store)
 
 enum prilora_status store_fail(struct store *store, const char *doing, struct prilora_error *err)
 {
-    static const struct {
-        int code;
-        enum prilora_status status;
-    } kinds[] = {
-        {SQLITE_NOMEM, PRILORA_ENOMEM},
-        {SQLITE_CORRUPT, PRILORA_EFORMAT},
-        {SQLITE_NOTADB, PRILORA_EFORMAT},
-        {SQLITE_TOOBIG, PRILORA_ELIMIT},
-    };
     struct connection *c = pthread_getspecific(store->key);
-    enum prilora_status status = PRILORA_EIO;
-    int code = c ? sqlite3_errcode(c->db) & 0xff : SQLITE_NOMEM;
+    int code = c ? sqlite3_errcode(c->db) : SQLITE_NOMEM;
 
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (kinds[i].code == code)
-            status = kinds[i].status;
-    return error_set(err, status, "cannot %s: %s", doing,
+    return error_set(err, status_of(code), "cannot %s: %s", doing,
                      c ? sqlite3_errmsg(c->db) : sqlite3_errstr(code));
 }
 
@@ -487,9 +576,30 @@ char *store_text(sqlite3_stmt *statement, int column)
 
 /* ---- transactions ---- */
 
+/* Rolls back what is open; some errors have done so already. */
+static void roll_back(struct store *store)
+{
+    sqlite3 *db = store_db(store, NULL);
+
+    if (db && !sqlite3_get_autocommit(db))
+        store_run(store, NULL, "roll back", "ROLLBACK", "");
+}
+
+/* What rolls back is prepared before there is something to: memory may be short then. Should it
+ * have failed all the same, it is tried again here. */
 enum prilora_status store_begin(struct store *store, struct prilora_error *err)
 {
-    return store_run(store, err, "begin a transaction", "BEGIN IMMEDIATE", "");
+    enum prilora_status rc;
+    struct prilora_error local;
+
+    err = err ? err : &local;
+    if (!store_statement(store, "ROLLBACK", err))
+        return err->status;
+    roll_back(store);
+    rc = store_run(store, err, "begin a transaction", "BEGIN IMMEDIATE", "");
+    if (rc == PRILORA_OK)
+        atomic_store(&store->is_held, false);
+    return rc;
 }
 
 enum prilora_status store_join(struct store *store, struct store_joined *joined,
@@ -528,18 +638,13 @@ static enum prilora_status write_joined(struct store *store, struct prilora_erro
 enum prilora_status store_end(struct store *store, enum prilora_status rc,
                               struct prilora_error *err)
 {
-    sqlite3 *db;
-
     if (rc == PRILORA_OK)
         rc = write_joined(store, err);
     store_leave(store);
     if (rc == PRILORA_OK)
         rc = store_run(store, err, "commit", "COMMIT", "");
-    if (rc != PRILORA_OK) {
-        db = store_db(store, NULL);
-        if (db && !sqlite3_get_autocommit(db)) /* some errors have rolled back already */
-            store_run(store, NULL, "roll back", "ROLLBACK", "");
-    }
+    if (rc != PRILORA_OK)
+        roll_back(store);
     return rc;
 }
 
@@ -558,20 +663,20 @@ enum prilora_status store_freeze(struct store *store, const char *path,
                                                                struct prilora_error *err),
                                  void *context, struct prilora_error *err)
 {
-    sqlite3 *db = NULL;
+    struct connection c = {.store = store};
     enum prilora_status rc = store_begin(store, err);
 
     if (rc != PRILORA_OK)
         return rc;
-    rc = open_database(&db, store->database, err);
+    rc = open_database(&c, store->database, err);
     if (rc == PRILORA_OK)
-        rc = pin(db, store->database, err);
+        rc = pin(c.db, store->database, err);
     if (rc == PRILORA_OK)
         rc = freeze(store, context, err);
     rc = store_end(store, rc, err);
     if (rc == PRILORA_OK)
-        rc = db_copy(db, path, err);
-    sqlite3_close(db);
+        rc = db_copy(c.db, path, err);
+    sqlite3_close(c.db);
     return rc;
 }
 

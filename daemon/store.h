@@ -39,6 +39,9 @@ const char *store_folder(const struct store *store);
 
 sqlite3 *store_db(struct store *store,
                   struct prilora_error *err); /* this thread's; NULL: *err says */
+/* This thread answers requests: it does not wait for long when another process holds the database
+ * (EBUSY then). */
+void store_be_brief(void);
 /* Closes this thread's connection before the thread ends: for one that is not joined. */
 void store_close_thread(struct store *store);
 enum prilora_status store_begin(struct store *store, struct prilora_error *err);

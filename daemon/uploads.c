@@ -339,21 +339,6 @@ static enum prilora_status insert_part(struct store *store, const struct upload_
     return store_end(store, rc, err);
 }
 
-/* The folder of an upload's parts, on disk for good; the first part makes it. */
-static enum prilora_status make_folder(struct store *store, const char *folder,
-                                       struct prilora_error *err)
-{
-    enum prilora_status rc;
-    char *parent;
-
-    if (mkdir(folder, 0750) != 0)
-        return errno == EEXIST ? PRILORA_OK : error_errno(err, folder, "make the folder");
-    parent = text_format("%s/parts", store_folder(store));
-    rc = parent ? path_sync_folder(parent, err) : error_memory(err);
-    free(parent);
-    return rc;
-}
-
 /* Renames the spooled bytes and writes the row; on failure the bytes are back at `spooled`. */
 static enum prilora_status take_in(struct store *store, const char *spooled,
                                    const struct upload_part *part, struct prilora_error *err)
@@ -366,7 +351,7 @@ static enum prilora_status take_in(struct store *store, const char *spooled,
         rc = error_memory(err);
         goto out;
     }
-    rc = make_folder(store, folder, err);
+    rc = path_make_folder(folder, err); /* the first part makes it */
     if (rc != PRILORA_OK)
         goto out;
     if (rename(spooled, path) != 0) {

@@ -80,10 +80,9 @@ struct upload_order {
  * one file and hashed on the way, a piece at a time.
  *
  * ENOENT: no such upload. EMISMATCH: it is not pending, or no longer when all was read. EINVAL with
- * err->where, a pointer into {"part_ids": [...], "md5"}: not these parts; it stays pending. ELIMIT,
- * err->where UPLOAD_DISK: the disk is full; else beyond the key's quota. ESTOPPED.
+ * err->where, a pointer into {"part_ids": [...], "md5"}: not these parts; it stays pending. ENOSPC:
+ * the disk is full. ELIMIT: beyond the key's quota. ESTOPPED.
  */
-#define UPLOAD_DISK "disk"
 enum prilora_status uploads_complete(struct store *store, const char *id,
                                      const struct upload_order *order, struct prilora_error *err);
 

@@ -124,8 +124,8 @@ struct joining {
 static enum prilora_status fail_write(const char *path, struct prilora_error *err)
 {
     if (errno == ENOSPC || errno == EDQUOT)
-        return error_set_at(err, PRILORA_ELIMIT, UPLOAD_DISK,
-                            "the server's disk is full: the parts cannot be put together");
+        return error_set(err, PRILORA_ENOSPC,
+                         "the server's disk is full: the parts cannot be put together");
     return error_errno(err, path, "write");
 }
 

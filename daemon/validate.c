@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/error.h"
 #include "daemon/events.h"
 #include "daemon/files.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
 #include "daemon/speed.h"
@@ -76,11 +78,27 @@ static void tell_bad_rows(struct validation *v, const char *file_id, const char 
         snprintf(key, sizeof key, "bad:%s:%zu", file_id, rows->lines[i]);
         snprintf(message, sizeof message, "%.100s:%zu: %.250s", name, rows->lines[i],
                  rows->reasons[i] ? rows->reasons[i] : "bad row");
-        rc = events_add(v->work->store, v->job->id, key, "error", "message", message, NULL, &err);
+        rc = events_add_before_end(v->work->store, v->job->id, key, "error", message, &err);
     }
     rc = store_end(v->work->store, rc, &err);
     if (rc != PRILORA_OK)
         log_error("worker", "%s: %s", v->job->id, err.message);
+}
+
+/* What was uploaded may have been tampered with, or lost, on our disk. */
+static enum prilora_status check_size(const char *path, const struct file *file,
+                                      struct prilora_error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        error_errno(err, path, "open");
+        return err->status = PRILORA_EIO;
+    }
+    if (st.st_size == file->bytes)
+        return PRILORA_OK;
+    return error_set(err, PRILORA_EIO, "%s: has %lld bytes, but %lld were uploaded", path,
+                     (long long)st.st_size, (long long)file->bytes);
 }
 
 static enum prilora_status read_file(struct validation *v, const char *file_id,
@@ -103,6 +121,8 @@ static enum prilora_status read_file(struct validation *v, const char *file_id,
 
     if (rc == PRILORA_OK && !path)
         rc = error_memory(err);
+    if (rc == PRILORA_OK)
+        rc = check_size(path, &file, err);
     if (rc == PRILORA_OK)
         rc = prilora_dataset_read(out, v->base, path, &options, err);
     if (rc != PRILORA_OK)
@@ -334,7 +354,7 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
     if (rc != PRILORA_OK)
         return rc;
     v->stage = WORK_SPEC;
-    rc = prilora_spec_parse(&v->spec, v->job->spec, strlen(v->job->spec), err);
+    rc = json_memory_spec(&v->spec, v->job->spec, err);
     v->stage = rc == PRILORA_OK ? WORK_FIT : v->stage;
     if (rc == PRILORA_OK)
         rc = prepare_folder(v, err);
@@ -408,10 +428,13 @@ void work_validate(struct work *work, const struct job *job)
 {
     struct validation v = {.work = work, .job = job};
     struct prilora_error err = {0};
+    unsigned long before = json_memory_refusals();
     enum prilora_status rc;
 
     log_info("worker", "%s: validating", job->id);
     rc = check_job(&v, &err);
+    if (json_memory_refusals() != before) /* rows may say something else */
+        rc = error_memory(&err);
     if (rc == PRILORA_OK)
         rc = save_data(&v, &err);
     if (rc == PRILORA_OK)

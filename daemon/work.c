@@ -16,6 +16,8 @@ static const struct {
     const char *code, *param;
 } failures[] = {
     {ANY, PRILORA_ENOMEM, "out_of_memory", NULL},
+    {ANY, PRILORA_ENOSPC, "disk_full", NULL},
+    {ANY, PRILORA_EBUSY, "database_busy", NULL},
     {WORK_MODEL, PRILORA_ENOENT, "model_not_found", "model"},
     {WORK_MODEL, PRILORA_EUNSUPPORTED, "unsupported_model", "model"},
     {WORK_MODEL, ANY, "invalid_model", "model"},
@@ -30,6 +32,8 @@ static const struct {
     {WORK_RUN, PRILORA_ENUMERIC, "training_diverged", NULL},
     {WORK_RUN, PRILORA_EMISMATCH, "checkpoint_mismatch", NULL},
     {WORK_RUN, PRILORA_EIO, "io_error", NULL},
+    {WORK_RUN, PRILORA_ENOENT, "damaged_file", NULL},
+    {WORK_RUN, PRILORA_EFORMAT, "damaged_file", NULL},
     {ANY, ANY, "training_failed", NULL},
 };
 
@@ -79,7 +83,7 @@ void work_note(struct work *work, const char *id, const char *key, const char *l
 {
     struct prilora_error err;
 
-    if (events_add(work->store, id, key, level, "message", message, NULL, &err) == PRILORA_OK)
+    if (events_add_before_end(work->store, id, key, level, message, &err) == PRILORA_OK)
         events_notify(id);
     else
         log_error("worker", "%s: %s", id, err.message);

@@ -27,7 +27,7 @@ void work_name_failure(enum work_stage stage, enum prilora_status status, const 
                        const char **param);
 void work_fail(struct work *work, const char *id, enum work_stage stage,
                const struct prilora_error *err);
-/* An event on its own, its failure only logged. */
+/* An event on its own, unless the job is over; its failure is only logged. */
 void work_note(struct work *work, const char *id, const char *key, const char *level,
                const char *message);
 

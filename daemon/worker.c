@@ -15,10 +15,11 @@
 #include "daemon/priority.h"
 #include "daemon/work.h"
 
-#define IDLE_WAIT_MS 15000
-#define BASE_IDLE_S  60
-#define MAX_WORKERS  256
-#define MIB          (1024.0 * 1024.0)
+#define IDLE_WAIT_MS    15000
+#define TROUBLE_WAIT_MS 2000 /* the database could not be asked */
+#define BASE_IDLE_S     60
+#define MAX_WORKERS     256
+#define MIB             (1024.0 * 1024.0)
 
 struct workers {
     struct work work;
@@ -36,7 +37,7 @@ static void look_for_work(struct work *work, enum job_status from)
     if (rc != PRILORA_OK)
         log_error("worker", "%s", err.message);
     if (!found) {
-        queue_wait(work->store, IDLE_WAIT_MS);
+        queue_wait(work->store, rc == PRILORA_OK ? IDLE_WAIT_MS : TROUBLE_WAIT_MS);
         models_trim(work->models, BASE_IDLE_S);
         return;
     }

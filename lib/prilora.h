@@ -58,6 +58,8 @@ enum prilora_status {
     PRILORA_EMISMATCH,    /* a checkpoint belongs to another base, data or specification */
     PRILORA_ENUMERIC,     /* loss or gradient stopped being finite */
     PRILORA_ESTOPPED,     /* the stop flag was raised; a run has written a checkpoint */
+    PRILORA_ENOSPC,       /* no space is left for a file */
+    PRILORA_EBUSY,        /* somebody else holds it for now */
 };
 
 struct prilora_error {
@@ -76,6 +78,14 @@ PRILORA_API const char *prilora_version(void);
  * bring their own. Calling it again does nothing. Every *_open calls it too.
  */
 PRILORA_API void prilora_init(void);
+
+/*
+ * prilora_mend_map - for a program's handler of SIGBUS (si_addr), which reading a file map raises
+ * when the file was shortened or the disk fails: true if the address is in a map of the library.
+ * It reads as zeros then, and what was computed of it fails (prilora_base_check).
+ * Async-signal-safe.
+ */
+PRILORA_API bool prilora_mend_map(const void *address);
 
 /* ---- The base model ----------------------------------------------------------------------- */
 
@@ -104,6 +114,13 @@ PRILORA_API struct prilora_base *prilora_base_ref(struct prilora_base *base);
 PRILORA_API void prilora_base_close(struct prilora_base *base);
 PRILORA_API void prilora_base_describe(const struct prilora_base *base,
                                        struct prilora_base_info *info);
+/*
+ * prilora_base_check - whether the files are still as they were opened. EFORMAT: they were written
+ * to or shortened (not: replaced or deleted, for the old ones live on); EIO: the disk did not give
+ * a page. Runs and predictions ask after whatever they computed, and fail.
+ */
+PRILORA_API enum prilora_status prilora_base_check(const struct prilora_base *base,
+                                                   struct prilora_error *err);
 /* Name of the i-th unused tensor; valid while the base is open. */
 PRILORA_API const char *prilora_base_unused(const struct prilora_base *base, size_t i);
 
@@ -371,6 +388,8 @@ enum prilora_event_type {
     PRILORA_EVENT_PRUNING,
     PRILORA_EVENT_CHECKPOINT, /* a checkpoint is safely on disk */
     PRILORA_EVENT_WARNING,
+    PRILORA_EVENT_SAVING, /* a checkpoint is about to be written: a run that goes on from it does
+                             not tell again what was told before */
 };
 
 /* Which members mean something depends on the type; all pointers end with the callback. */

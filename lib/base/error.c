@@ -1,8 +1,10 @@
 /* error.c - one status and one sentence per failure; nothing here prints. */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Bytes of the UTF-8 sequence at `text`, 0 if it is none; one of a control character is none. */
 static size_t sequence(const unsigned char *text)
@@ -68,6 +70,28 @@ enum prilora_status pl_fail(struct prilora_error *err, enum prilora_status statu
     return status;
 }
 
+enum prilora_status pl_fail_errno(struct prilora_error *err, const char *path, const char *what)
+{
+    static const struct {
+        int code;
+        enum prilora_status status;
+    } kinds[] = {
+        {ENOENT, PRILORA_ENOENT},
+        {ENOMEM, PRILORA_ENOMEM},
+        {ENOSPC, PRILORA_ENOSPC},
+        {EDQUOT, PRILORA_ENOSPC},
+    };
+    int code = errno;
+    enum prilora_status status = PRILORA_EIO;
+    const char *reason = strerrordesc_np(code);
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].code == code)
+            status = kinds[i].status;
+    return pl_fail(err, status, "%s: cannot %s: %s", path, what,
+                   code && reason ? reason : "unknown reason");
+}
+
 enum prilora_status pl_fail_at(struct prilora_error *err, enum prilora_status status,
                                const char *where, const char *format, ...)
 {
@@ -94,6 +118,8 @@ const char *prilora_status_name(enum prilora_status status)
         [PRILORA_EMISMATCH] = "mismatch",
         [PRILORA_ENUMERIC] = "not_finite",
         [PRILORA_ESTOPPED] = "stopped",
+        [PRILORA_ENOSPC] = "no_space",
+        [PRILORA_EBUSY] = "busy",
     };
 
     if ((size_t)status >= sizeof names / sizeof *names)

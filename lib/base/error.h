@@ -14,5 +14,7 @@ enum prilora_status pl_fail(struct prilora_error *err, enum prilora_status statu
 enum prilora_status pl_fail_at(struct prilora_error *err, enum prilora_status status,
                                const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* "PATH: cannot WHAT: reason of errno"; ENOENT, ENOMEM, ENOSPC or EIO. */
+enum prilora_status pl_fail_errno(struct prilora_error *err, const char *path, const char *what);
 
 #endif

@@ -12,29 +12,17 @@
 
 #include "base/memory.h"
 
-static enum prilora_status fail_errno(struct prilora_error *err, const char *path, const char *what)
-{
-    int code = errno;
-    char room[128];
-
-    /* the GNU variant: the text is what it returns, in `room` or elsewhere */
-    return pl_fail(err, code == ENOENT ? PRILORA_ENOENT : PRILORA_EIO, "%s: cannot %s: %s", path,
-                   what, strerror_r(code, room, sizeof room));
-}
-
-/* Opens a regular file and tells its size; -1 with *err filled otherwise. */
-static int open_regular(const char *path, size_t *size, enum prilora_status *rc,
+/* Opens a regular file and tells what it is; -1 with *err filled otherwise. */
+static int open_regular(const char *path, struct stat *st, enum prilora_status *rc,
                         struct prilora_error *err)
 {
-    struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        *rc = fail_errno(err, path, "open");
-    } else if (!S_ISREG(st.st_mode)) {
+    if (fd < 0 || fstat(fd, st) != 0) {
+        *rc = pl_fail_errno(err, path, "open");
+    } else if (!S_ISREG(st->st_mode)) {
         *rc = pl_fail(err, PRILORA_EFORMAT, "%s: not a regular file", path);
     } else {
-        *size = (size_t)st.st_size;
         return fd;
     }
     if (fd >= 0)
@@ -46,35 +34,76 @@ enum prilora_status pl_file_map(struct pl_file_map *out, const char *path,
                                 struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
-    size_t size = 0;
-    void *data = NULL;
+    struct stat st;
+    void *data;
     int fd;
 
     *out = (struct pl_file_map){0};
-    fd = open_regular(path, &size, &rc, err);
+    fd = open_regular(path, &st, &rc, err);
     if (fd < 0)
         return rc;
-    if (!size)
-        goto out;
-    data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) {
-        rc = fail_errno(err, path, "map");
-        goto out;
+    if (st.st_size == 0) {
+        close(fd);
+        return PRILORA_OK;
     }
-    *out = (struct pl_file_map){data, size, fd};
+    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+        rc = pl_fail_errno(err, path, "map");
+        close(fd);
+        return rc;
+    }
+    *out = (struct pl_file_map){
+        .data = data,
+        .size = (size_t)st.st_size,
+        .fd = fd,
+        .path = pl_strdup(path),
+        .modified = st.st_mtim,
+        .guard = pl_guard_add(data, (size_t)st.st_size),
+    };
+    if (out->path && out->guard)
+        return PRILORA_OK;
+    pl_file_unmap(out);
+    return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
+}
+
+enum prilora_status pl_file_map_check(const struct pl_file_map *map, struct prilora_error *err)
+{
+    struct stat st;
+
+    if (!map->data)
+        return PRILORA_OK;
+    if (fstat(map->fd, &st) != 0)
+        return pl_fail_errno(err, map->path, "look at");
+    if ((size_t)st.st_size != map->size || st.st_mtim.tv_sec != map->modified.tv_sec ||
+        st.st_mtim.tv_nsec != map->modified.tv_nsec)
+        return pl_fail(err, PRILORA_EFORMAT, "%s: the file was changed while it was read",
+                       map->path);
+    if (pl_guard_is_hurt(map->guard))
+        return pl_fail(err, PRILORA_EIO, "%s: the disk did not give all of it", map->path);
     return PRILORA_OK;
-out:
-    close(fd);
-    return rc;
 }
 
 void pl_file_unmap(struct pl_file_map *map)
 {
     if (map->data) {
+        pl_guard_remove(map->guard);
         munmap((void *)(uintptr_t)map->data, map->size);
         close(map->fd);
+        free(map->path);
     }
     *map = (struct pl_file_map){0};
+}
+
+enum prilora_status pl_file_map_end(struct pl_file_map *map, enum prilora_status rc,
+                                    struct prilora_error *err)
+{
+    struct prilora_error changed;
+    bool counts = rc != PRILORA_ENOMEM && rc != PRILORA_ESTOPPED;
+
+    if (counts && pl_file_map_check(map, &changed) != PRILORA_OK)
+        rc = pl_fail(err, changed.status, "%s", changed.message);
+    pl_file_unmap(map);
+    return rc;
 }
 
 void pl_file_fetch(const struct pl_file_map *map, void *out, size_t at, size_t size)
@@ -106,7 +135,7 @@ static enum prilora_status read_all(int fd, char *data, size_t size, const char 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return fail_errno(err, path, "read");
+            return pl_fail_errno(err, path, "read");
         if (n == 0)
             return pl_fail(err, PRILORA_EIO, "%s: ended after %zu of %zu bytes", path, got, size);
         got += (size_t)n;
@@ -118,14 +147,16 @@ enum prilora_status pl_file_read(char **out, size_t *size, const char *path, siz
                                  struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
+    struct stat st;
     char *data = NULL;
     int fd;
 
     *out = NULL;
     *size = 0;
-    fd = open_regular(path, size, &rc, err);
+    fd = open_regular(path, &st, &rc, err);
     if (fd < 0)
         return rc;
+    *size = (size_t)st.st_size;
     if (*size > limit) {
         rc = pl_fail(err, PRILORA_ELIMIT, "%s: %zu bytes, but at most %zu are read", path, *size,
                      limit);
@@ -168,9 +199,9 @@ enum prilora_status pl_file_sync_folder(const char *path, struct prilora_error *
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        return fail_errno(err, path, "open");
+        return pl_fail_errno(err, path, "open");
     if (fsync(fd) != 0)
-        rc = fail_errno(err, path, "sync");
+        rc = pl_fail_errno(err, path, "sync");
     close(fd);
     return rc;
 }
@@ -180,10 +211,11 @@ static enum prilora_status finish(FILE *file, const char *path, struct prilora_e
 {
     enum prilora_status rc = PRILORA_OK;
 
+    errno = 0; /* what an earlier write failed with may be forgotten by now */
     if (fflush(file) != 0 || ferror(file) || fsync(fileno(file)) != 0)
-        rc = fail_errno(err, path, "write");
+        rc = pl_fail_errno(err, path, "write");
     if (fclose(file) != 0 && rc == PRILORA_OK)
-        rc = fail_errno(err, path, "close");
+        rc = pl_fail_errno(err, path, "close");
     return rc;
 }
 
@@ -205,7 +237,7 @@ enum prilora_status pl_file_replace(const char *path,
     snprintf(temporary, room, "%s.XXXXXX", path);
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0 || fchmod(fd, 0644) != 0 || !(file = fdopen(fd, "wb"))) {
-        rc = fail_errno(err, path, "create a temporary file for");
+        rc = pl_fail_errno(err, path, "create a temporary file for");
         if (fd >= 0) {
             close(fd);
             unlink(temporary);
@@ -217,7 +249,7 @@ enum prilora_status pl_file_replace(const char *path,
     if (rc == PRILORA_OK)
         rc = closed;
     if (rc == PRILORA_OK && rename(temporary, path) != 0)
-        rc = fail_errno(err, path, "rename into place");
+        rc = pl_fail_errno(err, path, "rename into place");
     if (rc != PRILORA_OK)
         unlink(temporary);
     else
@@ -232,7 +264,7 @@ enum prilora_status pl_file_write(FILE *file, const void *data, size_t size, con
                                   struct prilora_error *err)
 {
     if (size && fwrite(data, 1, size, file) != size)
-        return fail_errno(err, path, "write");
+        return pl_fail_errno(err, path, "write");
     return PRILORA_OK;
 }
 
@@ -257,17 +289,24 @@ enum prilora_status pl_file_replace_bytes(const char *path, const void *data, si
     return pl_file_replace(path, write_bytes, &bytes, err);
 }
 
-/* A folder that is there already will do; anything else of that name will not. */
+/* On disk for good. A folder that is there already will do; anything else of that name will not. */
 static enum prilora_status make_one_folder(const char *path, struct prilora_error *err)
 {
     struct stat st;
+    char *folder;
+    enum prilora_status rc;
 
-    if (mkdir(path, 0777) == 0)
-        return PRILORA_OK;
+    if (mkdir(path, 0777) == 0) {
+        folder = folder_of(path);
+        rc = folder ? pl_file_sync_folder(folder, err)
+                    : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
+        free(folder);
+        return rc;
+    }
     if (errno != EEXIST)
-        return fail_errno(err, path, "make the folder");
+        return pl_fail_errno(err, path, "make the folder");
     if (stat(path, &st) != 0)
-        return fail_errno(err, path, "open");
+        return pl_fail_errno(err, path, "open");
     if (!S_ISDIR(st.st_mode))
         return pl_fail(err, PRILORA_EIO, "%s: is there, but not as a folder", path);
     return PRILORA_OK;

@@ -9,19 +9,36 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/error.h"
+#include "base/guard.h"
 
-/* A read-only map of a whole regular file. An empty file has data NULL, size 0. */
+/* A read-only map of a whole regular file. An empty file has data NULL, size 0, and no more. */
 struct pl_file_map {
     const unsigned char *data;
     size_t size;
-    int fd; /* of the same file while data is not NULL */
+    int fd; /* of the same file */
+    char *path;
+    struct timespec modified; /* when it was mapped */
+    struct pl_guard *guard;
 };
 
 enum prilora_status pl_file_map(struct pl_file_map *out, const char *path,
                                 struct prilora_error *err);
 void pl_file_unmap(struct pl_file_map *map);
+
+/*
+ * pl_file_map_check - whether what was read of the map so far is what the file held when it was
+ * mapped. EFORMAT: it was written to or shortened meanwhile; EIO: the disk did not give a page.
+ */
+enum prilora_status pl_file_map_check(const struct pl_file_map *map, struct prilora_error *err);
+/*
+ * pl_file_map_end - unmaps what was read once. `rc` is what came of the reading: of a file that
+ * changed meanwhile, that comes first (*err is replaced then).
+ */
+enum prilora_status pl_file_map_end(struct pl_file_map *map, enum prilora_status rc,
+                                    struct prilora_error *err);
 
 /*
  * pl_file_fetch - copies bytes at..at+size-1 of a mapped file without touching the map: what is

@@ -74,6 +74,7 @@ static int start_member(struct member *member)
     int code;
 
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* what a thread does to itself; blocked, it would end the program */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     code = pthread_create(&member->thread, NULL, member_main, member);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -290,6 +290,15 @@ void pl_tensor_read(const struct pl_tensor *tensor, pl_real *out, size_t first, 
     readers[tensor->dtype](out, data + first * pl_dtype_size(tensor->dtype), n);
 }
 
+enum prilora_status pl_tensors_check(const struct pl_tensors *set, struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+
+    for (size_t i = 0; i < set->n_maps && rc == PRILORA_OK; i++)
+        rc = pl_file_map_check(&set->maps[i], err);
+    return rc;
+}
+
 void pl_tensors_fetch(const struct pl_tensors *set, const struct pl_tensor *tensor, void *out,
                       size_t at, size_t size)
 {

@@ -52,6 +52,9 @@ enum prilora_status pl_tensors_parse_torch(struct pl_tensors **out, const void *
                                            const char *path, struct prilora_error *err);
 void pl_tensors_close(struct pl_tensors *tensors);
 
+/* Whether the files are as they were when they were mapped: see pl_file_map_check. */
+enum prilora_status pl_tensors_check(const struct pl_tensors *tensors, struct prilora_error *err);
+
 size_t pl_tensors_count(const struct pl_tensors *tensors);
 const struct pl_tensor *pl_tensors_at(const struct pl_tensors *tensors, size_t i); /* by name */
 const struct pl_tensor *pl_tensors_find(const struct pl_tensors *tensors, const char *name);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/guard.h"
 #include "base/memory.h"
 #include "math/blas.h"
 #include "train/dataset.h"
@@ -47,6 +48,8 @@ enum prilora_status prilora_base_open(struct prilora_base **out, const char *fol
         rc = pl_tokenizer_open(&base->tokenizer, folder, err);
     if (rc == PRILORA_OK)
         rc = check_vocabulary(base, folder, err);
+    if (rc == PRILORA_OK)
+        rc = prilora_base_check(base, err);
     if (rc != PRILORA_OK) {
         prilora_base_close(base);
         return rc;
@@ -73,6 +76,16 @@ void prilora_base_close(struct prilora_base *base)
     pl_tokenizer_close(base->tokenizer);
     pl_model_close(base->model);
     free(base);
+}
+
+enum prilora_status prilora_base_check(const struct prilora_base *base, struct prilora_error *err)
+{
+    return pl_tensors_check(base->model->tensors, err);
+}
+
+bool prilora_mend_map(const void *address)
+{
+    return pl_guard_mend(address);
 }
 
 void prilora_base_describe(const struct prilora_base *base, struct prilora_base_info *info)

@@ -1,6 +1,7 @@
 /* checkpoint.c - writing a checkpoint, and a run taking one up again. */
 #include "train/checkpoint.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,13 @@
 struct writer {
     FILE *file;
     struct pl_digest digest;
-    bool failed;
+    int failed; /* errno of the first write that did */
 };
 
 static void put(struct writer *w, const void *data, size_t size)
 {
     if (size && fwrite(data, 1, size, w->file) != size)
-        w->failed = true;
+        w->failed = w->failed ? w->failed : errno;
     pl_digest_add(&w->digest, data, size);
 }
 
@@ -77,9 +78,10 @@ static enum prilora_status write_all(FILE *file, void *context, struct prilora_e
     put(&w, pruner->mask, pruner->n_prunable);
     put(&w, pruner->maps, pruner->adapter->n_maps * sizeof *pruner->maps);
     pl_digest_hex(&w.digest, digest);
-    if (fwrite(digest, 1, PL_FINGERPRINT_SIZE, file) != PL_FINGERPRINT_SIZE || w.failed)
-        return pl_fail(err, PRILORA_EIO, "%s: cannot write the checkpoint", run->checkpoint);
-    return PRILORA_OK;
+    if (fwrite(digest, 1, PL_FINGERPRINT_SIZE, file) == PL_FINGERPRINT_SIZE && !w.failed)
+        return PRILORA_OK;
+    errno = w.failed ? w.failed : errno;
+    return pl_fail_errno(err, run->checkpoint, "write the checkpoint");
 }
 
 enum prilora_status pl_checkpoint_save(const struct prilora_run *run, struct prilora_error *err)
@@ -220,6 +222,5 @@ enum prilora_status pl_checkpoint_load(struct prilora_run *run, struct prilora_e
         rc = check_counts(run, &c, err);
     if (rc == PRILORA_OK)
         take_up(run, &c);
-    pl_file_unmap(&map);
-    return rc;
+    return pl_file_map_end(&map, rc, err);
 }

@@ -343,6 +343,10 @@ enum prilora_status prilora_dataset_load(struct prilora_dataset **out, const cha
     if (rc != PRILORA_OK)
         return rc;
     rc = pl_dataset_decode(out, map.data, map.size, true, path, err);
-    pl_file_unmap(&map);
+    rc = pl_file_map_end(&map, rc, err);
+    if (rc != PRILORA_OK) {
+        prilora_dataset_free(*out);
+        *out = NULL;
+    }
     return rc;
 }

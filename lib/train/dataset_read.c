@@ -202,6 +202,10 @@ enum prilora_status pl_dataset_read(struct prilora_dataset **out,
     if (rc != PRILORA_OK)
         return rc;
     rc = pl_dataset_parse(out, tokenizer, (const char *)map.data, map.size, &named, err);
-    pl_file_unmap(&map);
+    rc = pl_file_map_end(&map, rc, err);
+    if (rc != PRILORA_OK) {
+        prilora_dataset_free(*out);
+        *out = NULL;
+    }
     return rc;
 }

@@ -177,7 +177,9 @@ enum prilora_status prilora_run_export(struct prilora_run *run, const char *fold
     }
     ended.n_nonzero = pl_prune_nonzero(run->pruner, block);
     pl_board_publish(run, block);
-    rc = check_finite(run, block, err);
+    rc = prilora_base_check(run->base, err); /* what was measured is true */
+    if (rc == PRILORA_OK)
+        rc = check_finite(run, block, err);
     if (rc == PRILORA_OK)
         rc = pl_export_write(&x, folder, err);
     if (rc == PRILORA_OK && result)

@@ -13,14 +13,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-static enum prilora_status fail(struct prilora_error *err, const char *path, const char *what)
-{
-    int code = errno;
-
-    return pl_fail(err, code == ENOENT ? PRILORA_ENOENT : PRILORA_EIO, "%s: cannot %s: %s", path,
-                   what, strerrordesc_np(code));
-}
-
 static bool is_dots(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
@@ -34,24 +26,24 @@ static enum prilora_status walk(const char *folder, bool removing, struct prilor
     DIR *dir = opendir(folder);
 
     if (!dir)
-        return fail(err, folder, "open the folder");
+        return pl_fail_errno(err, folder, "open the folder");
     while (rc == PRILORA_OK && (entry = readdir(dir))) {
         struct stat st;
 
         if (is_dots(entry->d_name))
             continue;
         if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            rc = fail(err, folder, "look into the folder");
+            rc = pl_fail_errno(err, folder, "look into the folder");
         else if (!S_ISREG(st.st_mode))
             rc = pl_fail(err, PRILORA_EINVAL,
                          "%s: not replaced, for \"%.100s\" in it is not a plain file", folder,
                          entry->d_name);
         else if (removing && unlinkat(dirfd(dir), entry->d_name, 0) != 0)
-            rc = fail(err, folder, "remove a file of the folder");
+            rc = pl_fail_errno(err, folder, "remove a file of the folder");
     }
     closedir(dir);
     if (rc == PRILORA_OK && removing && rmdir(folder) != 0)
-        rc = fail(err, folder, "remove the folder");
+        rc = pl_fail_errno(err, folder, "remove the folder");
     return rc;
 }
 
@@ -61,7 +53,7 @@ static enum prilora_status check_old(const char *folder, bool *exists, struct pr
 
     *exists = lstat(folder, &st) == 0;
     if (!*exists)
-        return errno == ENOENT ? PRILORA_OK : fail(err, folder, "look at the folder");
+        return errno == ENOENT ? PRILORA_OK : pl_fail_errno(err, folder, "look at the folder");
     if (!S_ISDIR(st.st_mode))
         return pl_fail(err, PRILORA_EINVAL, "%s: not replaced, for it is not a folder", folder);
     return walk(folder, false, err);
@@ -78,7 +70,8 @@ static enum prilora_status put_in_place(const char *made, const char *folder, bo
     size_t room = strlen(folder) + sizeof ".replaced";
 
     if (!exists)
-        return rename(made, folder) == 0 ? PRILORA_OK : fail(err, folder, "rename into place");
+        return rename(made, folder) == 0 ? PRILORA_OK
+                                         : pl_fail_errno(err, folder, "rename into place");
     if (renameat2(AT_FDCWD, made, AT_FDCWD, folder, RENAME_EXCHANGE) == 0)
         return walk(made, true, err);
     aside = pl_alloc(room, 1);
@@ -86,7 +79,7 @@ static enum prilora_status put_in_place(const char *made, const char *folder, bo
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     snprintf(aside, room, "%s.replaced", folder);
     if (rename(folder, aside) != 0 || rename(made, folder) != 0) {
-        enum prilora_status rc = fail(err, folder, "rename into place");
+        enum prilora_status rc = pl_fail_errno(err, folder, "rename into place");
 
         rename(aside, folder);
         free(aside);
@@ -147,7 +140,7 @@ enum prilora_status pl_folder_replace(const char *folder,
         goto out;
     snprintf(made, room, "%s.XXXXXX", path);
     if (!mkdtemp(made) || chmod(made, 0755) != 0) {
-        rc = fail(err, path, "make a folder beside");
+        rc = pl_fail_errno(err, path, "make a folder beside");
         goto out;
     }
     standing = true;

@@ -266,7 +266,9 @@ enum prilora_status prilora_form_read(struct prilora_form *form, size_t file, ui
         pl_file_fetch(&f->map, out, (size_t)offset, size);
     else
         read_tensors(form, offset, out, size);
-    return PRILORA_OK;
+    if (!f->bytes && !f->map.data && form->source->check)
+        return form->source->check(form->context, err);
+    return pl_file_map_check(&f->map, err);
 }
 
 enum prilora_status prilora_form_fingerprint(struct prilora_form *form, char fingerprint[65],

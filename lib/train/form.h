@@ -29,6 +29,8 @@ struct pl_form_source {
     /* everything that the numbers follow from */
     void (*digest)(void *context, struct pl_digest *digest);
     void (*free)(void *context);
+    /* what was read so far is true; NULL: it always is */
+    enum prilora_status (*check)(const void *context, struct prilora_error *err);
 };
 
 struct prilora_form {

@@ -96,7 +96,15 @@ static void merge_digest(void *context, struct pl_digest *digest)
     pl_digest_add(digest, m->params, pl_net_layout(m->net)->size * sizeof *m->params);
 }
 
-static const struct pl_form_source merge_source = {merge_read, merge_digest, merge_free};
+static enum prilora_status merge_check(const void *context, struct prilora_error *err)
+{
+    const struct merge *m = context;
+
+    return prilora_base_check(m->base, err);
+}
+
+static const struct pl_form_source merge_source = {merge_read, merge_digest, merge_free,
+                                                   merge_check};
 
 /* ---- the tensors -------------------------------------------------------------------------- */
 

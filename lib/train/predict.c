@@ -240,10 +240,14 @@ enum prilora_status pl_adapter_predict_batch(struct prilora_adapter *a,
 {
     struct pl_engine *engine = a->opened.engine;
     size_t n = batch->n_sequences, width = a->labels.n;
+    enum prilora_status rc;
 
     pl_shares_fill(&a->cut, batch->starts, n, share_budget(engine, batch));
     if (!pl_engine_predict(engine, batch, &a->cut, a->opened.params, a->logits, stop))
         return pl_fail(err, PRILORA_ESTOPPED, "stopped while it predicted");
+    rc = prilora_base_check(a->base, err);
+    if (rc != PRILORA_OK)
+        return rc;
     if (!pl_all_finite(a->logits, n * width))
         return pl_fail(err, PRILORA_ENUMERIC,
                        "the model's answers are not finite: its base is another than it was "

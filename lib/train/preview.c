@@ -186,7 +186,11 @@ enum prilora_status prilora_preview_read(struct prilora_preview **out, const cha
     if (!named.name)
         named.name = path;
     rc = pl_preview_parse(out, (const char *)map.data, map.size, &named, err);
-    pl_file_unmap(&map);
+    rc = pl_file_map_end(&map, rc, err);
+    if (rc != PRILORA_OK) {
+        prilora_preview_free(*out);
+        *out = NULL;
+    }
     return rc;
 }
 

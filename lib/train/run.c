@@ -234,11 +234,13 @@ static bool stop_raised(const struct prilora_run *run)
 
 static enum prilora_status save(struct prilora_run *run, struct prilora_error *err)
 {
+    struct prilora_event saving = pl_run_event(run, PRILORA_EVENT_SAVING);
     struct prilora_event event = pl_run_event(run, PRILORA_EVENT_CHECKPOINT);
     enum prilora_status rc;
 
     if (!run->checkpoint)
         return PRILORA_OK;
+    pl_run_emit(run, &saving);
     rc = pl_checkpoint_save(run, err);
     run->clock.last = pl_seconds();
     if (rc != PRILORA_OK)
@@ -262,13 +264,17 @@ static bool checkpoint_due(const struct prilora_run *run, bool evaluated)
 }
 
 /* What is due between two steps. ESTOPPED: the evaluation was interrupted, and nothing changed. */
-static enum prilora_status between_steps(struct prilora_run *run)
+static enum prilora_status between_steps(struct prilora_run *run, struct prilora_error *err)
 {
+    enum prilora_status rc;
     bool evaluate = pl_run_evaluation_due(run);
     struct prilora_error reason;
 
     if (evaluate && !pl_run_evaluate(run))
         return PRILORA_ESTOPPED;
+    rc = prilora_base_check(run->base, err); /* no checkpoint is made of what was not there */
+    if (rc != PRILORA_OK)
+        return rc;
     if (pl_seconds() - run->board.last >= PUBLISH_SECONDS)
         pl_board_publish(run, run->params);
     if (!checkpoint_due(run, evaluate))
@@ -278,6 +284,17 @@ static enum prilora_status between_steps(struct prilora_run *run)
         pl_run_warn(run, "no checkpoint at step %llu: %s", (unsigned long long)run->state.step,
                     reason.message);
     return PRILORA_OK;
+}
+
+/* Whatever a base that changed meanwhile does to the numbers, that comes first. */
+static enum prilora_status step(struct prilora_run *run, struct prilora_error *err)
+{
+    enum prilora_status rc = pl_run_step(run, err), changed;
+
+    if (rc == PRILORA_OK)
+        return rc; /* it is asked for between the steps */
+    changed = prilora_base_check(run->base, err);
+    return changed != PRILORA_OK ? changed : rc;
 }
 
 static enum prilora_status stop(struct prilora_run *run, struct prilora_error *err)
@@ -304,13 +321,13 @@ enum prilora_status prilora_run_train(struct prilora_run *run, struct prilora_er
                     "this processor does not multiply in bfloat16 (it has no AVX512-BF16): the "
                     "run computes in float32");
     for (;;) {
-        if (between_steps(run) != PRILORA_OK)
-            return stop(run, err);
-        if (finished(run))
+        rc = between_steps(run, err);
+        if (rc == PRILORA_OK && finished(run))
             break;
-        if (stop_raised(run))
+        if (rc == PRILORA_ESTOPPED || (rc == PRILORA_OK && stop_raised(run)))
             return stop(run, err);
-        rc = pl_run_step(run, err);
+        if (rc == PRILORA_OK)
+            rc = step(run, err);
         if (rc != PRILORA_OK)
             return rc;
     }

@@ -121,7 +121,8 @@ static void uniform_digest(void *context, struct pl_digest *digest)
     }
 }
 
-static const struct pl_form_source uniform_source = {uniform_read, uniform_digest, uniform_free};
+static const struct pl_form_source uniform_source = {uniform_read, uniform_digest, uniform_free,
+                                                     NULL};
 
 /* ---- the tensors -------------------------------------------------------------------------- */
 

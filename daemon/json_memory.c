@@ -1,0 +1,42 @@
+/* json_memory.c - see json_memory.h. */
+#include "daemon/json_memory.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/error.h"
+
+static _Thread_local unsigned long refusals;
+
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+
+    refusals += !memory;
+    return memory;
+}
+
+void json_memory_watch(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+unsigned long json_memory_refusals(void)
+{
+    return refusals;
+}
+
+enum prilora_status json_memory_spec(struct prilora_spec **out, const char *json,
+                                     struct prilora_error *err)
+{
+    unsigned long before = refusals;
+    enum prilora_status rc = prilora_spec_parse(out, json, strlen(json), err);
+
+    if (refusals == before)
+        return rc;
+    if (rc == PRILORA_OK)
+        prilora_spec_free(*out);
+    *out = NULL;
+    return error_memory(err);
+}

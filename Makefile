@@ -58,7 +58,9 @@ SANITIZE_double = $(SANITIZE_asan) -DPL_DOUBLE
 SANITIZE_tsan   = -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE_fuzz   = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SANITIZE        = $(SANITIZE_$(VARIANT))
-ifeq ($(VARIANT),fuzz)
+# no memory checks, several times as many inputs: what it finds is then run again under them
+SANITIZE_swift  = -fsanitize=fuzzer-no-link,undefined -fsanitize-trap=undefined
+ifneq ($(filter fuzz swift,$(VARIANT)),)
 CC  = clang
 CXX = clang++
 # clang leaves some `omp simd` loops as they are at this level, and says so
@@ -199,7 +201,7 @@ $(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPOR
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
-ifeq ($(VARIANT),fuzz)
+ifneq ($(filter fuzz swift,$(VARIANT)),)
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS)

@@ -6,7 +6,7 @@
 #   make install    into $(DESTDIR)$(PREFIX)
 #   make help       everything else
 #
-# V=1 shows commands. VARIANT=release|asan|tsan|double|fuzz chooses how to build.
+# V=1 shows commands. VARIANT=release|asan|tsan|double|fuzz|swift chooses how to build.
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -191,9 +191,12 @@ $(HUB): $(HUB).o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
+# the client but its main()
+CLI_OBJECTS = $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES)))
+
 # this one tests the client
 TEST_CLI = $(BUILD)/tests/unit/test_cli
-$(TEST_CLI): $(TEST_CLI).o $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES))) $(STATIC_LIB)
+$(TEST_CLI): $(TEST_CLI).o $(CLI_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
 
@@ -201,15 +204,19 @@ $(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPOR
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
-ifneq ($(filter fuzz swift,$(VARIANT)),)
-$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(PARTS_OBJECTS) $(STATIC_LIB)
+# of the client's parts
+FUZZERS_CLI = $(addprefix $(BUILD)/tests/fuzz/fuzz_,client unpack)
+# libFuzzer's main(), or one that feeds it a folder
+FUZZ_MAIN   = $(if $(filter fuzz swift,$(VARIANT)),,$(BUILD)/tests/fuzz/replay.o)
+FUZZ_FLAGS  = $(if $(FUZZ_MAIN),,-fsanitize=fuzzer)
+
+$(FUZZERS_CLI): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_MAIN) $(CLI_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS)
-else
-$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay.o $(PARTS_OBJECTS) $(STATIC_LIB)
+	$(Q)$(CXX) $(ALL_LDFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(CLI_LIBS)
+
+$(filter-out $(FUZZERS_CLI),$(FUZZERS)): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_MAIN) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
-endif
+	$(Q)$(CXX) $(ALL_LDFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 check: deps-check
 	$(Q)$(MAKE) --no-print-directory check-build
@@ -233,6 +240,11 @@ torture: deps-check
 fuzz: deps-fuzz
 	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
 fuzzers: $(FUZZERS)
+# RUNS inputs for each, in turns; what comes of it stays in build/fuzz-long
+RUNS ?= 10000000
+fuzz-long: fuzz
+	$(Q)$(MAKE) --no-print-directory VARIANT=swift fuzzers
+	$(Q)tests/fuzz/long $(RUNS)
 
 # the machine's ceilings and our training step against them
 BENCH = $(BUILD)/tests/bench/bench
@@ -378,12 +390,13 @@ help:
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make dist       the sources as build/prilorad-VERSION.tar.gz"
 	@echo "  make deb        Debian packages, into build; make check-deb tries them out (as root)"
+	@echo "  make fuzz-long  RUNS=10000000 inputs for each of them, and a table of what came of it"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
 .PHONY: all tests check check-build torture soak fuzz fuzzers bench demo format dist deb deb-build check-deb \
-	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE \
+	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE fuzz-long \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

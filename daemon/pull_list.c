@@ -37,8 +37,8 @@ static bool is_hex(const char *text, size_t n)
     return strlen(text) == n && strspn(text, "0123456789abcdef") == n;
 }
 
-static enum prilora_status read_listing(struct pull *pull, const char *text,
-                                        struct prilora_error *err)
+enum prilora_status pull_take_listing(struct pull *pull, const char *text,
+                                      struct prilora_error *err)
 {
     json_error_t problem;
     json_t *root = json_loads(text, 0, &problem);
@@ -73,7 +73,7 @@ enum prilora_status pull_list(struct pull *pull, struct prilora_error *err)
                    : NULL;
     rc = url ? pull_fetch_text(pull, url, &text, err) : error_memory(err);
     if (rc == PRILORA_OK)
-        rc = read_listing(pull, text, err);
+        rc = pull_take_listing(pull, text, err);
     free(text);
     free(url);
     curl_free(revision);

@@ -36,4 +36,15 @@ static const char *fuzz_folder(void)
     return fuzz_folder_path;
 }
 
+static inline void fuzz_write(const char *name, const void *data, size_t size)
+{
+    char path[400];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+    file = fopen(path, "wb");
+    if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
+        abort();
+}
+
 #endif

@@ -11,17 +11,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void write_file(const char *name, const void *data, size_t size)
-{
-    char path[400];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
-    file = fopen(path, "wb");
-    if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
-        abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char text[] = "Hello, World! a ab abc \xEF\xBC\xA1\xC3\xA9 [MASK] <x>";
@@ -30,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pl_tokenizer *tokenizer = NULL;
     struct prilora_error err;
 
-    write_file("spm.model", data, config ? (size_t)(config - data) : size);
-    write_file("tokenizer_config.json", config ? (const char *)config + 1 : "{}",
+    fuzz_write("spm.model", data, config ? (size_t)(config - data) : size);
+    fuzz_write("tokenizer_config.json", config ? (const char *)config + 1 : "{}",
                config ? config_size : 2);
     if (pl_tokenizer_open(&tokenizer, fuzz_folder(), &err) == PRILORA_OK) {
         struct pl_ids ids = {0};

@@ -38,9 +38,12 @@ DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas
 	libgnutls28-dev libarchive-dev libutf8proc-dev libjs-chart.js
 # other packages than Debian's bring npm within nodejs, and then refuse to stand beside Debian's
 DEB_NODE  = $(if $(shell command -v npm),,nodejs npm)
-DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
+DEB_CHECK = libcmocka-dev clang-format cppcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
 	openssl prometheus mandoc bsdutils bsdextrautils chromium $(DEB_NODE)
 DEB_DEMO  = curl jq
+# of single targets
+DEB_STATIC   = clang-tidy
+DEB_VALGRIND = valgrind libc6-dbg
 DEB_FUZZ  = clang libclang-rt-14-dev
 DEB_DEB   = debhelper dpkg-dev fakeroot
 
@@ -180,6 +183,8 @@ TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products 
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
+# as released, by valgrind; not in `make check`
+TESTS_valgrind = $(call tests_in,unit) $(call tests_in,golden)
 
 tests: $(TESTS) $(BUILD)/prilorad $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER) $(HUB))
 
@@ -200,7 +205,7 @@ $(TEST_CLI): $(TEST_CLI).o $(CLI_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
 
-$(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
+$(filter-out $(FUZZERS) $(TEST_CLI),$(sort $(TESTS) $(TESTS_valgrind))): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
@@ -235,6 +240,18 @@ KILLS ?= 200
 torture: deps-check
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan tests
 	$(Q)PRILORAD=build/asan/prilorad build/asan/tests/crash/test_torture $(KILLS) $(SEED)
+
+# cppcheck, which is in `make check` too, and clang-tidy
+static: deps
+	$(call need,$(DEB_STATIC))
+	$(Q)tests/check-static --all
+
+# tests/unit and tests/golden as they are released; sanitizers do not see what is read unset
+valgrind: deps
+	$(call need,$(DEB_VALGRIND))
+	$(Q)$(MAKE) --no-print-directory VARIANT=release valgrind-tests
+	$(Q)tests/valgrind
+valgrind-tests: $(TESTS_valgrind)
 
 # libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz: deps-fuzz
@@ -391,12 +408,14 @@ help:
 	@echo "  make dist       the sources as build/prilorad-VERSION.tar.gz"
 	@echo "  make deb        Debian packages, into build; make check-deb tries them out (as root)"
 	@echo "  make fuzz-long  RUNS=10000000 inputs for each of them, and a table of what came of it"
+	@echo "  make static     cppcheck and clang-tidy over the tree"
+	@echo "  make valgrind   unit and golden tests under valgrind"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
 .PHONY: all tests check check-build torture soak fuzz fuzzers bench demo format dist deb deb-build check-deb \
-	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE fuzz-long \
+	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE fuzz-long static valgrind valgrind-tests \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

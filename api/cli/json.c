@@ -7,7 +7,7 @@
 #include "api/cli/cli.h"
 #include "api/cli/text.h"
 
-#define MOST_WHOLE 1000000000000000000 /* what a server that lies says beyond can be added up */
+#define MOST_WHOLE 1000000000000000 /* what a server that lies says beyond can be added up */
 
 const json_t *json_at(const json_t *object, const char *path)
 {

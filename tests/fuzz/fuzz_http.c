@@ -85,7 +85,7 @@ static int connect_to(bool local)
     struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons((uint16_t)d.port)};
     int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
 
-    snprintf(path.sun_path, sizeof path.sun_path, "%s", d.socket);
+    snprintf(path.sun_path, sizeof path.sun_path, "%.100s", d.socket);
     port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     rc = local ? connect(fd, (struct sockaddr *)&path, sizeof path)
                : connect(fd, (struct sockaddr *)&port, sizeof port);

@@ -125,8 +125,7 @@ static void requests_in_a_row_are_answered_in_their_order(void **state)
 {
     static const char sent[] =
         LIVEZ "\r\n" KEYS "Content-Length: 2\r\n\r\n{}" LIVEZ
-              "Content-Length: 5\r\n\r\nhello" KEYS CHUNKED
-              "\r\n2;name=value\r\n{}\r\n0\r\n\r\n"
+              "Content-Length: 5\r\n\r\nhello" KEYS CHUNKED "\r\n2;name=value\r\n{}\r\n0\r\n\r\n"
               "HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
               "GET /readyz HTTP/1.1\r\nHost: localhost\r\n" LAST "\r\n" HIDDEN;
     char *answer = test_send_raw(*state, sent, sizeof sent - 1);

@@ -38,8 +38,8 @@ static char broken[ROOM]; /* the first answer that is wrong; written once */
 
 /* The whole of a short answer, or its beginning after `wait_ms` of silence; the status, 0 for
  * none. */
-static int ask(const char *method, const char *path, const char *type, const char *body, int wait_ms,
-               char answer[ROOM])
+static int ask(const char *method, const char *path, const char *type, const char *body,
+               int wait_ms, char answer[ROOM])
 {
     char request[ROOM];
     int n = snprintf(request, sizeof request,
@@ -72,7 +72,8 @@ static int get(const char *path, int wait_ms)
     return ask("GET", path, NULL, "", wait_ms, answer);
 }
 
-/* The value of "id" in an answer's body, cut out without a parser: threads have none of their own. */
+/* The value of "id" in an answer's body, cut out without a parser: threads have none of their own.
+ */
 static bool find_id(const char *answer, char id[64])
 {
     const char *at = strstr(answer, "\"id\":\"");
@@ -86,9 +87,9 @@ static bool find_id(const char *answer, char id[64])
 
 static void watch(void)
 {
-    static const char *const below[] = {"/events?stream=true", "/events?stream=true",
-                                        "?wait=1",             "/metrics?wait=1",
-                                        "/layers",             "/checkpoints"};
+    static const char *const below[] = {
+        "/events?stream=true", "/events?stream=true", "?wait=1", "/metrics?wait=1", "/layers",
+        "/checkpoints"};
     char path[200];
 
     for (size_t i = 0; i < N(below) && !atomic_load(&over); i++) {
@@ -99,9 +100,9 @@ static void watch(void)
 
 static void look(void)
 {
-    static const char *const paths[] = {JOBS,          "/v1/files",  "/v1/models",
-                                        "/metrics",    "/readyz",    "/v1/webhooks/deliveries",
-                                        "/v1/uploads", "/v1/pulls",  "/v1/keys",
+    static const char *const paths[] = {JOBS,          "/v1/files",    "/v1/models",
+                                        "/metrics",    "/readyz",      "/v1/webhooks/deliveries",
+                                        "/v1/uploads", "/v1/pulls",    "/v1/keys",
                                         "/",           "/openapi.json"};
     char path[200];
 
@@ -139,9 +140,8 @@ static void steer(void)
     ask("DELETE", path, NULL, "", 5000, answer);
 }
 
-#define FORM_TYPE "multipart/form-data; boundary=cut"
-#define PART(head, text)                                                                           \
-    "--cut\r\nContent-Disposition: form-data; " head "\r\n\r\n" text "\r\n"
+#define FORM_TYPE        "multipart/form-data; boundary=cut"
+#define PART(head, text) "--cut\r\nContent-Disposition: form-data; " head "\r\n\r\n" text "\r\n"
 
 static void upload(void)
 {
@@ -215,7 +215,7 @@ static void prepare(void)
 
 static void everything_at_once_is_answered(void **state)
 {
-    static void (*const tasks[])(void) = {watch, watch,  look,   predict,
+    static void (*const tasks[])(void) = {watch,   watch, look,   predict,
                                           predict, steer, upload, administer};
     static const char *const settings[] = {"--training.workers=2",
                                            "--hub.endpoint=http://127.0.0.1:1", NULL};

@@ -27,11 +27,11 @@
 #include "train/peft_config.h"
 #include "train/preview.h"
 
-#define BASE    "examples/prilora-mini-en"
-#define DEPTH   1000000
-#define N_LABELS 100000 /* a million take ten times as long, and no more memory than their file */
+#define BASE       "examples/prilora-mini-en"
+#define DEPTH      1000000
+#define N_LABELS   100000 /* a million take ten times as long, and no more memory than their file */
 #define LINE_BYTES (1 << 28)
-#define PATIENT 60 /* seconds until what hangs is ended */
+#define PATIENT    60 /* seconds until what hangs is ended */
 
 static struct prilora_error err;
 
@@ -95,8 +95,9 @@ static enum prilora_status read_index(const char *text, size_t size)
 {
     struct pl_tensors *set;
 
-    return pl_tensors_open_index(
-        &set, test_scratch_write("model.safetensors.index.json", text, size), &err);
+    return pl_tensors_open_index(&set,
+                                 test_scratch_write("model.safetensors.index.json", text, size),
+                                 &err);
 }
 
 static enum prilora_status read_labels(const char *text, size_t size)
@@ -213,8 +214,8 @@ static void a_document_a_million_levels_deep_is_refused_by_all_who_read_json(voi
 
 static void labels_without_number_are_a_named_limit(void **state)
 {
-    struct prilora_preview_options options = {PRILORA_TASK_AUTO, "a.jsonl", 5,
-                                              9,                 SIZE_MAX,  SIZE_MAX};
+    struct prilora_preview_options options = {PRILORA_TASK_AUTO, "a.jsonl", 5, 9,
+                                              SIZE_MAX,          SIZE_MAX};
     struct prilora_preview_info info;
     struct prilora_preview *preview;
     char *text = NULL;
@@ -253,25 +254,26 @@ static void a_row_of_a_million_labels_is_a_bad_row(void **state)
 
 static void numbers_that_are_none_are_named_with_their_line(void **state)
 {
-    static const char *const values[] = {"NaN",  "Infinity", "-Infinity",
-                                         "nan",  "1e999",    "-1e309",
-                                         "+1",   "0x10",     "18446744073709551616",
+    static const char *const values[] = {"NaN",      "Infinity", "-Infinity",
+                                         "nan",      "1e999",    "-1e309",
+                                         "+1",       "0x10",     "18446744073709551616",
                                          "1e5000000"};
     static const char *const texts[] = {"nan", "NaN", "inf", "-inf", "Infinity", "1e999"};
     char text[300];
 
     (void)state;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-        int n = snprintf(text, sizeof text,
-                         "{\"text\":\"a\",\"label\":0.5}\n{\"text\":\"b\",\"label\":%s}\n",
-                         values[i]);
+        int n =
+            snprintf(text, sizeof text,
+                     "{\"text\":\"a\",\"label\":0.5}\n{\"text\":\"b\",\"label\":%s}\n", values[i]);
 
         expect(read_lines(text, (size_t)n), PRILORA_EDATA, "line 2: ");
     }
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         int n = snprintf(text, sizeof text, "text,label\na,0.5\nb,1.5\nc,%s\n", texts[i]);
-        struct prilora_dataset_options options = {
-            .name = "a.csv", .max_length = 16, .task = PRILORA_TASK_REGRESSION};
+        struct prilora_dataset_options options = {.name = "a.csv",
+                                                  .max_length = 16,
+                                                  .task = PRILORA_TASK_REGRESSION};
         struct pl_tokenizer *tokenizer;
         struct prilora_dataset *d;
 
@@ -293,7 +295,8 @@ static void a_line_of_268_megabytes_is_a_bad_row(void **state)
     (void)state;
     assert_int_equal(truncate(path, LINE_BYTES), 0);
     assert_int_equal(prilora_base_open(&base, BASE, &err), PRILORA_OK);
-    expect(prilora_dataset_read(&d, base, path, &options, &err), PRILORA_EDATA, "line 1: 268435456 bytes");
+    expect(prilora_dataset_read(&d, base, path, &options, &err), PRILORA_EDATA,
+           "line 1: 268435456 bytes");
     prilora_base_close(base);
     unlink(path);
 }

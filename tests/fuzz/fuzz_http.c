@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
@@ -117,8 +118,11 @@ static void listen_to(int fd)
     ssize_t n;
 
     do {
-        int n_ready = poll(&poller, 1, PATIENCE_MS);
+        int n_ready;
 
+        do /* libFuzzer's clock interrupts it */
+            n_ready = poll(&poller, 1, PATIENCE_MS);
+        while (n_ready < 0 && errno == EINTR);
         assert(n_ready == 1); /* it hangs */
         n = recv(fd, text, sizeof text, 0);
         if (n_all == 0 && n > 12 && memcmp(text, "HTTP/1.", 7) == 0)

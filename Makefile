@@ -6,7 +6,7 @@
 #   make install    into $(DESTDIR)$(PREFIX)
 #   make help       everything else
 #
-# V=1 shows commands. VARIANT=release|asan|tsan|double|fuzz chooses how to build.
+# V=1 shows commands. VARIANT=release|asan|tsan|double|fuzz|swift chooses how to build.
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -38,9 +38,12 @@ DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas
 	libgnutls28-dev libarchive-dev libutf8proc-dev libjs-chart.js
 # other packages than Debian's bring npm within nodejs, and then refuse to stand beside Debian's
 DEB_NODE  = $(if $(shell command -v npm),,nodejs npm)
-DEB_CHECK = libcmocka-dev clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
+DEB_CHECK = libcmocka-dev clang-format cppcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
 	openssl prometheus mandoc bsdutils bsdextrautils chromium $(DEB_NODE)
 DEB_DEMO  = curl jq
+# of single targets
+DEB_STATIC   = clang-tidy
+DEB_VALGRIND = valgrind libc6-dbg
 DEB_FUZZ  = clang libclang-rt-14-dev
 DEB_DEB   = debhelper dpkg-dev fakeroot
 
@@ -58,7 +61,9 @@ SANITIZE_double = $(SANITIZE_asan) -DPL_DOUBLE
 SANITIZE_tsan   = -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE_fuzz   = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SANITIZE        = $(SANITIZE_$(VARIANT))
-ifeq ($(VARIANT),fuzz)
+# no memory checks, several times as many inputs: what it finds is then run again under them
+SANITIZE_swift  = -fsanitize=fuzzer-no-link,undefined -fsanitize-trap=undefined
+ifneq ($(filter fuzz swift,$(VARIANT)),)
 CC  = clang
 CXX = clang++
 # clang leaves some `omp simd` loops as they are at this level, and says so
@@ -180,6 +185,8 @@ TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products 
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))
+# as released, by valgrind; not in `make check`
+TESTS_valgrind = $(call tests_in,unit) $(call tests_in,golden)
 
 tests: $(TESTS) $(BUILD)/prilorad $(if $(filter release,$(VARIANT)),$(SHIM)) $(if $(filter asan,$(VARIANT)),$(BUILD)/prilora $(BREAKER) $(HUB))
 
@@ -195,25 +202,32 @@ $(HUB): $(HUB).o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
+# the client but its main()
+CLI_OBJECTS = $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES)))
+
 # this one tests the client
 TEST_CLI = $(BUILD)/tests/unit/test_cli
-$(TEST_CLI): $(TEST_CLI).o $(filter-out $(BUILD)/api/cli/main.o,$(call objects,$(CLI_SOURCES))) $(STATIC_LIB)
+$(TEST_CLI): $(TEST_CLI).o $(CLI_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(CLI_LIBS) -lcmocka
 
-$(filter-out $(FUZZERS) $(TEST_CLI),$(TESTS)): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
+$(filter-out $(FUZZERS) $(TEST_CLI),$(sort $(TESTS) $(TESTS_valgrind))): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJECTS) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS) -lcmocka
 
-ifeq ($(VARIANT),fuzz)
-$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(PARTS_OBJECTS) $(STATIC_LIB)
+# of the client's parts
+FUZZERS_CLI = $(addprefix $(BUILD)/tests/fuzz/fuzz_,client unpack)
+# libFuzzer's main(), or one that feeds it a folder
+FUZZ_MAIN   = $(if $(filter fuzz swift,$(VARIANT)),,$(BUILD)/tests/fuzz/replay.o)
+FUZZ_FLAGS  = $(if $(FUZZ_MAIN),,-fsanitize=fuzzer)
+
+$(FUZZERS_CLI): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_MAIN) $(CLI_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CXX) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(DAEMON_LIBS)
-else
-$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/fuzz/replay.o $(PARTS_OBJECTS) $(STATIC_LIB)
+	$(Q)$(CXX) $(ALL_LDFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(CLI_LIBS)
+
+$(filter-out $(FUZZERS_CLI),$(FUZZERS)): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_MAIN) $(PARTS_OBJECTS) $(STATIC_LIB)
 	@echo "  LD     $@"
-	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
-endif
+	$(Q)$(CXX) $(ALL_LDFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 check: deps-check
 	$(Q)$(MAKE) --no-print-directory check-build
@@ -242,10 +256,27 @@ torture: deps-check
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS)
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS) memory
 
+# cppcheck, which is in `make check` too, and clang-tidy
+static: deps
+	$(call need,$(DEB_STATIC))
+	$(Q)tests/check-static --all
+
+# tests/unit and tests/golden as they are released; sanitizers do not see what is read unset
+valgrind: deps
+	$(call need,$(DEB_VALGRIND))
+	$(Q)$(MAKE) --no-print-directory VARIANT=release valgrind-tests
+	$(Q)tests/valgrind
+valgrind-tests: $(TESTS_valgrind)
+
 # libFuzzer binaries: build/fuzz/tests/fuzz/fuzz_NAME tests/fuzz/corpus/NAME
 fuzz: deps-fuzz
 	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
 fuzzers: $(FUZZERS)
+# RUNS inputs for each, in turns; what comes of it stays in build/fuzz-long
+RUNS ?= 10000000
+fuzz-long: fuzz
+	$(Q)$(MAKE) --no-print-directory VARIANT=swift fuzzers
+	$(Q)tests/fuzz/long $(RUNS)
 
 # the machine's ceilings and our training step against them
 BENCH = $(BUILD)/tests/bench/bench
@@ -391,12 +422,15 @@ help:
 	@echo "  make fuzz       libFuzzer binaries of every parser"
 	@echo "  make dist       the sources as build/prilorad-VERSION.tar.gz"
 	@echo "  make deb        Debian packages, into build; make check-deb tries them out (as root)"
+	@echo "  make fuzz-long  RUNS=10000000 inputs for each of them, and a table of what came of it"
+	@echo "  make static     cppcheck and clang-tidy over the tree"
+	@echo "  make valgrind   unit and golden tests under valgrind"
 	@echo "  make format     clang-format over the tree"
 	@echo "  make deps       only installs the Debian packages"
 	@echo "  make uninstall, make clean"
 
 .PHONY: all tests check check-build torture soak fuzz fuzzers bench demo format dist deb deb-build check-deb \
-	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE \
+	deps deps-check deps-npm deps-demo deps-deb deps-fuzz FORCE fuzz-long static valgrind valgrind-tests \
 	install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

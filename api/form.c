@@ -83,7 +83,7 @@ bool form_filename(char out[FORM_MAX_FILENAME + 1], const char *raw, struct faul
         n++;
     }
     out[n] = '\0';
-    if (n == 0)
+    if (n == 0 || strcmp(out, ".") == 0 || strcmp(out, "..") == 0)
         return fault_set(fault, 400, "invalid_filename", "file", "the file has no name");
     return utf8_valid(out, n) ||
            fault_set(fault, 400, "invalid_filename", "file", "the file's name is not UTF-8");

@@ -148,20 +148,17 @@ enum MHD_Result peers_accept(void *context, const struct sockaddr *address, sock
     return is_full ? MHD_NO : MHD_YES;
 }
 
-void peers_notify(void *context, struct MHD_Connection *connection, void **socket_context,
+void peers_notify(void *peers, struct MHD_Connection *connection, void **peer,
                   enum MHD_ConnectionNotificationCode code)
 {
-    struct peer *peer = *socket_context;
-
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        peer = peer_new(context, connection);
-        *socket_context = peer;
-        if (peer)
-            add(context, peer);
-    } else if (peer) { /* the socket is closed after this */
-        take_out(context, peer);
-        free(peer);
-        *socket_context = NULL;
+        *peer = peer_new(peers, connection);
+        if (*peer)
+            add(peers, *peer);
+    } else if (*peer) { /* the socket is closed after this */
+        take_out(peers, *peer);
+        free(*peer);
+        *peer = NULL;
     }
 }
 

@@ -51,7 +51,7 @@ void peers_destroy(struct peers *peers);
 
 /* For MHD_start_daemon (its accept policy) and MHD_OPTION_NOTIFY_CONNECTION; a struct peers. */
 enum MHD_Result peers_accept(void *peers, const struct sockaddr *address, socklen_t size);
-void peers_notify(void *peers, struct MHD_Connection *connection, void **context,
+void peers_notify(void *peers, struct MHD_Connection *connection, void **peer,
                   enum MHD_ConnectionNotificationCode code);
 
 struct peer *peer_of(struct MHD_Connection *connection);   /* NULL: there was no memory for it */

@@ -33,7 +33,8 @@ static bool read_filename(const json_t *value, char **out, struct fault *fault)
     slash = strrchr(*out, '/');
     if (slash)
         memmove(*out, slash + 1, strlen(slash + 1) + 1);
-    if (**out == '\0' || strlen(*out) > FORM_MAX_FILENAME)
+    if (**out == '\0' || strcmp(*out, ".") == 0 || strcmp(*out, "..") == 0 ||
+        strlen(*out) > FORM_MAX_FILENAME)
         return member_fail(fault, "filename", value, must);
     return true;
 }

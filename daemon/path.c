@@ -241,6 +241,18 @@ uint64_t path_folder_bytes(const char *path)
     return bytes;
 }
 
+int path_open_regular(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+        return fd;
+    close(fd);
+    errno = EINVAL;
+    return -1;
+}
+
 char *path_first_line(const char *path)
 {
     FILE *file = fopen(path, "re");

@@ -23,6 +23,9 @@ enum prilora_status path_copy(const char *from, const char *to, struct prilora_e
 uint64_t path_tree_bytes(const char *path, int64_t *newest);
 /* Bytes of the regular files directly in a folder. */
 uint64_t path_folder_bytes(const char *path);
+/* Opens a regular file for reading, by way of links too; -1 with errno, EINVAL for anything else. A
+ * FIFO is not waited for. */
+int path_open_regular(const char *path);
 /* First line of a small file without its end; NULL if it cannot be read. Free it. */
 char *path_first_line(const char *path);
 

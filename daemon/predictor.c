@@ -163,10 +163,10 @@ static void drop_released(struct predictor *p)
 /* Who waits longest says which adapter is next; all that want the same one share the round. */
 static void gather(const struct predictor *p, struct round *round)
 {
-    size_t n_same = 0, fair;
+    size_t n_same = 1, fair;
 
     *round = (struct round){.status = PRILORA_OK};
-    for (const struct prediction *at = p->first; at; at = at->next)
+    for (const struct prediction *at = p->first->next; at; at = at->next)
         n_same += strcmp(at->job_id, p->first->job_id) == 0;
     fair = n_same < ROUND_TEXTS ? ROUND_TEXTS / n_same : 1;
     for (struct prediction *at = p->first; at && round->n_texts < ROUND_TEXTS; at = at->next) {

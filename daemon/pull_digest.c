@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/path.h"
 
 #define PIECE ((size_t)256 * 1024)
 
@@ -83,15 +84,16 @@ enum prilora_status pull_verify(struct pull *pull, const char *path, const struc
     enum prilora_status rc = PRILORA_OK;
     struct digests digests;
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = path_open_regular(path);
 
     *same = false;
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? PRILORA_OK : error_errno(err, path, "open");
+        return errno == ENOENT || errno == ENOTDIR || errno == EINVAL
+                   ? PRILORA_OK
+                   : error_errno(err, path, "open");
     if (fstat(fd, &st) != 0) {
         rc = error_errno(err, path, "look at");
-    } else if (S_ISREG(st.st_mode) &&
-               (!file->total_bytes || (uint64_t)st.st_size == file->total_bytes)) {
+    } else if (!file->total_bytes || (uint64_t)st.st_size == file->total_bytes) {
         *same = true;
         if (file->sha256[0] || file->blob[0]) {
             begin(&digests, file, (uint64_t)st.st_size);

@@ -74,8 +74,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *context)
     return n;
 }
 
-/* The digest that an entity tag is, on a hub: of large files SHA-256, of small ones git's. */
-static void take_digest(struct pull_file *file, const char *etag)
+void pull_take_digest(struct pull_file *file, const char *etag)
 {
     char hex[PULL_MAX_ETAG];
     size_t n;
@@ -105,7 +104,7 @@ static void learn(struct transfer *t)
     curl_easy_getinfo(t->pull->curl, CURLINFO_REDIRECT_COUNT, &n_redirects);
     curl_easy_getinfo(t->pull->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     if (!file->sha256[0] && !file->blob[0])
-        take_digest(file, t->linked_etag[0] || n_redirects ? t->linked_etag : t->etag);
+        pull_take_digest(file, t->linked_etag[0] || n_redirects ? t->linked_etag : t->etag);
     if (!file->total_bytes && t->linked_size)
         file->total_bytes = t->linked_size;
     else if (!file->total_bytes && length > 0)

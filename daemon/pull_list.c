@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/error.h"
+#include "daemon/path.h"
 
 #define INDEX          "model.safetensors.index.json"
 #define MAX_FILE_BYTES ((uint64_t)1 << 50) /* what a listing says beyond is no size */
@@ -37,8 +39,8 @@ static bool is_hex(const char *text, size_t n)
     return strlen(text) == n && strspn(text, "0123456789abcdef") == n;
 }
 
-static enum prilora_status read_listing(struct pull *pull, const char *text,
-                                        struct prilora_error *err)
+enum prilora_status pull_take_listing(struct pull *pull, const char *text,
+                                      struct prilora_error *err)
 {
     json_error_t problem;
     json_t *root = json_loads(text, 0, &problem);
@@ -73,7 +75,7 @@ enum prilora_status pull_list(struct pull *pull, struct prilora_error *err)
                    : NULL;
     rc = url ? pull_fetch_text(pull, url, &text, err) : error_memory(err);
     if (rc == PRILORA_OK)
-        rc = read_listing(pull, text, err);
+        rc = pull_take_listing(pull, text, err);
     free(text);
     free(url);
     curl_free(revision);
@@ -203,13 +205,13 @@ enum prilora_status pull_choose_shards(struct pull *pull, const char *folder,
     char *path;
     json_t *root, *map, *name;
     const char *tensor;
-    FILE *file;
+    int fd;
 
     if (!pull_find(pull, INDEX))
         return PRILORA_OK;
     path = text_format("%s/" INDEX, folder);
-    file = path ? fopen(path, "re") : NULL;
-    root = file ? json_loadf(file, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    fd = path ? path_open_regular(path) : -1;
+    root = fd >= 0 ? json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL) : NULL;
     map = json_object_get(root, "weight_map");
     if (!json_is_object(map) || json_object_size(map) == 0)
         rc = pull_fail(pull, PRILORA_EFORMAT, "unsupported_model", err,
@@ -219,8 +221,8 @@ enum prilora_status pull_choose_shards(struct pull *pull, const char *folder,
             rc = add_shard(pull, json_string_value(name), err);
     }
     json_decref(root);
-    if (file)
-        fclose(file);
+    if (fd >= 0)
+        close(fd);
     free(path);
     return rc;
 }

@@ -39,6 +39,8 @@ double pull_clock(void); /* seconds, monotonic */
 
 /* The commit and the siblings. */
 enum prilora_status pull_list(struct pull *pull, struct prilora_error *err);
+enum prilora_status pull_take_listing(struct pull *pull, const char *text,
+                                      struct prilora_error *err);
 /* config.json, tokenizer files, and one file of weights or the index of several. */
 enum prilora_status pull_choose(struct pull *pull, struct prilora_error *err);
 /* The shards that the index in `folder` names, if there is one. */
@@ -70,6 +72,8 @@ struct pull_sink {
 
 enum pull_verdict { PULL_WHOLE, PULL_AGAIN, PULL_GIVE_UP };
 
+/* The digest that an entity tag is, on a hub: of large files SHA-256, of small ones git's. */
+void pull_take_digest(struct pull_file *file, const char *etag);
 enum prilora_status pull_http_open(struct pull *pull, struct prilora_error *err);
 /*
  * pull_get - one GET, from sink->offset on. PULL_AGAIN: it broke, and another one may do better, in

@@ -58,8 +58,11 @@ enum prilora_status pull_place_find(struct pull *pull, struct prilora_error *err
 static json_t *read_record(const struct pull *pull)
 {
     char *path = text_format("%s/" RECORD, pull->folder);
-    json_t *record = path ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    int fd = path ? path_open_regular(path) : -1;
+    json_t *record = fd >= 0 ? json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
+    if (fd >= 0)
+        close(fd);
     free(path);
     return record;
 }

@@ -46,7 +46,8 @@ const char *upload_status_name(enum upload_status status)
 
 void upload_clear(struct upload *upload)
 {
-    free(upload->filename);
+    /* the analyzer forgets that all is NULL after the first time */
+    free(upload->filename); /* NOLINT(clang-analyzer-unix.Malloc) */
     free(upload->mime_type);
     free(upload->purpose);
     *upload = (struct upload){0};

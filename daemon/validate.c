@@ -381,7 +381,7 @@ static void queue_it(struct validation *v)
              ? queue_validated(v->work->store, v->job->id, spec, forecast, &err)
              : error_memory(&err);
     if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT) /* cancelled meanwhile, or even deleted */
-        rc = path_remove(folder, &err);
+        path_remove(folder, NULL);
     else if (rc != PRILORA_OK)
         work_fail(v->work, v->job->id, WORK_FIT, &err);
     free(spec);

@@ -175,8 +175,7 @@ static int to_stdout(const struct call *call, const char *path)
     return rc;
 }
 
-/* A name is the last part of what was uploaded; nothing that leads elsewhere. */
-static char *safe_name(const char *name, const char *other)
+char *download_name(const char *name, const char *other)
 {
     char *clean = text_clean(name);
 
@@ -184,11 +183,10 @@ static char *safe_name(const char *name, const char *other)
         if (*p == '/')
             *p = '_';
     }
-    if (*clean == '\0' || *clean == '.') {
-        free(clean);
-        clean = must(strdup(other));
-    }
-    return clean;
+    if (*clean && *clean != '.' && *clean != '-')
+        return clean;
+    free(clean);
+    return other ? download_name(other, NULL) : must(strdup("download"));
 }
 
 int download_file(const struct call *call, const char *path, const char *output, const char *name)
@@ -202,7 +200,7 @@ int download_file(const struct call *call, const char *path, const char *output,
         return to_stdout(call, path);
     if (!output)
         rc = get(call, &reply, "/v1/files/%s", name);
-    to = output ? must(strdup(output)) : safe_name(json_text(reply.json, "filename"), name);
+    to = output ? must(strdup(output)) : download_name(json_text(reply.json, "filename"), name);
     part = format("%s.part", to);
     if (rc == EXIT_DONE && !output && access(to, F_OK) == 0)
         rc = fail(EXIT_FAILED, "%s exists; --output says where else to put it", to);
@@ -283,8 +281,11 @@ int run_download(struct call *call)
     if (rc == EXIT_DONE)
         rc = get(call, &reply, "/v1/fine_tuning/jobs/%s", id);
     if (rc == EXIT_DONE) {
-        to =
-            output ? must(strdup(output)) : format("%s%s", id, call_has(call, "tar") ? ".tar" : "");
+        char *name = download_name(id, NULL);
+
+        to = output ? must(strdup(output))
+                    : format("%s%s", name, call_has(call, "tar") ? ".tar" : "");
+        free(name);
         for (size_t n = strlen(to); n > 1 && to[n - 1] == '/'; n--)
             to[n - 1] = '\0';
         rc = fetch_adapter(call, id, to);

@@ -7,6 +7,10 @@
 /* To `output` (NULL: the name the daemon gives, else `name`; "-": stdout). */
 int download_file(const struct call *call, const char *path, const char *output, const char *name);
 
+/* The plain name of a file that a server calls `name`, else `other` (NULL: "download"): nothing
+ * that leads elsewhere, is hidden, or could be taken for an option. Free it. */
+char *download_name(const char *name, const char *other);
+
 /* Unpacks the tar into `folder`, which must not exist or be empty, without the one folder that is
  * in it: into another first, which gets its name in the end. */
 int unpack(const char *tar, const char *folder);

@@ -144,7 +144,7 @@ static void note_range(struct http_part *part, const char *value)
     const char *slash = strchr(value, '/');
     long long first;
 
-    if (sscanf(value, "bytes %lld-", &first) == 1)
+    if (sscanf(value, "bytes %lld-", &first) == 1 && first >= 0)
         part->size = first < part->size ? first : part->size;
     if (slash && slash[1] != '*')
         part->total = strtoll(slash + 1, NULL, 10);

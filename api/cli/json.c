@@ -7,6 +7,8 @@
 #include "api/cli/cli.h"
 #include "api/cli/text.h"
 
+#define MOST_WHOLE 1000000000000000 /* what a server that lies says beyond can be added up */
+
 const json_t *json_at(const json_t *object, const char *path)
 {
     while (object && *path) {
@@ -28,10 +30,14 @@ const char *json_text(const json_t *object, const char *path)
 int64_t json_whole(const json_t *object, const char *path)
 {
     const json_t *value = json_at(object, path);
+    json_int_t whole = json_integer_value(value);
+    double real = json_is_real(value) ? json_real_value(value) : 0;
 
-    if (json_is_real(value))
-        return (int64_t)json_real_value(value);
-    return json_integer_value(value);
+    if (real >= MOST_WHOLE || whole >= MOST_WHOLE)
+        return MOST_WHOLE;
+    if (real <= -MOST_WHOLE || whole <= -MOST_WHOLE)
+        return -MOST_WHOLE;
+    return json_is_real(value) ? (int64_t)real : whole;
 }
 
 bool json_number(const json_t *object, const char *path, double *out)

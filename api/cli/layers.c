@@ -105,7 +105,7 @@ static void print_grid(const json_t *data)
 static void print_totals(const json_t *data)
 {
     int64_t n_parameters = 0, n_zero = 0;
-    const json_t *entry = json_array_get(data, 0);
+    const json_t *entry;
     double churn, total_churn = 0;
     size_t i;
 

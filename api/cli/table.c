@@ -68,6 +68,7 @@ static void measure(const struct table *table, size_t *widths)
 {
     bool titled = table->columns[0].title != NULL;
 
+    assert(table->n_columns > 0);
     for (size_t i = 0; i < table->n_columns; i++)
         widths[i] = titled ? text_width(table->columns[i].title) : 0;
     for (size_t i = 0; i < table->n_cells; i++) {

@@ -307,6 +307,9 @@ static enum prilora_status put_memo(struct pl_vm *vm, size_t place)
 
     if (place >= PL_PICKLE_MAX_MEMO)
         return pl_vm_fail(vm, PRILORA_ELIMIT, "a memo place above 4194303");
+    /* they count up, a place for an object, and no object takes less than a byte */
+    if (place > vm->op_at)
+        return pl_vm_fail(vm, PRILORA_EFORMAT, "a memo place beyond what came before it");
     rc = pl_vm_pop(vm, &number);
     if (rc != PRILORA_OK)
         return rc;

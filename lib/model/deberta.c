@@ -246,8 +246,9 @@ static void deberta_embed(const struct pl_flow *f, pl_real *x)
 static double score_scale(const struct pl_config *c)
 {
     const size_t terms = 1 + (size_t)c->pos_c2p + (size_t)c->pos_p2c;
+    const size_t width = c->hidden_size / c->num_attention_heads;
 
-    return 1 / (double)sqrtf((float)(c->hidden_size / c->num_attention_heads * terms));
+    return 1 / (double)sqrtf((float)(width * terms));
 }
 
 static struct pl_block block_of(const struct pl_flow *f, size_t layer)

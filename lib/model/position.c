@@ -53,7 +53,7 @@ static int32_t row_of(const struct pl_config *config, long span, long distance)
 static void fill(struct pl_positions *p, const struct pl_config *config)
 {
     const size_t longest = p->max_length;
-    size_t low = p->span, high = p->span;
+    size_t low = p->span, high = low;
 
     for (size_t t = 0; t < 2 * longest - 1; t++)
         p->rows[t] = row_of(config, (long)p->span, (long)longest - 1 - (long)t);

@@ -188,8 +188,8 @@ static enum prilora_status check_charsmap(struct check *c, struct span map)
         uint32_t unit = load_u32(units + 4 * i);
         size_t offset = (size_t)(unit >> 10) << ((unit & 0x200) >> 6), child = i ^ offset;
 
-        if (unit >> 31)
-            continue; /* a leaf: reached through its parent */
+        if (unit >> 31 && i > 0)
+            continue; /* a leaf: reached through its parent, but the root is always followed */
         if ((child | 0xFF) >= n)
             return broken(c, units + 4 * i, "a normalisation table that points outside itself");
         if ((unit & 0x100) && (load_u32(units + 4 * child) & 0x7FFFFFFF) >= texts)

@@ -42,8 +42,9 @@ static double pass_operations(const struct pl_net *net, const struct prilora_dat
 static double n_evaluations(const struct prilora_spec *spec, uint64_t total, uint64_t per_epoch)
 {
     uint64_t every = spec->eval_steps > 0 ? (uint64_t)spec->eval_steps : per_epoch;
+    uint64_t n = (total + every - 1) / every;
 
-    return (double)((total + every - 1) / every) + 1; /* and once at export */
+    return (double)n + 1; /* and once at export */
 }
 
 /* What the data make of a run, as far as memory goes. */

@@ -84,7 +84,8 @@ static enum prilora_status read_method(struct pl_reading *r, json_t *object)
     if (!json_is_object(object))
         return pl_fail_at(r->err, PRILORA_EINVAL, "/method", "method: %s, but must be an object",
                           pl_reading_show(object, seen));
-    while (m < 3 && (!json_is_string(type) || strcmp(methods[m].type, json_string_value(type))))
+    while (m < 3 &&
+           (!json_is_string(type) || strcmp(methods[m].type, json_string_value(type)) != 0))
         m++;
     if (m == 3)
         return pl_fail_at(r->err, PRILORA_EINVAL, "/method/type",

@@ -22,7 +22,7 @@
 #define TARGET    6000 /* bytes of a path that is asked for */
 #define MAX_TEXT  5000 /* bytes of an id that is too long */
 #define SECRET    "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-#define DEPTH     10000
+#define DEPTH     1000000
 #define FORM_TYPE "multipart/form-data; boundary=cut"
 #define N(table)  (sizeof(table) / sizeof *(table))
 

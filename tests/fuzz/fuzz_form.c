@@ -5,7 +5,6 @@
  * size, and that many bytes.
  */
 #include <assert.h>
-#include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,33 +13,24 @@
 
 #include "api/form.h"
 #include "api/utf8.h"
+#include "fuzz/folder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MAX_BYTES 300
 
-static char folder[] = "/tmp/prilora-fuzz-XXXXXX";
 static struct store *store;
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
 
 static void close_store(void)
 {
     store_close(store);
-    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void open_store(void)
 {
-    if (!mkdtemp(folder) || store_open(&store, folder, NULL) != PRILORA_OK)
+    /* closed before its folder goes: what is registered last is called first */
+    if (store_open(&store, fuzz_folder(), NULL) != PRILORA_OK || atexit(close_store) != 0)
         abort();
-    atexit(close_store);
 }
 
 static void check_end(struct form *form)

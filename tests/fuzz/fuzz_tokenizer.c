@@ -5,35 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "fuzz/folder.h"
 #include "tok/tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char folder[64];
-
-static void remove_folder(void)
-{
-    char path[128];
-
-    snprintf(path, sizeof path, "%s/spm.model", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
-    unlink(path);
-    rmdir(folder);
-}
-
-static void write_file(const char *name, const void *data, size_t size)
-{
-    char path[128];
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    file = fopen(path, "wb");
-    if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
-        abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -43,15 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pl_tokenizer *tokenizer = NULL;
     struct prilora_error err;
 
-    if (!folder[0]) {
-        snprintf(folder, sizeof folder, "/tmp/prilora-fuzz.XXXXXX");
-        if (!mkdtemp(folder) || atexit(remove_folder) != 0)
-            abort();
-    }
-    write_file("spm.model", data, config ? (size_t)(config - data) : size);
-    write_file("tokenizer_config.json", config ? (const char *)config + 1 : "{}",
+    fuzz_write("spm.model", data, config ? (size_t)(config - data) : size);
+    fuzz_write("tokenizer_config.json", config ? (const char *)config + 1 : "{}",
                config ? config_size : 2);
-    if (pl_tokenizer_open(&tokenizer, folder, &err) == PRILORA_OK) {
+    if (pl_tokenizer_open(&tokenizer, fuzz_folder(), &err) == PRILORA_OK) {
         struct pl_ids ids = {0};
 
         pl_tokenizer_encode(tokenizer, &ids, text, sizeof text, text, 5, 24, NULL, &err);

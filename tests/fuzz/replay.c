@@ -9,24 +9,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int replay(const char *folder, const char *name)
 {
     char path[4096];
-    uint8_t *data;
+    uint8_t *data = NULL;
     long size;
+    int rc = -1;
     FILE *file;
 
     snprintf(path, sizeof path, "%s/%s", folder, name);
     file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0)
+    if (!file)
         return -1;
-    rewind(file);
-    data = malloc((size_t)size + 1);
-    if (!data || fread(data, 1, (size_t)size, file) != (size_t)size)
-        return -1;
-    fclose(file);
-    /* an exact copy, so that reading one byte too far is seen */
-    data = realloc(data, size ? (size_t)size : 1);
-    LLVMFuzzerTestOneInput(data, (size_t)size);
+    if (fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0) {
+        rewind(file);
+        /* no byte more, so that reading too far is seen */
+        data = malloc(size ? (size_t)size : 1);
+        if (data && fread(data, 1, (size_t)size, file) == (size_t)size) {
+            LLVMFuzzerTestOneInput(data, (size_t)size);
+            rc = 0;
+        }
+    }
     free(data);
-    return 0;
+    fclose(file);
+    return rc;
 }
 
 static int visible(const struct dirent *entry)

@@ -96,7 +96,7 @@ struct prilora_run *test_training_run(const struct prilora_spec *spec,
 
 char *test_training_export(struct prilora_run *run, const char *name, size_t *size)
 {
-    char path[600], *tensors, *labels;
+    char path[600], *tensors, *labels, *both;
     struct prilora_error err;
     size_t labels_size;
 
@@ -105,10 +105,10 @@ char *test_training_export(struct prilora_run *run, const char *name, size_t *si
     tensors = test_file(path, size);
     snprintf(path, sizeof path, "%s/labels.json", test_scratch_path(name));
     labels = test_file(path, &labels_size);
-    tensors = realloc(tensors, *size + labels_size);
-    assert_non_null(tensors);
-    memcpy(tensors + *size, labels, labels_size);
+    both = realloc(tensors, *size + labels_size);
+    assert_non_null(both);
+    memcpy(both + *size, labels, labels_size);
     *size += labels_size;
     free(labels);
-    return tensors;
+    return both;
 }

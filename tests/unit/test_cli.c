@@ -307,9 +307,36 @@ static void no_option_stands_twice(void **state)
     }
 }
 
+static void a_name_that_leads_elsewhere_is_not_taken(void **state)
+{
+    static const struct {
+        const char *name, *other, *taken;
+    } rows[] = {
+        {"a.csv", "file-1", "a.csv"},
+        {"../../a", "file-1", "file-1"},
+        {"/etc/passwd", "file-1", "_etc_passwd"},
+        {".", "file-1", "file-1"},
+        {"..", "../x", "download"},
+        {"", "", "download"},
+        {".bashrc", NULL, "download"},
+        {"-rf", "ftjob-1", "ftjob-1"},
+        {"a\x1b[2Jb\n", NULL, "a?[2Jb "},
+        {"../../.ssh/x", NULL, "download"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *taken = download_name(rows[i].name, rows[i].other);
+
+        assert_string_equal(taken, rows[i].taken);
+        free(taken);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_that_leads_elsewhere_is_not_taken),
         cmocka_unit_test_setup_teardown(a_plain_archive_becomes_a_folder, open_place, close_place),
         cmocka_unit_test_setup_teardown(an_archive_that_leads_elsewhere_leaves_nothing, open_place,
                                         close_place),

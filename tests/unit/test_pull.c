@@ -654,6 +654,52 @@ static void a_folder_with_folders_in_it_is_never_replaced(void **state)
     assert_int_equal(access(inner, F_OK), 0);
 }
 
+/* A link that an owner has put there is no way to write somewhere else. */
+static void a_link_is_replaced_and_never_written_through(void **state)
+{
+    struct fixture *f = *state;
+    char target[600], path[700], folder[600];
+    struct stat st;
+
+    snprintf(target, sizeof target, "%s-elsewhere", f->dir);
+    assert_int_equal(path_make_folder(target, NULL), PRILORA_OK);
+    snprintf(path, sizeof path, "%s/config.json", target);
+    assert_int_equal(path_replace(path, "mine", NULL), PRILORA_OK);
+    snprintf(folder, sizeof folder, "%s", path_in(f, ""));
+    folder[strlen(folder) - 1] = '\0';
+    *strrchr(folder, '/') = '\0';
+    assert_int_equal(path_make_folder(folder, NULL), PRILORA_OK);
+    folder[strlen(folder)] = '/';
+    assert_int_equal(symlink(target, folder), 0);
+    assert_fails(f, PRILORA_EIO, "model_exists");
+    f->request.force = true;
+    assert_ok(f, pull(f));
+    assert_is_mini(f);
+    assert_int_equal(lstat(folder, &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 4);
+    assert_int_equal(path_folder_bytes(target), 4); /* nothing else has come there */
+}
+
+/* Neither as what it was pulled from nor as one of its files. */
+static void a_fifo_in_the_models_place_is_not_waited_for(void **state)
+{
+    static const char *const names[] = {".pull.json", "model.safetensors", "config.json"};
+    struct fixture *f = *state;
+
+    assert_ok(f, pull(f));
+    alarm(60);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_int_equal(unlink(path_in(f, names[i])), 0);
+        assert_int_equal(mkfifo(path_in(f, names[i]), 0600), 0);
+        f->request.force = true;
+        assert_ok(f, pull(f));
+        assert_is_mini(f);
+    }
+    alarm(0);
+}
+
 static void two_processes_do_not_pull_the_same_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -831,6 +877,8 @@ int main(void)
         TEST(a_folder_that_cannot_be_written_is_named),
         TEST(a_folder_that_nobody_pulled_is_replaced_by_force_only),
         TEST(a_folder_with_folders_in_it_is_never_replaced),
+        TEST(a_link_is_replaced_and_never_written_through),
+        TEST(a_fifo_in_the_models_place_is_not_waited_for),
         TEST(two_processes_do_not_pull_the_same_at_once),
         TEST(a_model_can_be_brought_to_any_folder),
         TEST(weights_in_shards_come_with_all_shards),

@@ -74,11 +74,12 @@ static enum prilora_status do_resume(struct store *store, const char *id)
 
 static enum prilora_status do_prioritise(struct store *store, const char *id)
 {
-    static int64_t priority = 100; /* another one each time */
-    const struct queue_edit edit = {.has_priority = true, .priority = --priority};
+    static int64_t last = 100; /* another one each time */
+    const struct queue_edit edit = {.has_priority = true, .priority = last - 1};
     struct job job;
     enum prilora_status rc = queue_edit(store, id, &edit, &job, NULL);
 
+    last--;
     job_clear(&job);
     return rc;
 }

@@ -394,6 +394,8 @@ static void a_normalisation_table_that_points_outside_is_refused(void **state)
     at = charsmap_at(model, size);
     memcpy(model + at + 4, "\x00\xFC\xFF\x7F", 4); /* the root's children far away */
     model_refused("far", model, size, PRILORA_EFORMAT, "points outside itself");
+    memcpy(model + at + 4, "\x00\xFC\xFF\xFF", 4); /* a leaf, which the library follows there */
+    model_refused("leaf", model, size, PRILORA_EFORMAT, "points outside itself");
     free(model);
     model = test_file(SMALL "/spm.model", &size);
     memcpy(model + at, "\xFF\xFF\xFF\x7F", 4);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/pulse.h"
 
 static enum prilora_status fail_errno(struct prilora_error *err, const char *path, const char *what)
 {
@@ -90,6 +91,7 @@ void pl_file_fetch(const struct pl_file_map *map, void *out, size_t at, size_t s
         if (n <= 0)
             break;
         got += (size_t)n;
+        pl_pulse_beat();
     }
     if (got < size)
         memcpy((char *)out + got, map->data + at + got, size - got);
@@ -110,6 +112,7 @@ static enum prilora_status read_all(int fd, char *data, size_t size, const char 
         if (n == 0)
             return pl_fail(err, PRILORA_EIO, "%s: ended after %zu of %zu bytes", path, got, size);
         got += (size_t)n;
+        pl_pulse_beat();
     }
     return PRILORA_OK;
 }
@@ -233,6 +236,7 @@ enum prilora_status pl_file_write(FILE *file, const void *data, size_t size, con
 {
     if (size && fwrite(data, 1, size, file) != size)
         return fail_errno(err, path, "write");
+    pl_pulse_beat();
     return PRILORA_OK;
 }
 

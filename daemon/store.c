@@ -20,6 +20,7 @@
 #include "daemon/db_copy.h"
 #include "daemon/error.h"
 #include "daemon/path.h"
+#include "daemon/pulse.h"
 #include "daemon/schema.h"
 
 #define BUSY_TIMEOUT_MS 20000
@@ -202,6 +203,13 @@ static enum prilora_status make_folders(const char *folder, struct prilora_error
     return rc;
 }
 
+static int beat(void *context)
+{
+    (void)context;
+    pulse_beat();
+    return 0;
+}
+
 enum prilora_status store_open(struct store **out, const char *folder, struct prilora_error *err)
 {
     enum prilora_status rc;
@@ -228,7 +236,11 @@ enum prilora_status store_open(struct store **out, const char *folder, struct pr
     if (rc != PRILORA_OK)
         goto out;
     c = this_connection(store, err);
+    if (c) /* a large database takes its time */
+        sqlite3_progress_handler(c->db, CHECK_STEPS, beat, NULL);
     rc = c ? schema_migrate(c->db, store->database, err) : err ? err->status : PRILORA_EIO;
+    if (c)
+        sqlite3_progress_handler(c->db, 0, NULL, NULL);
     if (rc != PRILORA_OK)
         goto out;
     *out = store;

@@ -15,6 +15,7 @@ LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR     ?= $(PREFIX)/share/doc/prilorad
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR     ?= $(PREFIX)/share/man
 BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
 PKG_CONFIG ?= pkg-config
@@ -39,7 +40,7 @@ DEB_BUILD = gcc g++ make pkg-config libmicrohttpd-dev libjansson-dev libopenblas
 # other packages than Debian's bring npm within nodejs, and then refuse to stand beside Debian's
 DEB_NODE  = $(if $(shell command -v npm),,nodejs npm)
 DEB_CHECK = libcmocka-dev clang-format cppcheck gcc-aarch64-linux-gnu libc6-dev-arm64-cross jq curl sqlite3 git \
-	openssl prometheus mandoc bsdutils bsdextrautils chromium $(DEB_NODE)
+	openssl prometheus mandoc bsdutils bsdextrautils chromium systemd dbus $(DEB_NODE)
 DEB_DEMO  = curl jq
 # of single targets
 DEB_STATIC   = clang-tidy
@@ -381,7 +382,7 @@ deps-fuzz: deps
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
-		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad \
+		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(SYSCONFDIR)/prilorad \
 		$(DESTDIR)$(BASHDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 5 8)
 	$(INSTALL) -m 755 $(BUILD)/prilorad $(BUILD)/prilora $(DESTDIR)$(BINDIR)/
 	$(INSTALL) -m 644 api/cli/prilora.1 $(DESTDIR)$(MANDIR)/man1/
@@ -397,6 +398,8 @@ install: all
 		-e 's|@VERSION@|$(VERSION)|;s|@PACKAGES@|$(LIB_PACKAGES)|' lib/prilora.pc.in \
 		>$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc
 	sed 's|@BINDIR@|$(BINDIR)|' systemd/prilorad.service.in >$(DESTDIR)$(UNITDIR)/prilorad.service
+	$(INSTALL) -m 644 systemd/prilorad.socket systemd/prilorad-local.socket $(DESTDIR)$(UNITDIR)/
+	$(INSTALL) -m 644 systemd/prilorad.sysusers $(DESTDIR)$(SYSUSERSDIR)/prilorad.conf
 	[ -e $(DESTDIR)$(SYSCONFDIR)/prilorad/prilorad.conf ] || \
 		$(INSTALL) -m 644 systemd/prilorad.conf $(DESTDIR)$(SYSCONFDIR)/prilorad/prilorad.conf
 	$(INSTALL) -m 644 README.md $(DESTDIR)$(DOCDIR)/
@@ -408,7 +411,8 @@ uninstall:
 		$(DESTDIR)$(MANDIR)/man8/prilorad.8 $(DESTDIR)$(BASHDIR)/prilora \
 		$(DESTDIR)$(LIBDIR)/libprilora.* \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/prilora.pc $(DESTDIR)$(INCLUDEDIR)/prilora.h \
-		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(DOCDIR)/README.md \
+		$(DESTDIR)$(UNITDIR)/prilorad.service $(DESTDIR)$(UNITDIR)/prilorad.socket \
+		$(DESTDIR)$(UNITDIR)/prilorad-local.socket $(DESTDIR)$(SYSUSERSDIR)/prilorad.conf $(DESTDIR)$(DOCDIR)/README.md \
 		$(DESTDIR)$(DOCDIR)/grafana.json
 
 clean:

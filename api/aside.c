@@ -7,6 +7,7 @@
 #include "api/respond.h"
 #include "api/waiting.h"
 #include "daemon/priority.h"
+#include "daemon/pulse.h"
 
 struct task {
     const struct aside_work *work;
@@ -81,7 +82,9 @@ static void *run(void *argument)
 
     pthread_setname_np(pthread_self(), "aside");
     priority_lower();
+    pulse_begin("a forecast");
     task->work->work(task->state);
+    pulse_end();
     store_close_thread(task->store); /* nobody waits for more than the work's end */
     end(task, false);
     return NULL;

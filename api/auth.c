@@ -53,7 +53,7 @@ static bool needs_key(const struct request *r, const struct peer *peer, bool for
 {
     if (forwarded || !(peer->is_unix || peer->is_loopback))
         return true;
-    return !peer->is_unix && strcmp(r->api->config->keys, "always") == 0;
+    return !peer->is_unix && strcmp(config_now(r->api->config)->keys, "always") == 0;
 }
 
 /* ---- refusing ---- */

@@ -15,6 +15,7 @@
 #include "api/respond.h"
 #include "api/waiting.h"
 #include "daemon/error.h"
+#include "daemon/pulse.h"
 
 #define N_THREADS     2 /* a small upload need not wait for a large one */
 #define RETRY_AFTER_S 2
@@ -117,7 +118,9 @@ static void *complete_uploads(void *argument)
         }
         c->stage = STAGE_RUNNING;
         pthread_mutex_unlock(&all->lock);
+        pulse_begin("the completion of an upload");
         work_on(all, c);
+        pulse_end();
         pthread_mutex_lock(&all->lock);
         c->stage = STAGE_DONE;
         if (c->request)

@@ -63,7 +63,7 @@ bool api_find_file(struct request *r, struct file *out)
 static void begin(struct request *r, void **state)
 {
     const struct form_rules rules = {"file", true, true,
-                                     (uint64_t)r->api->config->max_upload_mb << 20,
+                                     (uint64_t)config_now(r->api->config)->max_upload_mb << 20,
                                      "max_upload_mb"};
 
     form_body_begin(r, state, &rules, "file and purpose");

@@ -1,8 +1,10 @@
-/* listen.c - see listen.h. */
+/* listen.c - see listen.h: sockets that are opened here, and those that systemd has opened. */
 #include "api/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -47,7 +49,7 @@ enum prilora_status listen_parse(const char *address, char *host, size_t host_ro
     return PRILORA_OK;
 }
 
-static int bound_port(int fd)
+int listen_port(int fd)
 {
     struct sockaddr_storage name;
     socklen_t size = sizeof name;
@@ -56,7 +58,7 @@ static int bound_port(int fd)
         return -1;
     if (name.ss_family == AF_INET6)
         return ntohs(((struct sockaddr_in6 *)(void *)&name)->sin6_port);
-    return ntohs(((struct sockaddr_in *)(void *)&name)->sin_port);
+    return name.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)(void *)&name)->sin_port) : -1;
 }
 
 static int open_one(const struct addrinfo *a, bool every_address)
@@ -111,7 +113,7 @@ enum prilora_status listen_open(const char *address, int *fd, int *port, struct 
                          gai_strerror(code));
     *fd = open_any(list, host[0] == '\0');
     freeaddrinfo(list);
-    *port = *fd < 0 ? -1 : bound_port(*fd);
+    *port = *fd < 0 ? -1 : listen_port(*fd);
     if (*port >= 0)
         return PRILORA_OK;
     rc = error_set(err, PRILORA_EIO, "cannot listen on %s: %s", address, strerror(errno));
@@ -183,4 +185,123 @@ enum prilora_status listen_open_unix(const char *path, unsigned mode, int *fd,
         close(*fd);
     *fd = -1;
     return rc;
+}
+
+/* ---- sockets that systemd gives ---- */
+
+#define FIRST_GIVEN 3 /* sd_listen_fds(3) */
+
+/* The name of number `i` in "http:local:", "unknown" if there is none. */
+static void given_name(const char *names, size_t i, char *out, size_t room)
+{
+    snprintf(out, room, "unknown");
+    for (; names && i > 0; i--) {
+        names = strchr(names, ':');
+        names += names != NULL;
+    }
+    if (names && *names && *names != ':')
+        snprintf(out, room, "%.*s", (int)strcspn(names, ":"), names);
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *check_given(int fd, bool *is_unix)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t name_size = sizeof name, size = sizeof(int);
+    int type = 0, listens = 0;
+
+    if (fcntl(fd, F_GETFD) < 0)
+        return "is not open";
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0)
+        return "is no socket";
+    if (getsockname(fd, (struct sockaddr *)&name, &name_size) != 0 ||
+        (name.ss_family != AF_UNIX && name.ss_family != AF_INET && name.ss_family != AF_INET6))
+        return "is neither TCP nor a Unix socket";
+    if (type != SOCK_STREAM)
+        return "is no stream (ListenStream=)";
+    size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens)
+        return "does not listen (Accept= must be no)";
+    *is_unix = name.ss_family == AF_UNIX;
+    return NULL;
+}
+
+static enum prilora_status take_one(struct listen_given *out, int fd, const char *names,
+                                    struct prilora_error *err)
+{
+    size_t i = (size_t)(fd - FIRST_GIVEN);
+    const char *wrong = check_given(fd, &out->is_unix[i]);
+    char name[80];
+    int flags;
+
+    given_name(names, i, name, sizeof name);
+    if (wrong)
+        return error_set(err, PRILORA_EINVAL,
+                         "LISTEN_FDS: descriptor %d (\"%s\"), which the service manager gave, %s",
+                         fd, name, wrong);
+    flags = fcntl(fd, F_GETFL);
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || flags < 0 ||
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return error_errno(err, name, "use the socket that was given");
+    out->fds[out->n++] = fd;
+    return PRILORA_OK;
+}
+
+/* A whole number, of which no more than `most` makes sense; -1: it is none. */
+static long read_count(const char *text, long most)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(text, &end, 10);
+    return end == text || *end || errno || number < 0 || number > most ? -1 : number;
+}
+
+static enum prilora_status take_all(struct listen_given *out, struct prilora_error *err)
+{
+    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+    enum prilora_status rc = PRILORA_OK;
+    long n;
+
+    if (!pid || !fds || read_count(pid, INT_MAX) != (long)getpid())
+        return PRILORA_OK; /* they are another process's */
+    n = read_count(fds, LISTEN_MAX_GIVEN);
+    if (n < 0)
+        return error_set(err, PRILORA_EINVAL, "LISTEN_FDS=%.60s: must be a number from 0 to %d",
+                         fds, LISTEN_MAX_GIVEN);
+    for (int fd = FIRST_GIVEN; fd < FIRST_GIVEN + (int)n && rc == PRILORA_OK; fd++)
+        rc = take_one(out, fd, getenv("LISTEN_FDNAMES"), err);
+    return rc;
+}
+
+enum prilora_status listen_take_given(struct listen_given *out, struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    *out = (struct listen_given){0};
+    rc = take_all(out, err);
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    return rc;
+}
+
+void listen_describe(int fd, char out[LISTEN_NAME_SIZE])
+{
+    struct sockaddr_storage name = {0};
+    const struct sockaddr_un *local = (const struct sockaddr_un *)(const void *)&name;
+    socklen_t size = sizeof name;
+    char host[PEER_ADDRESS_SIZE];
+
+    snprintf(out, LISTEN_NAME_SIZE, "?");
+    if (getsockname(fd, (struct sockaddr *)&name, &size) != 0)
+        return;
+    if (name.ss_family == AF_UNIX) {
+        snprintf(out, LISTEN_NAME_SIZE, "%s%.*s", local->sun_path[0] ? "" : "@",
+                 (int)sizeof local->sun_path - 1, local->sun_path + !local->sun_path[0]);
+        return;
+    }
+    peer_describe((const struct sockaddr *)&name, host);
+    snprintf(out, LISTEN_NAME_SIZE, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, listen_port(fd));
 }

@@ -91,7 +91,7 @@ bool origin_is_same(const char *origin, const char *host)
 
 bool origin_check_host(struct request *r)
 {
-    const struct config *config = r->api->config;
+    const struct config *config = config_now(r->api->config);
     const char *host = request_header(r, "Host");
     const struct peer *peer = peer_of(r->connection);
 
@@ -127,8 +127,10 @@ static const char *listed_origin(const struct request *r)
 {
     const char *origin = r->connection ? request_header(r, "Origin") : NULL;
 
-    return origin && origin_in_list(r->api->config->cors_origins, origin, strlen(origin)) ? origin
-                                                                                          : NULL;
+    return origin &&
+                   origin_in_list(config_now(r->api->config)->cors_origins, origin, strlen(origin))
+               ? origin
+               : NULL;
 }
 
 bool origin_check_change(struct request *r)
@@ -178,7 +180,7 @@ void origin_add_headers(struct request *r)
 {
     const char *origin;
 
-    if (!r->api->config->cors_origins[0])
+    if (!config_now(r->api->config)->cors_origins[0])
         return;
     respond_header(r, MHD_HTTP_HEADER_VARY, "Origin");
     origin = listed_origin(r);

@@ -24,11 +24,16 @@ void peers_init(struct peers *peers, long limit_s, long min_upload_rate, size_t 
 {
     *peers = (struct peers){
         .limit_ms = (int64_t)limit_s * 1000,
-        .least_bytes = (uint64_t)limit_s * (uint64_t)min_upload_rate,
         .max_tcp = max_tcp,
         .warned_ms = INT64_MIN / 2,
     };
+    peers_set_rate(peers, min_upload_rate);
     pthread_mutex_init(&peers->lock, NULL);
+}
+
+void peers_set_rate(struct peers *peers, long min_upload_rate)
+{
+    atomic_store(&peers->least_bytes, (uint64_t)peers->limit_ms / 1000 * (uint64_t)min_upload_rate);
 }
 
 void peers_destroy(struct peers *peers)
@@ -194,7 +199,7 @@ static const char *what_is_late(struct peers *peers, struct peer *peer, int64_t 
 
     if (phase == PEER_ANSWER || now - atomic_load(&peer->since_ms) <= peers->limit_ms)
         return NULL;
-    if (phase == PEER_UPLOAD && atomic_load(&peer->n_bytes) >= peers->least_bytes) {
+    if (phase == PEER_UPLOAD && atomic_load(&peer->n_bytes) >= atomic_load(&peers->least_bytes)) {
         atomic_store(&peer->n_bytes, 0);
         atomic_store(&peer->since_ms, now);
         return NULL;

@@ -37,8 +37,8 @@ struct peer {
 };
 
 struct peers {
-    int64_t limit_ms;     /* of each phase but the last */
-    uint64_t least_bytes; /* of an upload in limit_ms; 0: any */
+    int64_t limit_ms;             /* of each phase but the last */
+    _Atomic uint64_t least_bytes; /* of an upload in limit_ms; 0: any */
     size_t max_tcp;
     pthread_mutex_t lock; /* guards the rest; a peer that is in the list has an open socket */
     struct peer *list;
@@ -47,6 +47,7 @@ struct peers {
 };
 
 void peers_init(struct peers *peers, long limit_s, long min_upload_rate, size_t max_tcp);
+void peers_set_rate(struct peers *peers, long min_upload_rate);
 void peers_destroy(struct peers *peers);
 
 /* For MHD_start_daemon (its accept policy) and MHD_OPTION_NOTIFY_CONNECTION; a struct peers. */

@@ -99,14 +99,19 @@ static void write_request_seconds(struct exposition *e, const struct scrape *s)
 static uint64_t count_connections(struct MHD_Daemon *daemon)
 {
     const union MHD_DaemonInfo *info =
-        daemon ? MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS) : NULL;
+        MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
 
     return info ? info->num_connections : 0;
 }
 
 static void write_connections(struct exposition *e, const struct scrape *s)
 {
-    exposition_count(e, NULL, count_connections(s->api->tcp) + count_connections(s->api->local));
+    size_t n_daemons = atomic_load(&s->api->n_daemons);
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < n_daemons; i++)
+        n += count_connections(s->api->daemons[i]);
+    exposition_count(e, NULL, n);
 }
 
 static void write_open_requests(struct exposition *e, const struct scrape *s)

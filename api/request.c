@@ -108,8 +108,9 @@ bool request_is_type(const struct request *r, const char *media_type)
 static bool check_length(struct request *r)
 {
     const char *length = request_header(r, "Content-Length");
-    uint64_t limit = MEGABYTE * (uint64_t)(r->route->sink ? r->api->config->max_upload_mb + 1
-                                                          : r->api->config->max_body_mb);
+    const struct config *config = config_now(r->api->config);
+    uint64_t limit =
+        MEGABYTE * (uint64_t)(r->route->sink ? config->max_upload_mb + 1 : config->max_body_mb);
 
     if (!length)
         return true;
@@ -177,9 +178,10 @@ bool request_answers_early(const struct request *r)
 
 static void collect(struct request *r, const char *data, size_t size)
 {
-    size_t limit = (size_t)(MEGABYTE * (uint64_t)r->api->config->max_body_mb);
+    size_t limit = (size_t)(MEGABYTE * (uint64_t)config_now(r->api->config)->max_body_mb);
 
-    if (size > limit - r->n_body) {
+    /* a reload may have made it less meanwhile */
+    if (r->n_body > limit || size > limit - r->n_body) {
         respond_error(r, 413, "body_too_large", NULL,
                       "the body has more than %zu bytes (max_body_mb)", limit);
         return;

@@ -26,14 +26,16 @@
 #include "api/traffic.h"
 #include "api/waiting.h"
 #include "api/watch.h"
+#include "daemon/credential.h"
 #include "daemon/error.h"
 #include "daemon/limits.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
 #include "daemon/pulls.h"
+#include "daemon/pulse.h"
 
 #define POLLING_THREADS   6
-#define LOCAL_THREADS     2                   /* of the Unix socket */
+#define FEWER_THREADS     2                   /* of a Unix socket, and of a second port */
 #define SPARE_CONNECTIONS 64                  /* above the limit that peers_accept keeps */
 #define FILES_LEFT        256                 /* that are open for other things than connections */
 #define WATCHERS_END_S    2                   /* at the stop, that live streams have to end in */
@@ -82,19 +84,14 @@ static enum MHD_Result send_answer(struct request *r)
                : MHD_NO;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+static enum MHD_Result go_on_with(struct request *r, struct MHD_Connection *connection,
                                   const char *method, const char *version, const char *data,
-                                  size_t *size, void **state)
+                                  size_t *size)
 {
-    struct request *r = *state;
     bool go_on;
     unsigned suspensions;
 
-    (void)context;
-    (void)url;
     store_be_brief();
-    if (!r)
-        return MHD_NO; /* there was no memory for it */
     if (!r->begun) {
         request_begin(r, connection, method, version);
         return request_answers_early(r) ? send_answer(r) : MHD_YES;
@@ -110,6 +107,22 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     suspensions = r->n_suspensions;
     request_handle(r);
     return r->n_suspensions != suspensions ? MHD_YES : send_answer(r);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *size, void **state)
+{
+    enum MHD_Result result;
+
+    (void)context;
+    (void)url;
+    if (!*state)
+        return MHD_NO; /* there was no memory for it */
+    pulse_begin("a request");
+    result = go_on_with(*state, connection, method, version, data, size);
+    pulse_end();
+    return result;
 }
 
 /* The name that a client or a proxy gave the request, if it gave one; fit for a line of the log. */
@@ -201,57 +214,86 @@ static unsigned max_connections(const struct api *api)
 }
 
 /* Serves on a listening socket, which it takes. */
-static enum prilora_status start_daemon(struct api *api, struct MHD_Daemon **out, int fd,
-                                        bool is_local, struct prilora_error *err)
+static enum prilora_status start_daemon(struct api *api, int fd, bool is_local,
+                                        struct prilora_error *err)
 {
     const struct config *config = api->config;
     unsigned per_address = is_local ? 0 : (unsigned)config->max_connections_per_address;
     unsigned most = (unsigned)api->peers.max_tcp + SPARE_CONNECTIONS;
-    bool is_tls = !is_local && api->tls.cert;
+    unsigned threads = is_local || api->n_daemons > 0 ? FEWER_THREADS : POLLING_THREADS;
+    bool is_tls = !is_local && atomic_load(&api->tls.pair);
     struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, api->tls.cert},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, api->tls.key},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)tls_give_pair, NULL},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };
-
-    *out = MHD_start_daemon(
+    struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC |
             (is_tls ? MHD_USE_TLS : 0),
         0, peers_accept, &api->peers, on_request, api, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-        is_local ? LOCAL_THREADS : POLLING_THREADS, MHD_OPTION_CONNECTION_LIMIT, most,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)config->request_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, on_target, api,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        api, MHD_OPTION_NOTIFY_CONNECTION, peers_notify, &api->peers, MHD_OPTION_ARRAY,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, threads,
+        MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->request_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 0,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, api, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped,
+        NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_NOTIFY_CONNECTION,
+        peers_notify, &api->peers, MHD_OPTION_ARRAY,
         is_tls ? tls : tls + sizeof tls / sizeof *tls - 1, MHD_OPTION_END);
-    if (*out)
+
+    if (daemon) {
+        api->daemons[api->n_daemons] = daemon;
+        atomic_fetch_add(&api->n_daemons, 1);
         return PRILORA_OK;
+    }
     close(fd);
     return error_set(err, PRILORA_EIO, "cannot start the HTTP server: %s", strerror(errno));
 }
 
-static enum prilora_status open_tcp(struct api *api, int *port, struct prilora_error *err)
+/* "127.0.0.1:8471 (HTTPS) and /run/prilorad/socket" */
+static void note_address(struct api *api, int fd, bool is_local)
+{
+    size_t n = strlen(api->address);
+    char name[LISTEN_NAME_SIZE];
+
+    listen_describe(fd, name);
+    snprintf(api->address + n, sizeof api->address - n, "%s%s%s", n ? " and " : "", name,
+             !is_local && atomic_load(&api->tls.pair) ? " (HTTPS)" : "");
+}
+
+static enum prilora_status serve_tcp(struct api *api, int fd, struct prilora_error *err)
+{
+    char name[LISTEN_NAME_SIZE];
+
+    if (!listen_is_loopback(fd) && !atomic_load(&api->tls.pair)) {
+        listen_describe(fd, name);
+        log_warn("http",
+                 "%s is not the loopback address, and there is no TLS: keys and data can be read "
+                 "on the way (server.tls_cert)",
+                 name);
+    }
+    note_address(api, fd, false);
+    if (!api->port)
+        api->port = listen_port(fd);
+    return start_daemon(api, fd, false, err);
+}
+
+static enum prilora_status serve_local(struct api *api, int fd, struct prilora_error *err)
+{
+    note_address(api, fd, true);
+    api->has_local = true;
+    return start_daemon(api, fd, true, err);
+}
+
+static enum prilora_status open_tcp(struct api *api, struct prilora_error *err)
 {
     const char *listen = api->config->listen;
     enum prilora_status rc;
-    int fd;
+    int fd, port;
 
-    *port = 0;
     if (!*listen || strcmp(listen, "none") == 0)
         return PRILORA_OK;
-    rc = listen_open(listen, &fd, port, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    if (!listen_is_loopback(fd) && !api->tls.cert)
-        log_warn(
-            "http",
-            "%s is not the loopback address, and there is no TLS: keys and data can be read on "
-            "the way (server.tls_cert)",
-            listen);
-    return start_daemon(api, &api->tcp, fd, false, err);
+    rc = listen_open(listen, &fd, &port, err);
+    return rc == PRILORA_OK ? serve_tcp(api, fd, err) : rc;
 }
 
 static enum prilora_status open_local(struct api *api, struct prilora_error *err)
@@ -261,17 +303,35 @@ static enum prilora_status open_local(struct api *api, struct prilora_error *err
     int fd;
 
     if (!*config->socket)
-        return api->tcp ? PRILORA_OK
-                        : error_set(err, PRILORA_EINVAL,
-                                    "neither server.listen nor server.socket is set: nobody could "
-                                    "reach the daemon");
+        return PRILORA_OK;
     rc =
         listen_open_unix(config->socket, (unsigned)strtoul(config->socket_mode, NULL, 8), &fd, err);
     if (rc != PRILORA_OK)
         return rc;
-    rc = start_daemon(api, &api->local, fd, true, err);
-    if (rc != PRILORA_OK)
-        unlink(config->socket);
+    api->owns_socket = true;
+    return serve_local(api, fd, err);
+}
+
+/* What was given goes before what is set, of each kind. */
+static enum prilora_status open_sockets(struct api *api, const struct listen_given *given,
+                                        struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    size_t n_local = 0;
+
+    for (size_t i = 0; i < given->n && rc == PRILORA_OK; i++) {
+        n_local += given->is_unix[i];
+        rc = given->is_unix[i] ? serve_local(api, given->fds[i], err)
+                               : serve_tcp(api, given->fds[i], err);
+    }
+    if (rc == PRILORA_OK && n_local == given->n)
+        rc = open_tcp(api, err);
+    if (rc == PRILORA_OK && n_local == 0)
+        rc = open_local(api, err);
+    if (rc == PRILORA_OK && api->n_daemons == 0)
+        rc = error_set(err, PRILORA_EINVAL,
+                       "neither server.listen nor server.socket is set: nobody could reach the "
+                       "daemon");
     return rc;
 }
 
@@ -308,13 +368,13 @@ static size_t max_watchers(const struct api *api)
 /* No connection is left: nobody asks for anything any more. */
 static void close_connections(struct api *api)
 {
+    size_t n;
+
     waiting_wake_all(api); /* libmicrohttpd aborts if a connection is suspended still */
     upkeep_stop(&api->upkeep);
-    if (api->tcp)
-        MHD_stop_daemon(api->tcp);
-    if (api->local)
-        MHD_stop_daemon(api->local);
-    api->tcp = api->local = NULL;
+    n = atomic_exchange(&api->n_daemons, 0);
+    for (size_t i = 0; i < n; i++)
+        MHD_stop_daemon(api->daemons[i]);
 }
 
 void api_free(struct api *api)
@@ -337,8 +397,8 @@ void api_free(struct api *api)
 }
 
 enum prilora_status api_start(struct api **out, const struct config *config, struct store *store,
-                              struct models *models, struct predictor *predictor, int *port,
-                              struct prilora_error *err)
+                              struct models *models, struct predictor *predictor,
+                              const struct listen_given *given, struct prilora_error *err)
 {
     enum prilora_status rc;
     struct api *api = api_new(config, store, models, predictor);
@@ -349,6 +409,8 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     rc = tls_open(&api->tls, config->tls_cert, config->tls_key, err);
     if (rc == PRILORA_OK)
         rc = keys_open(&api->keys, store, err);
+    if (rc == PRILORA_OK && credential_exists(KEY_CREDENTIAL))
+        rc = keys_adopt(api->keys, KEY_CREDENTIAL, err);
     if (rc == PRILORA_OK)
         rc = upkeep_start(&api->upkeep, &api->peers, api->keys, err);
     if (rc == PRILORA_OK)
@@ -358,24 +420,57 @@ enum prilora_status api_start(struct api **out, const struct config *config, str
     if (rc == PRILORA_OK)
         rc = pulls_new(&api->pulls, config, err);
     if (rc == PRILORA_OK)
-        rc = open_tcp(api, port, err);
-    if (rc == PRILORA_OK)
-        rc = open_local(api, err);
+        rc = open_sockets(api, given, err);
     if (rc != PRILORA_OK) {
+        if (api->owns_socket)
+            unlink(config->socket);
         api_free(api);
         return rc;
     }
-    if (strcmp(config->keys, "always") == 0 && !api->local && keys_is_empty(api->keys))
+    if (strcmp(config->keys, "always") == 0 && !api->has_local && keys_is_empty(api->keys))
         log_warn("http", "server.keys = always, but there are no keys, and no server.socket to "
                          "make one over: nobody can do anything");
     *out = api;
     return PRILORA_OK;
 }
 
-/* No more connections are taken; the listening socket stays until close(2). */
+int api_port(const struct api *api)
+{
+    return api->port;
+}
+
+const char *api_address(const struct api *api)
+{
+    return api->address;
+}
+
+/* ---- other settings ---- */
+
+enum prilora_status api_prepare(struct api *api, struct tls_pair **out, const struct config *config,
+                                struct prilora_error *err)
+{
+    (void)api;
+    return tls_read(out, config->tls_cert, config->tls_key, err);
+}
+
+bool api_take(struct api *api, struct tls_pair *pair)
+{
+    peers_set_rate(&api->peers, config_now(api->config)->min_upload_rate);
+    return tls_take(&api->tls, pair);
+}
+
+void api_drop(struct tls_pair *pair)
+{
+    tls_drop(pair);
+}
+
+/* ---- the end ---- */
+
+/* No more connections are taken. The socket stays until close(2); one that systemd gave takes them
+ * still, for the daemon that comes next. */
 static void quiesce(struct MHD_Daemon *daemon)
 {
-    MHD_socket fd = daemon ? MHD_quiesce_daemon(daemon) : MHD_INVALID_SOCKET;
+    MHD_socket fd = MHD_quiesce_daemon(daemon);
 
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
@@ -400,10 +495,10 @@ void api_stop(struct api *api, long timeout_s)
 {
     if (!api)
         return;
-    if (api->local)
+    if (api->owns_socket)
         unlink(api->config->socket); /* while it is surely ours */
-    quiesce(api->tcp);
-    quiesce(api->local);
+    for (size_t i = 0; i < api->n_daemons; i++)
+        quiesce(api->daemons[i]);
     completions_interrupt(api->completions);
     waiting_wake_all(api);
     wait_for_requests(api, WATCHERS_END_S);

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/attempts.h"
 #include "api/digests.h"
+#include "api/listen.h"
 #include "api/peer.h"
 #include "api/tls.h"
 #include "api/upkeep.h"
@@ -16,6 +17,8 @@ struct MHD_Daemon;
 struct watch;
 struct completions;
 struct pulls;
+
+#define SERVER_MAX_SOCKETS (LISTEN_MAX_GIVEN + 2)
 
 struct api {
     const struct config *config;
@@ -31,7 +34,12 @@ struct api {
     struct upkeep upkeep;
     struct watch *watch; /* live streams and long polls */
     struct completions *completions;
-    struct MHD_Daemon *tcp, *local; /* local: on the Unix socket; NULL: there is none */
+    struct MHD_Daemon *daemons[SERVER_MAX_SOCKETS]; /* one for each listening socket */
+    atomic_size_t n_daemons;                        /* grows while the first ones serve already */
+    bool owns_socket;  /* the file at server.socket is ours to remove */
+    bool has_local;    /* a Unix socket is among them */
+    int port;          /* of the first of the others; 0: there is none */
+    char address[512]; /* all of them, for the log */
 
     pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;     /* told when n_requests falls to 0 */

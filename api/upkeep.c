@@ -7,6 +7,7 @@
 #include "api/peer.h"
 #include "daemon/error.h"
 #include "daemon/keys.h"
+#include "daemon/pulse.h"
 
 #define KEYS_EVERY_S 60
 
@@ -32,9 +33,11 @@ static void *run(void *context)
     struct upkeep *upkeep = context;
 
     for (unsigned long second = 1; next_second(upkeep); second++) {
+        pulse_begin("the look at connections");
         peers_cut(upkeep->peers);
         if (second % KEYS_EVERY_S == 0)
             keys_flush(upkeep->keys);
+        pulse_end();
     }
     return NULL;
 }

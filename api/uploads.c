@@ -158,7 +158,7 @@ void api_upload_create(struct request *r)
 {
     struct upload upload = {0};
     struct fault fault;
-    int64_t most = (int64_t)r->api->config->max_upload_mb << 20;
+    int64_t most = (int64_t)config_now(r->api->config)->max_upload_mb << 20;
 
     if (!query_check(r, NULL) || !respond_unless_json(r))
         return;

@@ -13,6 +13,7 @@
 #include "api/waiting.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
+#include "daemon/pulse.h"
 
 /* Between two wakings of one job's watchers: what they cost stays bounded. */
 #define LEAST_GAP_S   0.25
@@ -127,7 +128,9 @@ static void *run_ticker(void *context)
     while (!watch->stopping) {
         struct timespec until;
 
+        pulse_begin("the live streams");
         watch->planned = tick(watch, watch_now());
+        pulse_end();
         if (isinf(watch->planned)) {
             pthread_cond_wait(&watch->sooner, &watch->lock);
             continue;

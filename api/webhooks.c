@@ -62,7 +62,7 @@ void api_webhook_retry(struct request *r)
 
     if (!query_check(r, NULL))
         return;
-    if (!*r->api->config->webhooks_url) {
+    if (!*config_now(r->api->config)->webhooks_url) {
         respond_error(r, 409, "no_webhooks", NULL, "webhooks.url is not set: nothing is sent");
         return;
     }

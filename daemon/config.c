@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/credential.h"
 #include "daemon/error.h"
 #include "daemon/pull.h"
 
@@ -54,6 +55,25 @@ void config_environment_name(const struct setting *setting, char *out, size_t ro
     snprintf(out, room, "PRILORAD_%s_%s", setting->section, setting->key);
     for (; *out; out++)
         *out = (char)toupper((unsigned char)*out);
+}
+
+enum prilora_status config_copy_value(const struct setting *setting, struct config *to,
+                                      const struct config *from, struct prilora_error *err)
+{
+    const char *value;
+    char *copy;
+
+    if (setting->type == SETTING_NUMBER) {
+        memcpy((char *)to + setting->offset, (const char *)from + setting->offset, sizeof(long));
+        return PRILORA_OK;
+    }
+    value = config_value(setting, from, NULL, 0);
+    copy = strdup(value);
+    if (!copy)
+        return error_memory(err);
+    free(*text_member(setting, to));
+    *text_member(setting, to) = copy;
+    return PRILORA_OK;
 }
 
 static bool is_choice(const char *choices, const char *value)
@@ -407,17 +427,50 @@ static enum prilora_status complete_hub(struct config *config, struct prilora_er
     return config->hub_endpoint && config->hub_token ? PRILORA_OK : error_memory(err);
 }
 
+/* A credential is used for what nothing else was said of. */
+static enum prilora_status use_credential(char **member, const char *name,
+                                          struct prilora_error *err)
+{
+    if (**member || !credential_exists(name))
+        return PRILORA_OK;
+    free(*member);
+    *member = strdup(name);
+    return *member ? PRILORA_OK : error_memory(err);
+}
+
+static enum prilora_status complete_credentials(struct config *config, struct prilora_error *err)
+{
+    bool both = credential_exists("tls-cert") && credential_exists("tls-key");
+    enum prilora_status rc = use_credential(&config->webhooks_secret_file, "webhook-secret", err);
+
+    if (rc == PRILORA_OK && (!config->hub_token || !*config->hub_token))
+        rc = use_credential(&config->hub_token_file, "hub-token", err);
+    if (rc != PRILORA_OK || !both || *config->tls_cert || *config->tls_key)
+        return rc;
+    rc = use_credential(&config->tls_cert, "tls-cert", err);
+    return rc == PRILORA_OK ? use_credential(&config->tls_key, "tls-key", err) : rc;
+}
+
 /* Defaults that depend on something else. */
 static enum prilora_status complete(struct config *config, struct prilora_error *err)
 {
     const char *systemd = getenv("STATE_DIRECTORY"); /* may be several, ':' between */
     size_t n = systemd ? strcspn(systemd, ":") : 0;
+    enum prilora_status rc = complete_credentials(config, err); /* before HF_TOKEN is looked at */
 
+    if (rc != PRILORA_OK)
+        return rc;
     if (!config->state_dir)
         config->state_dir = n ? strndup(systemd, n) : strdup("/var/lib/prilorad");
     if (config->state_dir && !config->models_dirs)
         config->models_dirs = text_format("%s/models", config->state_dir);
     return config->models_dirs ? complete_hub(config, err) : error_memory(err);
+}
+
+static void clear_sources(struct loader *loader)
+{
+    for (size_t i = 0; i < CONFIG_MAX_SETTINGS; i++)
+        free(loader->sources.of[i]);
 }
 
 static enum prilora_status load(struct loader *loader, int argc, char **argv,
@@ -436,6 +489,16 @@ static enum prilora_status load(struct loader *loader, int argc, char **argv,
     if (rc == PRILORA_OK)
         rc = read_options(loader, argc, argv, true, err);
     return rc == PRILORA_OK ? complete(loader->config, err) : rc;
+}
+
+enum prilora_status config_read(struct config *out, int argc, char **argv,
+                                struct prilora_error *err)
+{
+    struct loader loader = {.config = out};
+    enum prilora_status rc = load(&loader, argc, argv, err);
+
+    clear_sources(&loader);
+    return rc;
 }
 
 static bool has_word(int argc, char **argv, const char *word)
@@ -471,16 +534,36 @@ enum config_action config_load(struct config *out, int argc, char **argv)
         puts("the configuration is valid");
         action = CONFIG_EXIT_OK;
     }
-    for (size_t i = 0; i < CONFIG_MAX_SETTINGS; i++)
-        free(loader.sources.of[i]);
+    clear_sources(&loader);
     return action;
 }
 
-void config_free(struct config *config)
+static void free_texts(struct config *config)
 {
     for (size_t i = 0; i < config_n_settings; i++)
         if (config_settings[i].type != SETTING_NUMBER) {
             free(*text_member(&config_settings[i], config));
             *text_member(&config_settings[i], config) = NULL;
         }
+}
+
+void config_free(struct config *config)
+{
+    struct config *newer = atomic_exchange(&config->newer, NULL);
+
+    while (newer) {
+        struct config *replaced = newer->replaced;
+
+        config_drop(newer);
+        newer = replaced;
+    }
+    free_texts(config);
+}
+
+void config_drop(struct config *newer)
+{
+    if (!newer)
+        return;
+    free_texts(newer);
+    free(newer);
 }

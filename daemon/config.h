@@ -9,6 +9,7 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@
 #include "prilora.h"
 
 #define CONFIG_DEFAULT_FILE "/etc/prilorad/prilorad.conf"
+#define CONFIG_MAX_SETTINGS 64
 
 struct config {
     /* [server] */
@@ -42,6 +44,7 @@ struct config {
     long workers;         /* jobs at a time */
     long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */
     long memory_limit_mb; /* forecasts above are refused; 0: the machine's (or cgroup's) memory */
+    long stall_timeout_s; /* after which a thread that stands still is stuck; 0: never */
     /* [webhooks] */
     char *webhooks_url;         /* "": none are sent */
     char *webhooks_secret_file; /* a path, or the name of a systemd credential */
@@ -56,6 +59,9 @@ struct config {
     /* [log] */
     char *log_level;  /* "debug", "info", "warn", "error" */
     char *log_format; /* "text" or "json" */
+
+    _Atomic(struct config *) newer; /* see config_now */
+    struct config *replaced;        /* config_reload.c's own */
 };
 
 enum config_action { CONFIG_RUN, CONFIG_EXIT_OK, CONFIG_EXIT_USAGE };
@@ -63,6 +69,31 @@ enum config_action { CONFIG_RUN, CONFIG_EXIT_OK, CONFIG_EXIT_USAGE };
 /* Reads everything; prints what --help, --version, --check-config and --print-config ask for. */
 enum config_action config_load(struct config *out, int argc, char **argv);
 void config_free(struct config *config);
+
+/*
+ * config_now - the settings as they hold now: those of the start, or what a reload has put in their
+ * place. For any thread; they and their texts stay as they are until config_free, so who needs two
+ * settings that belong together asks once. Only live ones ever differ.
+ */
+const struct config *config_now(const struct config *first);
+
+/*
+ * config_reload - reads all sources again. *changes tells what is new: `now` what will hold from
+ * config_take on, `later` what needs a restart and stays as it is until then. An error leaves
+ * everything as it was.
+ */
+struct config_changes {
+    char *now[CONFIG_MAX_SETTINGS], *later[CONFIG_MAX_SETTINGS]; /* "log.level = warn (was info)" */
+    size_t n_now, n_later;
+};
+enum prilora_status config_reload(struct config **out, struct config_changes *changes,
+                                  const struct config *first, int argc, char **argv,
+                                  struct prilora_error *err);
+/* From now on config_now gives these; takes them. On one thread only. */
+void config_take(struct config *first, struct config *newer);
+/* Frees settings that were not taken (NULL: none). */
+void config_drop(struct config *newer);
+void config_clear_changes(struct config_changes *changes);
 
 /*
  * config_read_text - settings from the text of an INI file over *config, which holds defaults or

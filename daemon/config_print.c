@@ -42,6 +42,12 @@ static const char *found_default(const char *key)
     return "none";
 }
 
+static const char *const changes[] = {
+    [CHANGE_RESTART] = "; needs a restart",
+    [CHANGE_LIVE] = "",
+    [CHANGE_WHILE_SET] = "; needs a restart to be set first or taken away",
+};
+
 static void print_setting(FILE *out, const struct setting *setting)
 {
     char name[100];
@@ -67,7 +73,7 @@ static void print_setting(FILE *out, const struct setting *setting)
     else
         fprintf(out, "default: %s", found_default(setting->key));
     config_environment_name(setting, name, sizeof name);
-    fprintf(out, "\n%*s$%s\n", HELP_COLUMN, "", name);
+    fprintf(out, "\n%*s$%s%s\n", HELP_COLUMN, "", name, changes[setting->change]);
 }
 
 void config_print_help(FILE *out)
@@ -82,7 +88,8 @@ void config_print_help(FILE *out)
           "  --print-config                  print all settings and where each came from\n"
           "  --help, -h                      print this and exit\n"
           "  --version                       print the version and exit\n\n"
-          "A setting on the command line wins over the environment, and that over the file.\n",
+          "A setting on the command line wins over the environment, and that over the file.\n"
+          "SIGHUP reads all again; settings that need a restart keep their values until then.\n",
           out);
     for (size_t i = 0; i < config_n_settings; i++) {
         if (strcmp(section, config_settings[i].section) != 0)

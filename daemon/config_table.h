@@ -7,7 +7,12 @@
 /* SETTING_SECRET: a text that is never shown. */
 enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_CHOICE, SETTING_SECRET };
 
+/* When a new value holds: after a restart; from SIGHUP on; or likewise if it takes the place of
+ * another one, for to set what was empty, or the other way, takes a restart. */
+enum setting_change { CHANGE_RESTART, CHANGE_LIVE, CHANGE_WHILE_SET };
+
 struct setting {
+    enum setting_change change;
     const char *section, *key;
     const char *alias; /* "--state-dir" beside "--storage.state_dir", or NULL */
     enum setting_type type;
@@ -20,10 +25,15 @@ struct setting {
     const char *help;
 };
 
+/* All sources, as config_load; prints nothing. After an error what was read is to be freed, too. */
+enum prilora_status config_read(struct config *out, int argc, char **argv,
+                                struct prilora_error *err);
+/* The setting of *from in *to, which owns a copy. */
+enum prilora_status config_copy_value(const struct setting *setting, struct config *to,
+                                      const struct config *from, struct prilora_error *err);
+
 extern const struct setting config_settings[];
 extern const size_t config_n_settings;
-
-#define CONFIG_MAX_SETTINGS 64
 
 /* Where each value came from: "default", "file:12", "environment", "command line". */
 struct config_sources {

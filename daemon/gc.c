@@ -42,7 +42,7 @@ enum prilora_status gc_run(struct store *store, const struct config *config, str
 
     if (atomic_flag_test_and_set(&is_running))
         return error_set(err, PRILORA_EMISMATCH, "the daemon is sweeping already");
-    sweep->keep_jobs_s = config->keep_jobs_days * DAY_S;
+    sweep->keep_jobs_s = config_now(config)->keep_jobs_days * DAY_S;
     rc = sweep_all(store, config, sweep, err);
     if (rc == PRILORA_OK && sweep_must_stop(sweep))
         rc = error_set(err, PRILORA_ESTOPPED, "prilorad is stopping");

@@ -20,8 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/credential.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
+#include "daemon/path.h"
 
 #define HASH_SIZE 65 /* hex, NUL */
 
@@ -285,19 +287,14 @@ static void add_last_use(struct keys *keys, struct key *key)
 
 /* ---- changes ---- */
 
-enum prilora_status keys_create(struct keys *keys, struct key *key, char text[KEY_SIZE],
-                                struct prilora_error *err)
+static enum prilora_status add(struct keys *keys, struct key *key, const char *sha256,
+                               struct prilora_error *err)
 {
     enum prilora_status rc;
-    char begin[ID_SIZE], end[ID_SIZE], sha256[HASH_SIZE];
 
     store_new_id(key->id, "key-");
     key->created_at = store_now();
     key->revoked_at = key->last_used_at = 0;
-    store_new_id(begin, KEY_PREFIX);
-    store_new_id(end, "");
-    snprintf(text, KEY_SIZE, "%s%s", begin, end);
-    hash_key(text, sha256);
     if (!remember(keys, key, sha256))
         return error_set(err, PRILORA_ELIMIT,
                          "there are %d keys, and no more are kept: revoke some", KEYS_MAX);
@@ -308,6 +305,104 @@ enum prilora_status keys_create(struct keys *keys, struct key *key, char text[KE
                    key->expires_at, key->max_queued_jobs, key->max_bytes);
     if (rc != PRILORA_OK)
         forget(keys, key->id);
+    return rc;
+}
+
+enum prilora_status keys_create(struct keys *keys, struct key *key, char text[KEY_SIZE],
+                                struct prilora_error *err)
+{
+    char begin[ID_SIZE], end[ID_SIZE], sha256[HASH_SIZE];
+
+    store_new_id(begin, KEY_PREFIX);
+    store_new_id(end, "");
+    snprintf(text, KEY_SIZE, "%s%s", begin, end);
+    hash_key(text, sha256);
+    return add(keys, key, sha256, err);
+}
+
+/* ---- a key that a credential brings ---- */
+
+/* How a row of this hash stands; *found false: there is none. */
+static enum prilora_status find_row(struct keys *keys, const char *sha256, bool *found,
+                                    bool *is_revoked, struct prilora_error *err)
+{
+    sqlite3_stmt *s =
+        store_query(keys->store, err, "SELECT revoked_at FROM keys WHERE sha256 = ?", "t", sha256);
+    enum prilora_status rc =
+        s ? store_step(keys->store, s, found, "look for a key", err) : err->status;
+
+    if (rc != PRILORA_OK || !*found)
+        return rc;
+    *is_revoked = sqlite3_column_int64(s, 0) != 0;
+    sqlite3_reset(s);
+    return PRILORA_OK;
+}
+
+static enum prilora_status revoke_named(struct keys *keys, const char *name,
+                                        struct prilora_error *err)
+{
+    enum prilora_status rc = PRILORA_OK;
+    struct key revoked;
+
+    for (size_t i = keys->n; i-- > 0 && rc == PRILORA_OK;) /* at the start nobody else is there */
+        if (strcmp(keys->entries[i].key.name, name) == 0)
+            rc = keys_revoke(keys, keys->entries[i].key.id, &revoked, err);
+    return rc;
+}
+
+static enum prilora_status adopt(struct keys *keys, const char *name, const char *text,
+                                 struct prilora_error *err)
+{
+    struct key key = {.scope = SCOPE_ADMIN};
+    char sha256[HASH_SIZE];
+    bool found = false, is_revoked = false;
+    enum prilora_status rc;
+
+    hash_key(text, sha256);
+    rc = find_row(keys, sha256, &found, &is_revoked, err);
+    if (rc == PRILORA_OK && is_revoked)
+        log_warn("keys", "the key in the credential %s was revoked, and stays so", name);
+    if (rc != PRILORA_OK || found)
+        return rc;
+    snprintf(key.name, sizeof key.name, "%s", name);
+    rc = revoke_named(keys, name, err);
+    if (rc == PRILORA_OK)
+        rc = add(keys, &key, sha256, err);
+    if (rc == PRILORA_OK)
+        log_info("keys", "%s: the admin key that the credential %s has", key.id, name);
+    return rc;
+}
+
+static bool is_key(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t n_prefix = strlen(KEY_PREFIX);
+
+    return strncmp(text, KEY_PREFIX, n_prefix) == 0 && strlen(text) >= n_prefix + KEY_LEAST &&
+           strlen(text) < KEY_SIZE && text[n_prefix + strspn(text + n_prefix, letters)] == '\0';
+}
+
+enum prilora_status keys_adopt(struct keys *keys, const char *credential, struct prilora_error *err)
+{
+    char *path = credential_path("the API key", credential, err);
+    char *text = path ? path_first_line(path) : NULL;
+    enum prilora_status rc;
+
+    if (!path)
+        return err->status;
+    if (!text)
+        rc = error_errno(err, path, "read the API key");
+    else if (!is_key(text))
+        rc = error_set(err, PRILORA_EINVAL,
+                       "%s: the first line is no API key: \"" KEY_PREFIX
+                       "\" and %d or more letters or digits",
+                       path, KEY_LEAST);
+    else
+        rc = adopt(keys, credential, text, err);
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    free(path);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #define KEY_PREFIX   "prilora-"
 #define KEY_SIZE     80   /* the key itself, with its NUL */
 #define KEY_MAX_NAME 100  /* bytes */
+#define KEY_LEAST    32   /* letters or digits after the prefix, of one that was made elsewhere */
 #define KEYS_MAX     1000 /* that are not revoked */
 
 /* What a caller must be allowed to do; each includes those before it. */
@@ -44,6 +45,14 @@ bool keys_is_valid(struct keys *keys, const char *id);
  * put into `text`. ELIMIT: there are KEYS_MAX. */
 enum prilora_status keys_create(struct keys *keys, struct key *key, char text[KEY_SIZE],
                                 struct prilora_error *err);
+/*
+ * keys_adopt - the first line of a credential (credential.h) is an admin key, which gets the
+ * credential's name; the one that came that way before is revoked. So a new installation has a
+ * first key. One that was revoked stays so. EINVAL: it is no key.
+ */
+#define KEY_CREDENTIAL "api-key"
+enum prilora_status keys_adopt(struct keys *keys, const char *credential,
+                               struct prilora_error *err);
 /* When it returns, the key is worth nothing. *out is it afterwards; again: as it was. ENOENT. */
 enum prilora_status keys_revoke(struct keys *keys, const char *id, struct key *out,
                                 struct prilora_error *err);

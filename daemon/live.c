@@ -152,6 +152,20 @@ void live_total(struct live_totals *out)
     pthread_mutex_unlock(&mutex);
 }
 
+size_t live_first(char id[ID_SIZE], struct job_progress *progress)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&mutex);
+    for (const struct live *live = jobs; live; live = live->next, n++)
+        if (!live->next) { /* later ones are put in front of it */
+            memcpy(id, live->job_id, ID_SIZE);
+            *progress = live->progress;
+        }
+    pthread_mutex_unlock(&mutex);
+    return n;
+}
+
 static struct live *reader_enter(const char *job_id)
 {
     struct live *live;

@@ -29,6 +29,8 @@ struct live_totals {
     double tokens_per_second; /* of all together */
 };
 void live_total(struct live_totals *out);
+/* The job that has run longest here, and how many run; 0: none. */
+size_t live_first(char id[ID_SIZE], struct job_progress *progress);
 bool live_get_progress(const char *job_id, struct job_progress *out);
 size_t live_get_layers(const char *job_id, struct prilora_layer **layers, uint64_t *step);
 

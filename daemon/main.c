@@ -3,8 +3,6 @@
  * The only file that sees both daemon/ and api/.
  */
 #include <curl/curl.h>
-#include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +11,14 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/listen.h"
 #include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/error.h"
 #include "daemon/heap.h"
 #include "daemon/gc.h"
-#include "daemon/files.h"
-#include "daemon/idempotency.h"
 #include "daemon/json_memory.h"
+#include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
 #include "daemon/models.h"
@@ -28,13 +26,18 @@
 #include "daemon/path.h"
 #include "daemon/predictor.h"
 #include "daemon/priority.h"
+#include "daemon/pulse.h"
 #include "daemon/queue.h"
+#include "daemon/signals.h"
+#include "daemon/status.h"
 #include "daemon/store.h"
+#include "daemon/watchdog.h"
 #include "daemon/webhooks.h"
 #include "daemon/worker.h"
 
 #define EXIT_USAGE      2
 #define SWEEP_EVERY_S   3600
+#define STATUS_EVERY_S  3
 #define REQUESTS_LEFT_S 10 /* that running requests have to end in */
 
 struct daemon {
@@ -45,67 +48,18 @@ struct daemon {
     struct api *api;
     struct workers *workers;
     struct webhooks *webhooks;
+    struct watchdog *watchdog;
+    struct listen_given given;
     int port;
+    int argc; /* for the settings, which SIGHUP reads again */
+    char **argv;
 };
 
-/*
- * ---- signals: blocked in every thread of ours, taken by main from sigtimedwait ----
- *
- * OpenBLAS makes threads while the program is loaded, before anything could be blocked: a signal
- * that one of them is given is handed on to main.
- */
-static pthread_t main_thread;
-
-static void hand_to_main(int number)
-{
-    pthread_kill(main_thread, number);
-}
-
-static void block_signals(sigset_t *set)
-{
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction action = {.sa_handler = hand_to_main, .sa_flags = SA_RESTART};
-
-    main_thread = pthread_self();
-    sigemptyset(set);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaddset(set, numbers[i]);
-    pthread_sigmask(SIG_BLOCK, set, NULL);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-/* Whatever is lost by this is found again at the next start: checkpoints and database are on disk.
- */
-static void exit_now(int number)
-{
-    static const char text[] = "main: second signal, ending at once\n";
-
-    (void)number;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(1);
-}
-
-static void let_second_signal_end(void)
-{
-    struct sigaction action = {.sa_handler = exit_now};
-    sigset_t set;
-
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
+/* For what takes long: asked now and then, so it also shows that it gets on. */
 static bool end_is_asked(void)
 {
-    sigset_t waiting;
-
-    return sigpending(&waiting) == 0 &&
-           (sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGINT));
+    pulse_beat();
+    return signals_ask_for_end();
 }
 
 static bool asks_to_end(void *context)
@@ -138,27 +92,7 @@ static enum prilora_status tidy(struct daemon *daemon, struct prilora_error *err
     return rc == PRILORA_ESTOPPED ? PRILORA_OK : rc;
 }
 
-/* Until SIGTERM or SIGINT; sweeps meanwhile. */
-static void wait_for_end(struct daemon *daemon, const sigset_t *set)
-{
-    const struct timespec hour = {.tv_sec = SWEEP_EVERY_S};
-
-    for (;;) {
-        int number = sigtimedwait(set, NULL, &hour);
-
-        if (number == SIGTERM || number == SIGINT) {
-            log_info("main", "%s: stopping; running jobs are checkpointed and go on later",
-                     number == SIGTERM ? "SIGTERM" : "SIGINT");
-            return;
-        }
-        if (number == SIGHUP)
-            log_warn("main", "SIGHUP: settings are read at start only; restart to change them");
-        else if (number < 0 && errno == EAGAIN)
-            sweep(daemon, SWEEP_USUAL);
-    }
-}
-
-/* ---- starting and stopping ---- */
+/* ---- settings that change ---- */
 
 static void configure_log(const struct config *config)
 {
@@ -168,10 +102,106 @@ static void configure_log(const struct config *config)
     log_configure(least, strcmp(config->log_format, "json") == 0);
 }
 
+static void log_changes(const struct config_changes *changes, bool other_certificate)
+{
+    for (size_t i = 0; i < changes->n_now; i++)
+        log_info("main", "SIGHUP: %s", changes->now[i]);
+    for (size_t i = 0; i < changes->n_later; i++)
+        log_warn("main", "SIGHUP: %s: holds after a restart", changes->later[i]);
+    if (other_certificate)
+        log_info("main", "SIGHUP: new connections get the certificate as it is now");
+    if (changes->n_now + changes->n_later == 0 && !other_certificate)
+        log_info("main", "SIGHUP: all settings are as they were");
+}
+
+/* All that may fail comes first: then all of it holds, or nothing. */
+static enum prilora_status change_settings(struct daemon *daemon, struct prilora_error *err)
+{
+    struct config_changes changes;
+    struct config *config;
+    struct tls_pair *pair = NULL;
+    struct webhook_target *target = NULL;
+    bool other_certificate;
+    enum prilora_status rc =
+        config_reload(&config, &changes, &daemon->config, daemon->argc, daemon->argv, err);
+
+    if (rc == PRILORA_OK)
+        rc = api_prepare(daemon->api, &pair, config, err);
+    if (rc == PRILORA_OK)
+        rc = webhooks_prepare(daemon->webhooks, &target, config, err);
+    if (rc != PRILORA_OK) {
+        api_drop(pair);
+        config_drop(config);
+        config_clear_changes(&changes);
+        return rc;
+    }
+    config_take(&daemon->config, config);
+    webhooks_take(daemon->webhooks, target);
+    other_certificate = api_take(daemon->api, pair);
+    log_changes(&changes, other_certificate);
+    configure_log(config);
+    config_clear_changes(&changes);
+    return PRILORA_OK;
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct prilora_error err;
+    enum prilora_status rc;
+
+    notify_reloading();
+    status_say("reading the settings again");
+    rc = change_settings(daemon, &err);
+    if (rc != PRILORA_OK)
+        log_error("main", "SIGHUP: %s; all settings stay as they were", err.message);
+    status_note(rc == PRILORA_OK ? ""
+                                 : "the settings are wrong, the earlier ones hold: see the log");
+    notify_send("READY=1");
+}
+
+/* ---- from the start to the end ---- */
+
+static int64_t seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* Until SIGTERM or SIGINT; sweeps meanwhile, and tells how things stand. */
+static void wait_for_end(struct daemon *daemon)
+{
+    const long look_s = notify_is_open() ? STATUS_EVERY_S : SWEEP_EVERY_S;
+    int64_t sweep_at = seconds_now() + SWEEP_EVERY_S;
+
+    for (;;) {
+        int number;
+
+        pulse_beat();
+        status_update(daemon->store);
+        number = signals_wait(look_s);
+        if (number == SIGTERM || number == SIGINT) {
+            log_info("main", "%s: stopping; running jobs are checkpointed and go on later",
+                     number == SIGTERM ? "SIGTERM" : "SIGINT");
+            return;
+        }
+        if (number == SIGHUP)
+            reload(daemon);
+        if (seconds_now() >= sweep_at) {
+            sweep(daemon, SWEEP_USUAL);
+            sweep_at = seconds_now() + SWEEP_EVERY_S;
+        }
+    }
+}
+
 static enum prilora_status open_state(struct daemon *daemon, struct prilora_error *err)
 {
     size_t n_requeued;
-    enum prilora_status rc = store_open(&daemon->store, daemon->config.state_dir, err);
+    enum prilora_status rc;
+
+    status_say("opening the database");
+    rc = store_open(&daemon->store, daemon->config.state_dir, err);
 
     if (rc == PRILORA_OK)
         rc = models_new(&daemon->models, daemon->config.models_dirs, err);
@@ -201,29 +231,25 @@ static enum prilora_status write_port(const struct daemon *daemon, struct prilor
 
 static void tell_ready(struct daemon *daemon)
 {
-    const struct config *config = &daemon->config;
-    const char *colon = strrchr(config->listen, ':');
-    bool has_port = daemon->port > 0 && colon;
-    char address[300] = "";
     struct model_entry *models = NULL;
     size_t n_models = 0;
 
     models_list(daemon->models, &models, &n_models, NULL);
     models_free_list(models, n_models);
-    if (has_port)
-        snprintf(address, sizeof address, "%.*s:%d", (int)(colon - config->listen), config->listen,
-                 daemon->port);
-    log_info("main", "ready on %s%s%s%s (process %ld, state in %s, %zu base models)", address,
-             has_port && *config->tls_cert ? " (HTTPS)" : "",
-             has_port && *config->socket ? " and " : "", config->socket, (long)getpid(),
-             store_folder(daemon->store), n_models);
-    notify_systemd("READY=1");
+    log_info("main", "ready on %s (process %ld, state in %s, %zu base models)",
+             api_address(daemon->api), (long)getpid(), store_folder(daemon->store), n_models);
+    watchdog_set_awaited(daemon->watchdog, false);
+    notify_send("READY=1");
+    status_say("looking through the state folder");
 }
 
 static enum prilora_status start(struct daemon *daemon, struct prilora_error *err)
 {
     enum prilora_status rc;
 
+    rc = watchdog_start(&daemon->watchdog, &daemon->config, err);
+    if (rc != PRILORA_OK)
+        return rc;
     prilora_init();
     bus_survive();
     json_memory_watch();
@@ -235,7 +261,9 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
                              err);
     if (rc == PRILORA_OK) /* before any job runs: the port may be taken */
         rc = api_start(&daemon->api, &daemon->config, daemon->store, daemon->models,
-                       daemon->predictor, &daemon->port, err);
+                       daemon->predictor, &daemon->given, err);
+    if (rc == PRILORA_OK)
+        daemon->port = api_port(daemon->api);
     if (rc == PRILORA_OK)
         rc = workers_start(&daemon->workers, &daemon->config, daemon->store, daemon->models, err);
     if (rc == PRILORA_OK)
@@ -245,8 +273,20 @@ static enum prilora_status start(struct daemon *daemon, struct prilora_error *er
     return rc;
 }
 
+static void tell_stop(struct daemon *daemon)
+{
+    struct live_totals running;
+
+    live_total(&running);
+    watchdog_set_awaited(daemon->watchdog, true);
+    notify_send("STOPPING=1");
+    status_say(running.n_jobs ? "stopping: %zu running jobs are checkpointed" : "stopping",
+               running.n_jobs);
+}
+
 static void stop(struct daemon *daemon)
 {
+    pulse_end(); /* from now on it waits for others */
     api_stop(daemon->api, REQUESTS_LEFT_S);
     predictor_stop(daemon->predictor);
     workers_stop(daemon->workers);
@@ -256,17 +296,33 @@ static void stop(struct daemon *daemon)
         unlink(daemon->config.port_file);
     models_free(daemon->models);
     store_close(daemon->store);
+    watchdog_stop(daemon->watchdog);
     curl_global_cleanup();
     config_free(&daemon->config);
 }
 
+/* Runs the daemon until it is told to end, or something makes it impossible to go on. */
+static enum prilora_status serve(struct daemon *daemon, struct prilora_error *err)
+{
+    enum prilora_status rc = start(daemon, err);
+
+    if (rc == PRILORA_OK) {
+        tell_ready(daemon);
+        priority_lower();
+        rc = tidy(daemon, err);
+    }
+    if (rc == PRILORA_OK)
+        wait_for_end(daemon);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    struct daemon daemon = {0};
+    struct daemon daemon = {.argc = argc, .argv = argv};
     struct prilora_error err = {0};
+    /* before anything else is opened where they should be */
+    enum prilora_status rc = listen_take_given(&daemon.given, &err);
     enum config_action action = config_load(&daemon.config, argc, argv);
-    enum prilora_status rc;
-    sigset_t signals;
 
     if (action != CONFIG_RUN) {
         config_free(&daemon.config);
@@ -274,19 +330,16 @@ int main(int argc, char **argv)
     }
     heap_configure();
     configure_log(&daemon.config);
-    block_signals(&signals); /* before threads are made, which inherit it */
-    rc = start(&daemon, &err);
-    if (rc == PRILORA_OK) {
-        tell_ready(&daemon);
-        priority_lower();
-        rc = tidy(&daemon, &err);
-    }
+    signals_block();
+    pulse_begin("the main thread");
     if (rc == PRILORA_OK)
-        wait_for_end(&daemon, &signals);
-    else
+        rc = notify_open(&err);
+    if (rc == PRILORA_OK)
+        rc = serve(&daemon, &err);
+    if (rc != PRILORA_OK)
         log_error("main", "%s", err.message);
-    notify_systemd("STOPPING=1");
-    let_second_signal_end();
+    tell_stop(&daemon);
+    signals_let_end();
     stop(&daemon);
     if (rc == PRILORA_OK)
         log_info("main", "stopped");

@@ -20,6 +20,7 @@
 #include "daemon/meters.h"
 #include "daemon/predictor_cache.h"
 #include "daemon/priority.h"
+#include "daemon/pulse.h"
 
 #define ROUND_TEXTS   128
 #define IDLE_S        600 /* after which an adapter is closed */
@@ -30,7 +31,7 @@
 struct predictor {
     struct predictor_cache cache; /* the thread's */
     atomic_int stop;
-    size_t max_waiting;
+    const struct config *config, *seen; /* of the start; what the cache was told last */
     pthread_t thread;
 
     pthread_mutex_t mutex; /* guards the rest, and the predictions' own part */
@@ -285,12 +286,32 @@ static void wait_for_work(struct predictor *p)
         close_some(p);
 }
 
+static uint64_t memory_limit(const struct config *config)
+{
+    uint64_t machine = limits_memory_bytes();
+
+    if (config->predictions_memory_limit_mb > 0)
+        return (uint64_t)config->predictions_memory_limit_mb << 20;
+    return machine ? machine / 4 : UINT64_MAX;
+}
+
+/* A reload may have changed it. */
+static void keep_limit(struct predictor *p)
+{
+    const struct config *config = config_now(p->config);
+
+    if (config != p->seen)
+        p->cache.limit_bytes = memory_limit(config);
+    p->seen = config;
+}
+
 static void run_round(struct predictor *p, struct round *round)
 {
     double start = now(), speed;
 
     gather(p, round);
     pthread_mutex_unlock(&p->mutex);
+    keep_limit(p);
     run(p, round);
     pthread_mutex_lock(&p->mutex);
     speed = (double)round->n_texts / (now() - start + 1e-6);
@@ -318,8 +339,10 @@ static void *predict(void *argument)
     pthread_mutex_lock(&p->mutex);
     while (round && !p->stopping) {
         wait_for_work(p);
+        pulse_begin("a prediction");
         if (p->first && !p->stopping)
             run_round(p, round);
+        pulse_end();
     }
     while (p->first)
         fail(p, p->first, &stopped);
@@ -335,16 +358,17 @@ static void *predict(void *argument)
 enum prilora_status predictor_submit(struct predictor *p, struct prediction *prediction,
                                      struct prilora_error *err)
 {
+    const size_t most = (size_t)config_now(p->config)->max_waiting;
     enum prilora_status rc = PRILORA_OK;
 
     pthread_mutex_lock(&p->mutex);
     if (p->stopping) {
         rc = error_set(err, PRILORA_ESTOPPED, "prilorad is stopping");
-    } else if (p->figures.n_waiting > 0 && p->figures.n_waiting + prediction->n > p->max_waiting) {
+    } else if (p->figures.n_waiting > 0 && p->figures.n_waiting + prediction->n > most) {
         rc = error_set(err, PRILORA_ELIMIT,
                        "%zu texts wait to be predicted; %zu more would be above "
                        "predictions.max_waiting (%zu)",
-                       p->figures.n_waiting, prediction->n, p->max_waiting);
+                       p->figures.n_waiting, prediction->n, most);
     } else {
         p->figures.n_waiting += prediction->n;
         append(p, prediction);
@@ -431,15 +455,6 @@ void predictor_forget(struct predictor *p, const char *job_id)
 
 /* ---- starting and stopping ---- */
 
-static uint64_t memory_limit(const struct config *config)
-{
-    uint64_t machine = limits_memory_bytes();
-
-    if (config->predictions_memory_limit_mb > 0)
-        return (uint64_t)config->predictions_memory_limit_mb << 20;
-    return machine ? machine / 4 : UINT64_MAX;
-}
-
 static void predictor_free(struct predictor *p)
 {
     pthread_cond_destroy(&p->changed);
@@ -461,8 +476,9 @@ enum prilora_status predictor_start(struct predictor **out, const struct config 
     p->cache = (struct predictor_cache){.store = store,
                                         .models = models,
                                         .n_threads = (size_t)threads,
-                                        .limit_bytes = memory_limit(config)};
-    p->max_waiting = (size_t)config->max_waiting;
+                                        .limit_bytes = memory_limit(config_now(config))};
+    p->config = config;
+    p->seen = config_now(config);
     atomic_init(&p->stop, PRILORA_GO);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_condattr_init(&monotonic);

@@ -3,28 +3,30 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Fields of /proc/self/stat after the name, which may hold anything; the first one is number 3. */
 enum { FIELD_UTIME = 14, FIELD_STIME = 15, FIELD_THREADS = 20, FIELD_START = 22, FIELD_VSIZE = 23 };
 #define FIELD_RSS 24
 
-static double boot_time(void)
-{
-    FILE *file = fopen("/proc/stat", "re");
-    char line[512];
-    double time = NAN;
+static double boot_time;
 
-    while (file && isnan(time) && fgets(line, sizeof line, file))
-        if (strncmp(line, "btime ", 6) == 0)
-            time = strtod(line + 6, NULL);
-    if (file)
-        fclose(file);
-    return time;
+/* /proc/stat says it, too, but a sandbox may hide that (ProcSubset=pid). Once: a clock that is set
+ * does not make us start at another time. */
+static void find_boot_time(void)
+{
+    struct timespec real, since;
+
+    clock_gettime(CLOCK_REALTIME, &real);
+    clock_gettime(CLOCK_BOOTTIME, &since);
+    boot_time =
+        (double)(real.tv_sec - since.tv_sec) + 1e-9 * (double)(real.tv_nsec - since.tv_nsec);
 }
 
 /* Ours is the one of the folder that is being read. */
@@ -60,15 +62,17 @@ static void read_stat(struct process_figures *out)
         fields[i] = strtod(at, &at);
     out->cpu_seconds = (fields[FIELD_UTIME] + fields[FIELD_STIME]) / ticks;
     out->threads = fields[FIELD_THREADS];
-    out->started_at = boot_time() + fields[FIELD_START] / ticks;
+    out->started_at = boot_time + fields[FIELD_START] / ticks;
     out->virtual_bytes = fields[FIELD_VSIZE];
     out->memory_bytes = fields[FIELD_RSS] * (double)sysconf(_SC_PAGESIZE);
 }
 
 void process_measure(struct process_figures *out)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct rlimit limit;
 
+    pthread_once(&once, find_boot_time);
     read_stat(out);
     out->open_fds = count_open();
     out->max_fds = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (double)limit.rlim_cur : (double)NAN;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/credential.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
@@ -108,7 +109,7 @@ static void forget_token(struct one *one)
 static void *run(void *argument)
 {
     struct one *one = argument;
-    const struct config *config = one->pulls->config;
+    const struct config *config = config_now(one->pulls->config);
     struct pull_request request = {
         .endpoint = config->hub_endpoint,
         .token = one->token,
@@ -257,10 +258,18 @@ void pulls_free(struct pulls *pulls)
 static enum prilora_status find_token(const struct config *config, const char *given, char **out,
                                       struct prilora_error *err)
 {
+    enum prilora_status rc;
+    char *path;
+
     *out = NULL;
     if (!given && !*config->hub_token && *config->hub_token_file) {
-        *out = path_first_line(config->hub_token_file);
-        return *out ? PRILORA_OK : error_errno(err, config->hub_token_file, "read the hub's token");
+        path = credential_path("hub.token_file", config->hub_token_file, err);
+        if (!path)
+            return err->status;
+        *out = path_first_line(path);
+        rc = *out ? PRILORA_OK : error_errno(err, path, "read the hub's token");
+        free(path);
+        return rc;
     }
     given = given ? given : config->hub_token;
     if (*given && !(*out = strdup(given)))
@@ -273,7 +282,8 @@ static enum prilora_status make(struct pulls *pulls, const struct pulls_order *o
 {
     struct one *one = calloc(1, sizeof *one);
     enum prilora_status rc =
-        one ? find_token(pulls->config, order->token, &one->token, err) : error_memory(err);
+        one ? find_token(config_now(pulls->config), order->token, &one->token, err)
+            : error_memory(err);
 
     *out = one;
     if (rc == PRILORA_OK)

@@ -20,6 +20,7 @@
 #include "daemon/meters.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
+#include "daemon/pulse.h"
 
 /* ---- waiting for work ---- */
 
@@ -43,6 +44,7 @@ void queue_wait(struct store *store, long timeout_ms)
     struct timespec until;
 
     (void)store;
+    pulse_beat();                           /* who waits here in a loop does so rightly */
     clock_gettime(CLOCK_MONOTONIC, &until); /* the other one may be set back by hours */
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;

@@ -32,6 +32,7 @@ struct running {
     struct prilora_run *run;
     struct report report;
     bool live;
+    size_t n_threads;
     double seconds; /* spent training, in this process */
     uint64_t first_step;
 };
@@ -117,7 +118,7 @@ static enum prilora_status open_run(struct running *r, struct prilora_error *err
     char *start = r->job->start_from ? queue_folder(r->work->store, r->job->id, "start") : NULL;
     struct prilora_run_options options = {
         .folder = folder,
-        .n_threads = worker_threads(r->work->config),
+        .n_threads = r->n_threads,
         .on_event = report_event,
         .context = &r->report,
         .start_from = start,
@@ -322,7 +323,7 @@ static void learn_speed(struct running *r)
         return;
     if (forecast.total_steps && steps > 0)
         speed_learned(r->work->store, forecast.flops * steps / (double)forecast.total_steps /
-                                          r->seconds / (double)worker_threads(r->work->config));
+                                          r->seconds / (double)r->n_threads);
 }
 
 /*
@@ -354,7 +355,7 @@ static void conclude(struct running *r, enum prilora_status rc, const struct pri
 
 void work_run(struct work *work, const struct job *job)
 {
-    struct running r = {.work = work, .job = job};
+    struct running r = {.work = work, .job = job, .n_threads = worker_threads(work->config)};
     struct prilora_error err = {0};
     enum prilora_status rc = load_inputs(&r, &err);
     double start;

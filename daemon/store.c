@@ -22,6 +22,7 @@
 #include "daemon/db_copy.h"
 #include "daemon/error.h"
 #include "daemon/path.h"
+#include "daemon/pulse.h"
 #include "daemon/schema.h"
 
 #define PATIENCE_MS 20000 /* while another process holds the database */
@@ -301,6 +302,13 @@ static enum prilora_status refuse_lost(const struct store *store, const struct c
                      store->database);
 }
 
+static int beat(void *context)
+{
+    (void)context;
+    pulse_beat();
+    return 0;
+}
+
 enum prilora_status store_open(struct store **out, const char *folder, struct prilora_error *err)
 {
     enum prilora_status rc;
@@ -330,7 +338,10 @@ enum prilora_status store_open(struct store **out, const char *folder, struct pr
     rc = c ? refuse_lost(store, c, err) : err ? err->status : PRILORA_EIO;
     if (rc != PRILORA_OK)
         goto out;
+    /* a large database takes its time */
+    sqlite3_progress_handler(c->db, CHECK_STEPS, beat, NULL);
     rc = schema_migrate(c->db, store->database, err);
+    sqlite3_progress_handler(c->db, 0, NULL, NULL);
     if (rc != PRILORA_OK)
         goto out;
     *out = store;

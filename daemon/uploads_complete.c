@@ -20,6 +20,7 @@
 
 #include "daemon/error.h"
 #include "daemon/path.h"
+#include "daemon/pulse.h"
 
 #define PIECE ((size_t)512 * 1024)
 
@@ -168,6 +169,7 @@ static enum prilora_status copy_bytes(struct joining *j, int fd, const char *pat
             return error_set(err, PRILORA_EIO, "%s: %" PRId64 " bytes are missing", path, left);
         rc = write_piece(j, (size_t)n, err);
         left -= n;
+        pulse_beat();
     }
     return rc;
 }

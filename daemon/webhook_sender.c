@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "daemon/credential.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
@@ -23,18 +24,27 @@
 #define TIMEOUT_S     10L
 #define MAX_RESPONSE  4096
 #define MAX_ERROR     300
-#define CREDENTIALS   "CREDENTIALS_DIRECTORY"
 #define FIRST_SUCCESS 200
 #define LAST_SUCCESS  299
 
-struct webhooks {
-    const char *url;
-    struct store *store;
+struct webhook_target {
+    const char *url; /* the configuration's; "": nothing is sent */
     struct webhook_secret secret;
+};
+
+struct webhooks {
+    struct store *store;
     pthread_t thread;
     atomic_bool stopping;
-    pthread_mutex_t lock; /* for `stop` alone */
-    pthread_cond_t stop;
+    pthread_mutex_t lock;         /* guards `target`; and for `stop` */
+    pthread_cond_t stop;          /* or another target */
+    struct webhook_target target; /* as it holds for the next delivery */
+};
+
+/* One delivery, with the target that it goes to. */
+struct sending {
+    struct webhooks *webhooks;
+    struct webhook_target target;
 };
 
 /* ---- one request ---- */
@@ -51,10 +61,10 @@ static size_t ignore_some(char *data, size_t one, size_t n, void *context)
 
 static int check_stop(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-    struct webhooks *w = context;
+    const struct sending *s = context;
 
     (void)a, (void)b, (void)c, (void)d;
-    return atomic_load(&w->stopping);
+    return atomic_load(&s->webhooks->stopping);
 }
 
 static bool add_header(struct curl_slist **list, const char *name, const char *value)
@@ -69,14 +79,14 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
     return longer;
 }
 
-static struct curl_slist *make_headers(const struct webhooks *w, const char *id, const char *body)
+static struct curl_slist *make_headers(const struct sending *s, const char *id, const char *body)
 {
     struct curl_slist *list = NULL;
     char signature[WEBHOOK_SIGNATURE_SIZE], timestamp[24];
     int64_t now = store_now();
 
     snprintf(timestamp, sizeof timestamp, "%" PRId64, now);
-    webhook_sign(signature, &w->secret, id, now, body);
+    webhook_sign(signature, &s->target.secret, id, now, body);
     if (add_header(&list, "Content-Type", "application/json") &&
         add_header(&list, "webhook-id", id) && add_header(&list, "webhook-timestamp", timestamp) &&
         add_header(&list, "webhook-signature", signature))
@@ -85,10 +95,10 @@ static struct curl_slist *make_headers(const struct webhooks *w, const char *id,
     return NULL;
 }
 
-static void set_options(CURL *curl, struct webhooks *w, const char *body,
+static void set_options(CURL *curl, struct sending *s, const char *body,
                         const struct curl_slist *headers, size_t *seen, char *trouble)
 {
-    curl_easy_setopt(curl, CURLOPT_URL, w->url);
+    curl_easy_setopt(curl, CURLOPT_URL, s->target.url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L); /* it would be another one's address */
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -102,23 +112,23 @@ static void set_options(CURL *curl, struct webhooks *w, const char *body,
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, seen);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, check_stop);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, w);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, s);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, trouble);
 }
 
 /* True: they took it. Else `error` says why not. */
-static bool post(struct webhooks *w, const char *id, const char *body, char error[MAX_ERROR])
+static bool post(struct sending *s, const char *id, const char *body, char error[MAX_ERROR])
 {
     char trouble[CURL_ERROR_SIZE] = "";
     CURL *curl = curl_easy_init();
-    struct curl_slist *headers = make_headers(w, id, body);
+    struct curl_slist *headers = make_headers(s, id, body);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     long status = 0;
     size_t seen = 0;
     bool whole;
 
     if (curl && headers) {
-        set_options(curl, w, body, headers, &seen, trouble);
+        set_options(curl, s, body, headers, &seen, trouble);
         code = curl_easy_perform(curl);
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     }
@@ -145,9 +155,10 @@ static void log_failure(const struct webhook *webhook, const char *error, int64_
 }
 
 /* One attempt, and its end in the row. */
-static enum prilora_status deliver(struct webhooks *w, const struct webhook *webhook,
+static enum prilora_status deliver(struct sending *s, const struct webhook *webhook,
                                    struct prilora_error *err)
 {
+    struct webhooks *w = s->webhooks;
     char error[MAX_ERROR];
     char *body = webhook_body(webhook);
     uint32_t random = 0;
@@ -156,7 +167,7 @@ static enum prilora_status deliver(struct webhooks *w, const struct webhook *web
 
     if (!body)
         return error_memory(err);
-    sent = post(w, webhook->id, body, error);
+    sent = post(s, webhook->id, body, error);
     free(body);
     if (!sent && atomic_load(&w->stopping))
         return PRILORA_OK; /* it was not their fault */
@@ -185,61 +196,65 @@ static void pause_s(struct webhooks *w, long seconds)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* Until there is somebody to send to, or the end. */
+static void copy_target(struct webhooks *w, struct webhook_target *out)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!*w->target.url && !atomic_load(&w->stopping))
+        pthread_cond_wait(&w->stop, &w->lock);
+    *out = w->target;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* The next one that is due, if there is one. */
+static enum prilora_status send_one(struct sending *s, bool *found, struct prilora_error *err)
+{
+    struct webhook webhook;
+    enum prilora_status rc = webhooks_next(s->webhooks->store, &webhook, found, err);
+
+    if (rc == PRILORA_OK && *found)
+        rc = deliver(s, &webhook, err);
+    webhook_clear(&webhook);
+    return rc;
+}
+
 static void *send_webhooks(void *argument)
 {
     struct webhooks *w = argument;
-    struct webhook webhook;
+    struct sending sending = {.webhooks = w};
     struct prilora_error err;
+    enum prilora_status rc;
     bool found;
 
     pthread_setname_np(pthread_self(), "webhooks");
-    while (!atomic_load(&w->stopping)) {
-        enum prilora_status rc = webhooks_next(w->store, &webhook, &found, &err);
-
-        if (rc == PRILORA_OK && found)
-            rc = deliver(w, &webhook, &err);
+    for (;;) {
+        copy_target(w, &sending.target);
+        if (atomic_load(&w->stopping))
+            break;
+        rc = send_one(&sending, &found, &err);
         if (rc != PRILORA_OK)
             log_error("webhooks", "%s", err.message);
-        webhook_clear(&webhook);
         if (rc != PRILORA_OK || !found)
             pause_s(w, rc == PRILORA_OK ? LOOK_EVERY_S : DATABASE_S);
     }
+    explicit_bzero(&sending.target.secret, sizeof sending.target.secret);
     return NULL;
 }
 
 /* ---- starting and stopping ---- */
 
-/* The path of the secret: a bare name is one of systemd's credentials. */
-static char *secret_path(const char *name, struct prilora_error *err)
-{
-    const char *folder = getenv(CREDENTIALS);
-    char *path = NULL;
-
-    if (!*name) {
-        error_set(err, PRILORA_EINVAL,
-                  "webhooks.url is set, but webhooks.secret_file is not: nothing is sent unsigned");
-        return NULL;
-    }
-    if (!strchr(name, '/') && !folder) {
-        error_set(err, PRILORA_ENOENT,
-                  "webhooks.secret_file: \"%s\" would be a credential, but $" CREDENTIALS
-                  " is not set; a file needs its whole path",
-                  name);
-        return NULL;
-    }
-    path = strchr(name, '/') ? strdup(name) : text_format("%s/%s", folder, name);
-    if (!path)
-        error_memory(err);
-    return path;
-}
-
 static enum prilora_status read_secret(struct webhook_secret *out, const char *name,
                                        struct prilora_error *err)
 {
     struct prilora_error why;
-    char *path = secret_path(name, err), *text;
+    char *path, *text;
     enum prilora_status rc;
 
+    if (!*name)
+        return error_set(err, PRILORA_EINVAL,
+                         "webhooks.url is set, but webhooks.secret_file is not: nothing is sent "
+                         "unsigned");
+    path = credential_path("webhooks.secret_file", name, err);
     if (!path)
         return err->status;
     text = path_first_line(path);
@@ -255,22 +270,25 @@ static enum prilora_status read_secret(struct webhook_secret *out, const char *n
     return rc;
 }
 
+static enum prilora_status read_target(struct webhook_target *out, const struct config *config,
+                                       struct prilora_error *err)
+{
+    *out = (struct webhook_target){.url = config->webhooks_url};
+    return *out->url ? read_secret(&out->secret, config->webhooks_secret_file, err) : PRILORA_OK;
+}
+
 enum prilora_status webhooks_start(struct webhooks **out, const struct config *config,
                                    struct store *store, struct prilora_error *err)
 {
-    struct webhooks *w;
+    struct webhooks *w = calloc(1, sizeof *w);
     pthread_condattr_t monotonic;
     enum prilora_status rc;
 
     *out = NULL;
-    if (!*config->webhooks_url)
-        return PRILORA_OK;
-    w = calloc(1, sizeof *w);
     if (!w)
         return error_memory(err);
-    w->url = config->webhooks_url;
     w->store = store;
-    rc = read_secret(&w->secret, config->webhooks_secret_file, err);
+    rc = read_target(&w->target, config, err);
     if (rc != PRILORA_OK) {
         free(w);
         return rc;
@@ -288,6 +306,32 @@ enum prilora_status webhooks_start(struct webhooks **out, const struct config *c
     return PRILORA_OK;
 }
 
+enum prilora_status webhooks_prepare(struct webhooks *w, struct webhook_target **out,
+                                     const struct config *config, struct prilora_error *err)
+{
+    struct webhook_target *target = malloc(sizeof *target);
+    enum prilora_status rc = target ? read_target(target, config, err) : error_memory(err);
+
+    *out = NULL;
+    if (rc == PRILORA_OK) /* jobs that end from now on are told, or not */
+        rc = webhooks_set_target(w->store, config->webhooks_url, err);
+    if (rc == PRILORA_OK)
+        *out = target;
+    else
+        free(target);
+    return rc;
+}
+
+void webhooks_take(struct webhooks *w, struct webhook_target *target)
+{
+    pthread_mutex_lock(&w->lock);
+    w->target = *target;
+    pthread_cond_broadcast(&w->stop);
+    pthread_mutex_unlock(&w->lock);
+    explicit_bzero(target, sizeof *target);
+    free(target);
+}
+
 void webhooks_stop(struct webhooks *w)
 {
     if (!w)
@@ -299,5 +343,6 @@ void webhooks_stop(struct webhooks *w)
     pthread_join(w->thread, NULL);
     pthread_cond_destroy(&w->stop);
     pthread_mutex_destroy(&w->lock);
+    explicit_bzero(&w->target.secret, sizeof w->target.secret);
     free(w);
 }

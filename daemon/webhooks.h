@@ -74,9 +74,19 @@ int64_t webhook_delay(int64_t attempts, uint32_t random);
 
 struct webhooks;
 
-/* *out is NULL if webhooks.url is empty. EINVAL, ENOENT, EIO: the secret. */
+/* Sends nothing while webhooks.url is empty. EINVAL, ENOENT, EIO: the secret. `config` outlives the
+ * sender, and so do those that webhooks_prepare gets. */
 enum prilora_status webhooks_start(struct webhooks **out, const struct config *config,
                                    struct store *store, struct prilora_error *err);
+/*
+ * Another address and secret, read in two steps: webhooks_prepare may fail as webhooks_start may,
+ * and also when the database cannot be written; then all stays as it is. After it jobs that end are
+ * told to the new address; deliveries go there from webhooks_take on, which frees the target.
+ */
+struct webhook_target;
+enum prilora_status webhooks_prepare(struct webhooks *webhooks, struct webhook_target **out,
+                                     const struct config *config, struct prilora_error *err);
+void webhooks_take(struct webhooks *webhooks, struct webhook_target *target);
 void webhooks_stop(struct webhooks *webhooks); /* within a second or so; accepts NULL */
 
 #endif

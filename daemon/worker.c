@@ -13,6 +13,7 @@
 #include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/priority.h"
+#include "daemon/pulse.h"
 #include "daemon/work.h"
 
 #define IDLE_WAIT_MS    15000
@@ -41,10 +42,12 @@ static void look_for_work(struct work *work, enum job_status from)
         models_trim(work->models, BASE_IDLE_S);
         return;
     }
+    pulse_begin(from == JOB_QUEUED ? "a training" : "a validation");
     if (from == JOB_QUEUED)
         work_run(work, &job);
     else
         work_validate(work, &job);
+    pulse_end();
     job_clear(&job);
 }
 
@@ -110,7 +113,7 @@ void workers_stop(struct workers *workers)
 
 size_t worker_threads(const struct config *config)
 {
-    long threads = config->threads;
+    long threads = config_now(config)->threads;
 
     if (threads == 0)
         threads = limits_cores() / (config->workers > 0 ? config->workers : 1);
@@ -134,8 +137,8 @@ enum prilora_status worker_check_memory(const struct config *config,
                                         const struct prilora_forecast *forecast,
                                         struct prilora_error *err)
 {
-    uint64_t limit = config->memory_limit_mb > 0 ? (uint64_t)config->memory_limit_mb * 1024 * 1024
-                                                 : limits_memory_bytes();
+    long limit_mb = config_now(config)->memory_limit_mb;
+    uint64_t limit = limit_mb > 0 ? (uint64_t)limit_mb * 1024 * 1024 : limits_memory_bytes();
 
     if (!limit || forecast->memory_bytes <= limit)
         return PRILORA_OK;
@@ -145,6 +148,5 @@ enum prilora_status worker_check_memory(const struct config *config,
         "model), but %s is %.0f MiB; a smaller max_length or fewer training.threads need "
         "less",
         (double)forecast->memory_bytes / MIB, (double)forecast->base_bytes / MIB,
-        config->memory_limit_mb > 0 ? "training.memory_limit_mb" : "what this machine has",
-        (double)limit / MIB);
+        limit_mb > 0 ? "training.memory_limit_mb" : "what this machine has", (double)limit / MIB);
 }

@@ -87,6 +87,14 @@ PRILORA_API void prilora_init(void);
  */
 PRILORA_API bool prilora_mend_map(const void *address);
 
+/*
+ * prilora_pulse - for who watches over threads: from now on, whatever the library does for the
+ * calling thread adds to *count as it gets on: with every pass over a part of a batch, every row of
+ * data, every piece of a file. It stands still when the thread does, for nothing here waits for
+ * long. *count must live as long as the thread uses the library; NULL: nothing is counted.
+ */
+PRILORA_API void prilora_pulse(atomic_uint_least64_t *count);
+
 /* ---- The base model ----------------------------------------------------------------------- */
 
 struct prilora_base;

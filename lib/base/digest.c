@@ -1,6 +1,8 @@
 /* digest.c - see digest.h. */
 #include "base/digest.h"
 
+#include "base/pulse.h"
+
 void pl_digest_init(struct pl_digest *d)
 {
     sha256_init(&d->state);
@@ -8,7 +10,14 @@ void pl_digest_init(struct pl_digest *d)
 
 void pl_digest_add(struct pl_digest *d, const void *data, size_t size)
 {
-    sha256_update(&d->state, size, data);
+    static const size_t block = (size_t)16 << 20;
+
+    for (size_t at = 0; at < size; at += block) {
+        const size_t n = size - at < block ? size - at : block;
+
+        sha256_update(&d->state, n, (const unsigned char *)data + at);
+        pl_pulse_beat();
+    }
 }
 
 void pl_digest_hex(struct pl_digest *d, char out[PL_DIGEST_SIZE])

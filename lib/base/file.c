@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/pulse.h"
 
 /* Opens a regular file and tells what it is; -1 with *err filled otherwise. */
 static int open_regular(const char *path, struct stat *st, enum prilora_status *rc,
@@ -119,6 +120,7 @@ void pl_file_fetch(const struct pl_file_map *map, void *out, size_t at, size_t s
         if (n <= 0)
             break;
         got += (size_t)n;
+        pl_pulse_beat();
     }
     if (got < size)
         memcpy((char *)out + got, map->data + at + got, size - got);
@@ -139,6 +141,7 @@ static enum prilora_status read_all(int fd, char *data, size_t size, const char 
         if (n == 0)
             return pl_fail(err, PRILORA_EIO, "%s: ended after %zu of %zu bytes", path, got, size);
         got += (size_t)n;
+        pl_pulse_beat();
     }
     return PRILORA_OK;
 }
@@ -265,6 +268,7 @@ enum prilora_status pl_file_write(FILE *file, const void *data, size_t size, con
 {
     if (size && fwrite(data, 1, size, file) != size)
         return pl_fail_errno(err, path, "write");
+    pl_pulse_beat();
     return PRILORA_OK;
 }
 

@@ -7,6 +7,8 @@
 
 #include <time.h>
 
+#include "base/pulse.h"
+
 enum pl_part {
     PL_PART_OTHER,
     PL_PART_LINEAR, /* products with frozen weights and of the head */
@@ -36,6 +38,7 @@ static inline enum pl_part pl_meter_turn(struct pl_meter *meter, enum pl_part pa
     meter->seconds[before] += now - meter->since;
     meter->since = now;
     meter->part = part;
+    pl_pulse_beat();
     return before;
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/pulse.h"
 
 struct member {
     struct pl_team *team;
@@ -26,6 +27,7 @@ struct pl_team {
     void *context;
     size_t n_tasks;
     atomic_size_t next_task;
+    atomic_uint_least64_t *pulse; /* the caller's: who works for him beats for him */
 
     pthread_mutex_t lock; /* guards the five below */
     pthread_cond_t start, finished, turn_changed;
@@ -57,6 +59,7 @@ static void *member_main(void *argument)
         if (team->closing)
             break;
         seen = team->generation;
+        pl_pulse_count = team->pulse;
         pthread_mutex_unlock(&team->lock);
         take_tasks(team, member->number);
         pthread_mutex_lock(&team->lock);
@@ -141,6 +144,7 @@ void pl_team_run(struct pl_team *team, void (*work)(void *context, size_t task, 
     team->context = context;
     team->n_tasks = n_tasks;
     team->turn = 0;
+    team->pulse = pl_pulse_count;
     atomic_store_explicit(&team->next_task, 0, memory_order_relaxed);
     team->busy = team->size - 1;
     team->generation++;

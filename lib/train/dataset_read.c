@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/pulse.h"
 #include "tok/tokenizer.h"
 #include "train/bad_rows.h"
 #include "train/dataset.h"
@@ -91,6 +92,7 @@ static enum prilora_status read_rows(struct reading *r, struct prilora_error *er
         enum pl_row_result result = pl_rows_next(&r->rows, &row, reason);
         enum prilora_status rc = PRILORA_OK;
 
+        pl_pulse_beat();
         if (result == PL_ROW_END)
             return PRILORA_OK;
         if (stop_raised(r))

@@ -226,7 +226,7 @@ bool tls_take(struct tls *tls, struct tls_pair *pair)
 
     if (!pair)
         return false;
-    if (before && strcmp(before->cert, pair->cert) == 0 && strcmp(before->key, pair->key) == 0) {
+    if (!before || (strcmp(before->cert, pair->cert) == 0 && strcmp(before->key, pair->key) == 0)) {
         tls_drop(pair);
         return false;
     }

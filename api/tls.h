@@ -31,7 +31,8 @@ void tls_close(struct tls *tls); /* the keys are wiped */
 /* Reads the files for tls_take or tls_drop (accepts NULL). */
 enum prilora_status tls_read(struct tls_pair **out, const char *cert, const char *key,
                              struct prilora_error *err);
-bool tls_take(struct tls *tls, struct tls_pair *pair); /* whether it is another one than before */
+/* Whether it is another one than before; where there was none, there is none still. */
+bool tls_take(struct tls *tls, struct tls_pair *pair);
 void tls_drop(struct tls_pair *pair);
 
 /* MHD_OPTION_HTTPS_CERT_CALLBACK, which has no context: a process has one struct tls that is used

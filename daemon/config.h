@@ -79,8 +79,8 @@ const struct config *config_now(const struct config *first);
 
 /*
  * config_reload - reads all sources again. *changes tells what is new: `now` what will hold from
- * config_take on, `later` what needs a restart and stays as it is until then. An error leaves
- * everything as it was.
+ * config_take on, `later` what needs a restart. config_keep puts the values that hold in the place
+ * of those that do. Errors leave *first as it was.
  */
 struct config_changes {
     char *now[CONFIG_MAX_SETTINGS], *later[CONFIG_MAX_SETTINGS]; /* "log.level = warn (was info)" */
@@ -89,6 +89,8 @@ struct config_changes {
 enum prilora_status config_reload(struct config **out, struct config_changes *changes,
                                   const struct config *first, int argc, char **argv,
                                   struct prilora_error *err);
+enum prilora_status config_keep(struct config *newer, const struct config *first,
+                                struct prilora_error *err);
 /* From now on config_now gives these; takes them. On one thread only. */
 void config_take(struct config *first, struct config *newer);
 /* Frees settings that were not taken (NULL: none). */

@@ -36,7 +36,7 @@ static char *describe(const struct setting *setting, bool live, const char *befo
                        *before ? before : "nothing");
 }
 
-static enum prilora_status compare(struct config *new, struct config_changes *changes,
+static enum prilora_status compare(const struct config *new, struct config_changes *changes,
                                    const struct config *old, const struct setting *setting,
                                    struct prilora_error *err)
 {
@@ -55,7 +55,7 @@ static enum prilora_status compare(struct config *new, struct config_changes *ch
         changes->now[changes->n_now++] = text;
     else
         changes->later[changes->n_later++] = text;
-    return live ? PRILORA_OK : config_copy_value(setting, new, old, err);
+    return PRILORA_OK;
 }
 
 enum prilora_status config_reload(struct config **out, struct config_changes *changes,
@@ -75,6 +75,23 @@ enum prilora_status config_reload(struct config **out, struct config_changes *ch
     }
     config_clear_changes(changes);
     config_drop(new);
+    return rc;
+}
+
+enum prilora_status config_keep(struct config *new, const struct config *first,
+                                struct prilora_error *err)
+{
+    const struct config *old = config_now(first);
+    enum prilora_status rc = PRILORA_OK;
+
+    for (size_t i = 0; i < config_n_settings && rc == PRILORA_OK; i++) {
+        const struct setting *setting = &config_settings[i];
+        char numbers[2][32];
+
+        if (!is_live(setting, config_value(setting, old, numbers[0], sizeof numbers[0]),
+                     config_value(setting, new, numbers[1], sizeof numbers[1])))
+            rc = config_copy_value(setting, new, old, err);
+    }
     return rc;
 }
 

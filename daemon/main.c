@@ -126,7 +126,9 @@ static enum prilora_status change_settings(struct daemon *daemon, struct prilora
         config_reload(&config, &changes, &daemon->config, daemon->argc, daemon->argv, err);
 
     if (rc == PRILORA_OK)
-        rc = api_prepare(daemon->api, &pair, config, err);
+        rc = api_prepare(daemon->api, &pair, config, err); /* also of what waits for a restart */
+    if (rc == PRILORA_OK)
+        rc = config_keep(config, &daemon->config, err);
     if (rc == PRILORA_OK)
         rc = webhooks_prepare(daemon->webhooks, &target, config, err);
     if (rc != PRILORA_OK) {
@@ -178,9 +180,10 @@ static void wait_for_end(struct daemon *daemon)
     for (;;) {
         int number;
 
-        pulse_beat();
         status_update(daemon->store);
+        pulse_end();
         number = signals_wait(look_s);
+        pulse_begin("the main thread");
         if (number == SIGTERM || number == SIGINT) {
             log_info("main", "%s: stopping; running jobs are checkpointed and go on later",
                      number == SIGTERM ? "SIGTERM" : "SIGINT");

@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/error.h"
 
-#define MAX_DATAGRAM 1024
+#define MAX_DATAGRAM   1024
+#define SEND_TIMEOUT_S 2 /* for a service manager that does not read */
 
 /* Set by notify_open, before there are threads. */
 static int fd = -1;
@@ -25,6 +27,7 @@ static uint64_t watchdog_usec;
 
 static enum prilora_status open_socket(const char *path, struct prilora_error *err)
 {
+    const struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
     size_t n = strlen(path);
 
     if (n < 2 || n >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
@@ -36,7 +39,10 @@ static enum prilora_status open_socket(const char *path, struct prilora_error *e
         address.sun_path[0] = '\0'; /* Linux's abstract names */
     address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 ? PRILORA_OK : error_errno(err, path, "open a socket");
+    if (fd < 0)
+        return error_errno(err, path, "open a socket");
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    return PRILORA_OK;
 }
 
 static bool read_number(const char *text, uint64_t *out)

@@ -61,6 +61,8 @@ static void run_daemon(const struct test_server *server)
     arguments[n++] = state;
     for (size_t i = 0; server->settings[i]; i++)
         arguments[n++] = server->settings[i];
+    if (server->in_child)
+        server->in_child();
     if (log >= 0 && dup2(log, STDERR_FILENO) >= 0)
         execv(program ? program : "build/asan/prilorad", (char *const *)arguments);
     _exit(127);
@@ -118,6 +120,11 @@ void test_server_start(struct test_server *server)
 
 struct test_server *test_server_new(const char *const *settings)
 {
+    return test_server_new_as(settings, NULL);
+}
+
+struct test_server *test_server_new_as(const char *const *settings, void (*in_child)(void))
+{
     struct test_server *server = calloc(1, sizeof *server);
     const char *top = getenv("TMPDIR");
 
@@ -126,6 +133,7 @@ struct test_server *test_server_new(const char *const *settings)
     assert_non_null(mkdtemp(server->folder));
     for (size_t i = 0; settings && settings[i] && i + 1 < TEST_MAX_SETTINGS; i++)
         server->settings[i] = settings[i];
+    server->in_child = in_child;
     test_server_start(server);
     return server;
 }
@@ -204,7 +212,13 @@ void test_server_free(struct test_server *server)
 
 char *test_server_refuses(const struct test_server *server, const char *const *settings)
 {
-    struct test_server other = {0};
+    return test_server_refuses_as(server, settings, NULL);
+}
+
+char *test_server_refuses_as(const struct test_server *server, const char *const *settings,
+                             void (*in_child)(void))
+{
+    struct test_server other = {.in_child = in_child};
     int n = snprintf(other.folder, sizeof other.folder, "%s/refused", server->folder), status;
 
     assert_true(n < (int)sizeof other.folder);
@@ -218,7 +232,7 @@ char *test_server_refuses(const struct test_server *server, const char *const *s
     assert_true(other.pid > 0);
     status = wait_for_end(&other);
     if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)
-        fail_msg("prilorad did not refuse %s", settings[0]);
+        fail_msg("prilorad did not refuse %s", settings[0] ? settings[0] : "to start");
     return test_server_log(&other);
 }
 

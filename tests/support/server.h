@@ -18,13 +18,16 @@
 struct test_server {
     char folder[256]; /* state/, port, log */
     const char *settings[TEST_MAX_SETTINGS];
-    pid_t pid; /* 0: not running */
+    void (*in_child)(void); /* called in the child before it becomes the daemon; NULL: nothing */
+    pid_t pid;              /* 0: not running */
     int port;
 };
 
 /* A new state folder, and the daemon on it, with more settings ("--training.threads=1", NULL). It
  * fails the test if the daemon does not begin to answer. */
 struct test_server *test_server_new(const char *const *settings);
+/* The same, and `in_child` prepares its environment. */
+struct test_server *test_server_new_as(const char *const *settings, void (*in_child)(void));
 /* Stops it (see below) if it runs, and removes the folder. */
 void test_server_free(struct test_server *server);
 
@@ -35,6 +38,8 @@ void test_server_kill(struct test_server *server);  /* SIGKILL */
 
 /* Runs the daemon with these settings, which it must refuse; what it wrote. Free it. */
 char *test_server_refuses(const struct test_server *server, const char *const *settings);
+char *test_server_refuses_as(const struct test_server *server, const char *const *settings,
+                             void (*in_child)(void));
 /* What the daemon has written so far; free it. */
 char *test_server_log(const struct test_server *server);
 

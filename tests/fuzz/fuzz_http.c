@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/listen.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "fuzz/folder.h"
@@ -77,7 +78,9 @@ static void open_all(void)
     check(store_open(&d.store, d.config.state_dir, NULL));
     check(models_new(&d.models, d.config.models_dirs, NULL));
     check(predictor_start(&d.predictor, &d.config, d.store, d.models, NULL));
-    check(api_start(&d.api, &d.config, d.store, d.models, d.predictor, &d.port, NULL));
+    check(api_start(&d.api, &d.config, d.store, d.models, d.predictor, &(struct listen_given){0},
+                    NULL));
+    d.port = api_port(d.api);
 }
 
 static int connect_to(bool local)

@@ -1,4 +1,4 @@
-/* The log's lines, and what systemd is told. */
+/* test_log.c - lines of the log: as text, as JSON, for the journal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,15 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "support/scratch.h"
 
 static int saved;
@@ -115,27 +112,6 @@ static void levels_are_known_by_name(void **state)
     assert_false(log_level_parse(&level, "loud"));
 }
 
-static void systemd_is_told_over_its_socket(void **state)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char seen[100] = "";
-    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-
-    (void)state;
-    notify_systemd("READY=1"); /* nobody asked: nothing happens */
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", test_scratch_path("notify"));
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    setenv("NOTIFY_SOCKET", address.sun_path, 1);
-    notify_systemd("READY=1");
-    assert_int_equal(recv(fd, seen, sizeof seen - 1, MSG_DONTWAIT), 7);
-    assert_string_equal(seen, "READY=1");
-    setenv("NOTIFY_SOCKET", "relative", 1);
-    notify_systemd("READY=1");
-    unsetenv("NOTIFY_SOCKET");
-    assert_true(recv(fd, seen, sizeof seen - 1, MSG_DONTWAIT) < 0);
-    close(fd);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,7 +119,6 @@ int main(void)
         cmocka_unit_test(json_lines_are_json_whatever_is_in_them),
         cmocka_unit_test(the_journal_gets_priorities_instead_of_times),
         cmocka_unit_test(levels_are_known_by_name),
-        cmocka_unit_test(systemd_is_told_over_its_socket),
     };
 
     return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);

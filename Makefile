@@ -47,9 +47,9 @@ DEB_VALGRIND = valgrind libc6-dbg
 DEB_FUZZ  = clang libclang-rt-14-dev
 DEB_DEB   = debhelper dpkg-dev fakeroot
 
-LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
+LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8 libutf8proc
 DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl gnutls
-CLI_PACKAGES    = $(LIB_PACKAGES) libcurl inih libarchive libutf8proc
+CLI_PACKAGES    = $(LIB_PACKAGES) libcurl inih libarchive
 
 # ---- flags ------------------------------------------------------------------------------------
 

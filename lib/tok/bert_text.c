@@ -9,8 +9,9 @@
 #include "base/memory.h"
 #include "tok/utf8.h"
 
-#define MAX_DECOMPOSED 4 /* characters that one decomposes to, canonically (Unicode's own bound)   \
-                          */
+#define MAX_DECOMPOSED                                                                             \
+    4 /* characters that one decomposes to, canonically (Unicode's own bound)                      \
+       */
 
 struct words {
     const struct pl_bert_options *options;

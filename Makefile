@@ -336,7 +336,8 @@ DEB_FOLDER = build/deb/$(DIST)
 comma     := ,
 empty     :=
 listed     = $(subst $(empty) ,$(comma) ,$(strip $(1)))
-DEB_LIB    = libopenblas-dev libjansson-dev nettle-dev libzip-dev libsentencepiece-dev libpcre2-dev
+DEB_LIB    = libopenblas-dev libjansson-dev nettle-dev libzip-dev libsentencepiece-dev libpcre2-dev \
+	libutf8proc-dev
 
 deb: deps-deb
 	$(Q)$(MAKE) --no-print-directory deb-build

@@ -164,7 +164,7 @@ static enum prilora_status add_member(struct pl_vocab *v, const char *token, con
     if (id < 0 || id >= PL_MAX_TOKEN_ID)
         return pl_fail(err, PRILORA_EFORMAT, "%s: token \"%.80s\" has no id from 0 to %d", where,
                        token, PL_MAX_TOKEN_ID - 1);
-    if (size > v->text_room - v->text_size) {
+    if (size >= v->text_room - v->text_size) { /* so that there is text even if it is empty */
         const size_t room = v->text_room + v->text_room / 2 + size + 4096;
         char *more = pl_realloc(v->text, room, 1);
 

@@ -48,9 +48,9 @@ DEB_VALGRIND = valgrind libc6-dbg
 DEB_FUZZ  = clang libclang-rt-14-dev
 DEB_DEB   = debhelper dpkg-dev fakeroot
 
-LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8
+LIB_PACKAGES    = openblas jansson nettle libzip sentencepiece libpcre2-8 libutf8proc
 DAEMON_PACKAGES = $(LIB_PACKAGES) sqlite3 inih libmicrohttpd libcurl gnutls
-CLI_PACKAGES    = $(LIB_PACKAGES) libcurl inih libarchive libutf8proc
+CLI_PACKAGES    = $(LIB_PACKAGES) libcurl inih libarchive
 
 # ---- flags ------------------------------------------------------------------------------------
 
@@ -337,7 +337,8 @@ DEB_FOLDER = build/deb/$(DIST)
 comma     := ,
 empty     :=
 listed     = $(subst $(empty) ,$(comma) ,$(strip $(1)))
-DEB_LIB    = libopenblas-dev libjansson-dev nettle-dev libzip-dev libsentencepiece-dev libpcre2-dev
+DEB_LIB    = libopenblas-dev libjansson-dev nettle-dev libzip-dev libsentencepiece-dev libpcre2-dev \
+	libutf8proc-dev
 
 deb: deps-deb
 	$(Q)$(MAKE) --no-print-directory deb-build

@@ -5,22 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/memory.h"
+#include "tok/family.h"
+#include "tok/json_file.h"
 
-static const char *const role_keys[PL_N_ROLES] = {
+const char *const pl_role_keys[PL_N_ROLES] = {
     [PL_ROLE_BOS] = "bos_token",   [PL_ROLE_EOS] = "eos_token", [PL_ROLE_UNK] = "unk_token",
     [PL_ROLE_SEP] = "sep_token",   [PL_ROLE_PAD] = "pad_token", [PL_ROLE_CLS] = "cls_token",
     [PL_ROLE_MASK] = "mask_token",
 };
 
-/* Options that change the ids; true is refused. */
-static const char *const refused_options[] = {"do_lower_case", "split_by_punct"};
-
 /* What is being put together. */
 struct build {
     struct pl_specials *out;
     const char *folder, *file; /* the file being read, for errors */
+    const struct pl_source *source;
     const struct pl_tokenizer_kind *kind;
     const void *state;
     struct prilora_error *err;
@@ -33,40 +32,12 @@ static enum prilora_status bad(const struct build *b, enum prilora_status status
     return pl_fail(b->err, status, "%s/%s: %s %s", b->folder, b->file, key, what);
 }
 
-/* A file's JSON object, its bytes added to the digest; *out NULL if there is no such file. */
-static enum prilora_status read_object(json_t **out, const struct build *b,
-                                       struct pl_digest *digest)
+const char *pl_source_token(const struct pl_source *source, enum pl_role role)
 {
-    enum prilora_status rc;
-    struct prilora_error e_file;
-    json_error_t e;
-    char *path = pl_file_join(b->folder, b->file), *text = NULL;
-    size_t size = 0;
+    const json_t *value = json_object_get(source->config, pl_role_keys[role]);
+    const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;
 
-    *out = NULL;
-    if (!path)
-        return pl_fail(b->err, PRILORA_ENOMEM, "%s: out of memory", b->folder);
-    rc = pl_file_read(&text, &size, path, PL_MAX_JSON_BYTES, &e_file);
-    if (rc == PRILORA_ENOENT) {
-        rc = PRILORA_OK;
-    } else if (rc != PRILORA_OK) {
-        pl_fail(b->err, rc, "%s", e_file.message);
-    } else {
-        *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
-        if (!*out)
-            rc = pl_fail(b->err, PRILORA_EFORMAT, "%s: line %d, column %d: %s", path, e.line,
-                         e.column, e.text);
-        else if (!json_is_object(*out))
-            rc = bad(b, PRILORA_EFORMAT, "", "is not a JSON object");
-        pl_digest_add(digest, text, size);
-    }
-    if (rc != PRILORA_OK) {
-        json_decref(*out);
-        *out = NULL;
-    }
-    free(path);
-    free(text);
-    return rc;
+    return json_is_string(content) ? json_string_value(content) : source->family->defaults[role];
 }
 
 static struct pl_special *find(const struct pl_specials *s, const char *text, size_t size)
@@ -115,6 +86,9 @@ static enum prilora_status read_token(struct build *b, const char *key, const js
         return bad(b, PRILORA_EFORMAT, key, "is not a token (text, or an object with content)");
     if (json_is_true(json_object_get(value, "single_word")))
         return bad(b, PRILORA_EUNSUPPORTED, key, "has single_word set, which is not supported");
+    if (b->kind->normalizes && json_is_true(json_object_get(value, "normalized")) &&
+        !json_is_true(json_object_get(value, "special")))
+        return bad(b, PRILORA_EUNSUPPORTED, key, "has normalized set, which is not supported");
     rc = intern(b, json_string_value(content), out);
     if (rc == PRILORA_OK && json_is_object(value)) {
         (*out)->lstrip = json_is_true(json_object_get(value, "lstrip"));
@@ -146,9 +120,11 @@ static enum prilora_status read_role(struct build *b, enum pl_role role, const j
 
     if (!value || json_is_null(value))
         return PRILORA_OK;
-    rc = read_token(b, role_keys[role], value, &entry);
+    rc = read_token(b, pl_role_keys[role], value, &entry);
     if (rc != PRILORA_OK)
         return rc;
+    if (role == PL_ROLE_MASK && json_is_string(value))
+        entry->lstrip = b->source->family->mask_lstrip;
     text = pl_strdup(entry->text);
     if (!text)
         return pl_fail(b->err, PRILORA_ENOMEM, "%s: out of memory", b->folder);
@@ -165,33 +141,31 @@ static enum prilora_status read_roles(struct build *b, json_t *object)
     struct pl_special *entry;
 
     for (int role = 0; rc == PRILORA_OK && role < PL_N_ROLES; role++)
-        rc = read_role(b, (enum pl_role)role, json_object_get(object, role_keys[role]));
+        rc = read_role(b, (enum pl_role)role, json_object_get(object, pl_role_keys[role]));
     for (size_t i = 0; rc == PRILORA_OK && i < json_array_size(more); i++)
         rc = read_token(b, "additional_special_tokens", json_array_get(more, i), &entry);
     return rc;
 }
 
-static enum prilora_status check_class(const struct build *b, const json_t *config)
+/* Members of the configuration that must not be true. */
+static enum prilora_status check_options(struct build *b, json_t *config)
 {
-    const char *class = json_string_value(json_object_get(config, "tokenizer_class"));
-    size_t n = strlen(b->kind->classes);
+    const char *key;
+    json_t *value;
 
-    if (!class || (strncmp(class, b->kind->classes, n) == 0 &&
-                   (class[n] == '\0' || strcmp(class + n, "Fast") == 0)))
-        return PRILORA_OK;
-    return pl_fail(b->err, PRILORA_EUNSUPPORTED, "%s/%s: tokenizer_class \"%s\", but %s is for %s",
-                   b->folder, b->file, class, b->kind->file, b->kind->classes);
+    json_object_foreach (config, key, value) {
+        if (json_is_true(value) && pl_family_names(b->kind->refused, key, ""))
+            return bad(b, PRILORA_EUNSUPPORTED, key, "is true: not supported");
+    }
+    return PRILORA_OK;
 }
 
 static enum prilora_status read_config(struct build *b, json_t *config)
 {
-    enum prilora_status rc = check_class(b, config);
+    enum prilora_status rc = check_options(b, config);
     const char *key;
     json_t *value;
 
-    for (size_t i = 0; i < sizeof refused_options / sizeof *refused_options; i++)
-        if (rc == PRILORA_OK && json_is_true(json_object_get(config, refused_options[i])))
-            rc = bad(b, PRILORA_EUNSUPPORTED, refused_options[i], "is true: not supported");
     if (rc == PRILORA_OK)
         rc = read_roles(b, config);
     json_object_foreach (json_object_get(config, "added_tokens_decoder"), key, value) {
@@ -204,6 +178,24 @@ static enum prilora_status read_config(struct build *b, json_t *config)
         rc = read_token(b, "added_tokens_decoder", value, &entry);
         if (rc == PRILORA_OK)
             rc = set_id(b, entry, *key && !*end ? id : -1);
+    }
+    return rc;
+}
+
+/* added_tokens of tokenizer.json: {"id", "content", ...} each. */
+static enum prilora_status read_whole(struct build *b)
+{
+    const json_t *list = json_object_get(b->source->whole, "added_tokens");
+    enum prilora_status rc = PRILORA_OK;
+
+    b->file = "tokenizer.json";
+    for (size_t i = 0; rc == PRILORA_OK && i < json_array_size(list); i++) {
+        const json_t *token = json_array_get(list, i), *id = json_object_get(token, "id");
+        struct pl_special *entry = NULL;
+
+        rc = read_token(b, "added_tokens", token, &entry);
+        if (rc == PRILORA_OK)
+            rc = set_id(b, entry, json_is_integer(id) ? json_integer_value(id) : -1);
     }
     return rc;
 }
@@ -225,7 +217,7 @@ static enum prilora_status read_added(struct build *b, json_t *added)
     return rc;
 }
 
-static enum prilora_status read_files(struct build *b, struct pl_digest *digest)
+static enum prilora_status read_files(struct build *b)
 {
     static const struct {
         const char *file;
@@ -241,12 +233,13 @@ static enum prilora_status read_files(struct build *b, struct pl_digest *digest)
         json_t *object = NULL;
 
         b->file = files[i].file;
-        rc = read_object(&object, b, digest);
+        rc =
+            pl_json_file(&object, b->folder, b->file, PL_MAX_JSON_BYTES, b->source->digest, b->err);
         if (rc == PRILORA_OK && object)
             rc = files[i].read(b, object);
         json_decref(object);
     }
-    return rc;
+    return rc == PRILORA_OK ? read_whole(b) : rc;
 }
 
 static void raise_vocabulary(struct pl_specials *s, int32_t id)
@@ -275,8 +268,12 @@ static enum prilora_status number_all(struct build *b)
         if (s->list[i].id >= 0)
             raise_vocabulary(s, s->list[i].id);
     for (int role = 0; role < PL_N_ROLES; role++) {
-        struct pl_special *token = find(s, b->role_texts[role], strlen(b->role_texts[role]));
+        const char *text = b->role_texts[role];
+        struct pl_special *token = text ? find(s, text, strlen(text)) : NULL;
 
+        s->roles[role] = -1;
+        if (!token)
+            continue;
         number(b, token);
         s->roles[role] = token->id;
     }
@@ -297,27 +294,63 @@ static int longest_first(const void *a, const void *b)
     return memcmp(x->text, y->text, x->size);
 }
 
-enum prilora_status pl_specials_open(struct pl_specials *out, const char *folder,
-                                     const struct pl_tokenizer_kind *kind, const void *state,
-                                     struct pl_digest *digest, struct prilora_error *err)
+/* The family's token, where no file names one; tokenizer.json is complete without it. */
+static enum prilora_status add_default(struct build *b, enum pl_role role)
 {
-    struct build b = {.out = out, .folder = folder, .kind = kind, .state = state, .err = err};
+    const char *text = b->source->family->defaults[role];
+    const size_t size = strlen(text);
+    struct pl_special *entry;
     enum prilora_status rc;
 
+    if (b->role_texts[role] ||
+        (b->source->whole && !find(b->out, text, size) && b->kind->find(b->state, text, size) < 0))
+        return PRILORA_OK;
+    b->role_texts[role] = pl_strdup(text);
+    if (!b->role_texts[role])
+        return pl_fail(b->err, PRILORA_ENOMEM, "%s: out of memory", b->folder);
+    if (find(b->out, text, size))
+        return PRILORA_OK;
+    rc = intern(b, text, &entry);
+    if (rc == PRILORA_OK && role == PL_ROLE_MASK)
+        entry->lstrip = b->source->family->mask_lstrip;
+    return rc;
+}
+
+static enum prilora_status add_more(struct build *b)
+{
+    enum prilora_status rc = PRILORA_OK;
+    const char *more = b->source->family->more;
+
+    while (rc == PRILORA_OK && more && *more) {
+        const size_t n = strcspn(more, " ");
+        struct pl_special *entry;
+        char *text = strndup(more, n);
+
+        rc = text ? intern(b, text, &entry)
+                  : pl_fail(b->err, PRILORA_ENOMEM, "%s: out of memory", b->folder);
+        free(text);
+        more += n + (more[n] == ' ');
+    }
+    return rc;
+}
+
+enum prilora_status pl_specials_open(struct pl_specials *out, const struct pl_source *source,
+                                     const void *state, struct prilora_error *err)
+{
+    struct build b = {.out = out, .folder = source->folder, .source = source, .state = state};
+    enum prilora_status rc;
+
+    b.kind = source->family->kind;
+    b.err = err;
     *out = (struct pl_specials){.list = pl_calloc(PL_MAX_SPECIALS, sizeof *out->list)};
     if (!out->list)
-        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
-    rc = read_files(&b, digest);
-    b.file = kind->file;
-    for (int role = 0; rc == PRILORA_OK && role < PL_N_ROLES; role++) {
-        struct pl_special *entry;
-
-        if (b.role_texts[role])
-            continue;
-        b.role_texts[role] = pl_strdup(kind->defaults[role]);
-        rc = b.role_texts[role] ? intern(&b, kind->defaults[role], &entry)
-                                : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
-    }
+        return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", b.folder);
+    rc = read_files(&b);
+    b.file = source->whole ? "tokenizer.json" : source->family->files[0];
+    for (int role = 0; rc == PRILORA_OK && role < PL_N_ROLES; role++)
+        rc = add_default(&b, (enum pl_role)role);
+    if (rc == PRILORA_OK)
+        rc = add_more(&b);
     if (rc == PRILORA_OK)
         rc = number_all(&b);
     for (int role = 0; role < PL_N_ROLES; role++)

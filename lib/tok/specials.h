@@ -2,20 +2,19 @@
  * specials.h - special and added tokens: their ids from a tokenizer's JSON files, and their
  * spellings inside text.
  *
- * Read are tokenizer_config.json, special_tokens_map.json and added_tokens.json, each optional.
- * An id comes from added_tokens_decoder or added_tokens.json, else from the vocabulary, else it is
- * the next one after all others, as Hugging Face numbers them. Options that would change how text
- * is split and are not done here (do_lower_case, split_by_punct, single_word) are EUNSUPPORTED.
+ * Read are tokenizer_config.json, special_tokens_map.json and added_tokens.json, each optional, and
+ * the added_tokens of tokenizer.json where that is the source. An id comes from those, else from
+ * the vocabulary, else it is the next one after all others, as Hugging Face numbers them. Options
+ * that would change how text is split and are not done here (single_word, what the kind refuses, an
+ * added token that is looked for in normalised text) are EUNSUPPORTED.
  */
 #ifndef PL_SPECIALS_H
 #define PL_SPECIALS_H
 
 #include "tok/kind.h"
 
-#define PL_MAX_SPECIALS   1024
-#define PL_MAX_SPECIAL    256       /* bytes of one */
-#define PL_MAX_TOKEN_ID   (1 << 24) /* vocabularies end below */
-#define PL_MAX_JSON_BYTES ((size_t)16 << 20)
+#define PL_MAX_SPECIALS 1024
+#define PL_MAX_SPECIAL  256 /* bytes of one */
 
 struct pl_special {
     char *text;
@@ -27,14 +26,13 @@ struct pl_special {
 struct pl_specials {
     struct pl_special *list; /* longest first */
     size_t n;
-    int32_t roles[PL_N_ROLES];
-    size_t vocabulary; /* largest id + 1, the kind's own ids included */
-    bool starts[256];  /* first bytes */
+    int32_t roles[PL_N_ROLES]; /* -1: there is none, which only tokenizer.json may say */
+    size_t vocabulary;         /* largest id + 1, the kind's own ids included */
+    bool starts[256];          /* first bytes */
 };
 
-enum prilora_status pl_specials_open(struct pl_specials *out, const char *folder,
-                                     const struct pl_tokenizer_kind *kind, const void *state,
-                                     struct pl_digest *digest, struct prilora_error *err);
+enum prilora_status pl_specials_open(struct pl_specials *out, const struct pl_source *source,
+                                     const void *state, struct prilora_error *err);
 void pl_specials_close(struct pl_specials *specials);
 
 /* The longest special token that text[0..size) begins with, or NULL. */

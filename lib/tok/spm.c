@@ -1,5 +1,6 @@
 /*
- * spm.c - the DeBERTa-v2/v3 kind of tokenizer: spm.model, read by the SentencePiece library.
+ * spm.c - the tokenizers of DeBERTa-v2/v3, XLM-RoBERTa and CamemBERT: a SentencePiece model, read
+ * by the library of that name, and how its numbers become the model's ids.
  *
  * The library takes a tenth of a second and 30 MB for a vocabulary of 128,000; a job whose texts
  * are token ids already needs neither. So the model is only checked when it is opened, and given to
@@ -18,7 +19,35 @@
 
 #define LIBRARY_BYTES ((size_t)230) /* for each piece, as measured with SentencePiece 0.1.97 */
 
+#define MAX_NAMED 5
+
+/*
+ * fairseq, which trained the last two, has tokens of its own first and moves the others up: a
+ * piece's id is its number + offset, but for pieces that have one of the names, and the unknown
+ * one.
+ */
+struct layout {
+    int32_t offset;
+    size_t n_named;
+    struct {
+        const char *name;
+        int32_t id;
+    } named[MAX_NAMED];
+};
+
+static const struct layout layouts[] = {
+    [PL_SPM_AS_IS] = {0},
+    [PL_SPM_XLM_ROBERTA] = {1, 4, {{"<s>", 0}, {"<pad>", 1}, {"</s>", 2}, {"<unk>", 3}}},
+    [PL_SPM_CAMEMBERT] =
+        {4,
+         5,
+         {{"<s>NOTUSED", 0}, {"<pad>", 1}, {"</s>NOTUSED", 2}, {"<unk>", 3}, {"<unk>NOTUSED", 4}}},
+};
+#define UNKNOWN_ID 3 /* of both */
+
 struct spm {
+    const struct layout *layout;
+    int32_t numbers[MAX_NAMED]; /* of the pieces with the layout's names; -1: none */
     char *path, *model;
     size_t size;
     struct pl_spm_pieces pieces;
@@ -40,10 +69,35 @@ static void spm_close(void *state)
     free(spm);
 }
 
-static enum prilora_status spm_open(void **state, const char *folder, struct pl_digest *digest,
+static int32_t find_piece(const struct spm *spm, const char *text, size_t size)
+{
+    const struct pl_spm_pieces *p = &spm->pieces;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (p->sizes[i] == size && memcmp(spm->model + p->at[i], text, size) == 0)
+            return (int32_t)i;
+    return -1;
+}
+
+static enum prilora_status lay_out(struct spm *spm, enum pl_spm_layout layout,
+                                   struct prilora_error *err)
+{
+    spm->layout = &layouts[layout];
+    if (layout != PL_SPM_AS_IS && spm->pieces.unknown != 0)
+        return pl_fail(err, PRILORA_EUNSUPPORTED,
+                       "%s: what is unknown is piece %zu, but 0 in models of this family",
+                       spm->path, spm->pieces.unknown);
+    for (size_t i = 0; i < spm->layout->n_named; i++)
+        spm->numbers[i] =
+            find_piece(spm, spm->layout->named[i].name, strlen(spm->layout->named[i].name));
+    return PRILORA_OK;
+}
+
+static enum prilora_status spm_open(void **state, const struct pl_source *source,
                                     struct prilora_error *err)
 {
     enum prilora_status rc;
+    const char *folder = source->folder;
     struct spm *spm = pl_calloc(1, sizeof *spm);
 
     *state = NULL;
@@ -51,18 +105,20 @@ static enum prilora_status spm_open(void **state, const char *folder, struct pl_
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     pthread_mutex_init(&spm->lock, NULL);
     atomic_init(&spm->library, NULL);
-    spm->path = pl_file_join(folder, pl_tokenizer_spm.file);
+    spm->path = pl_file_join(folder, source->family->files[0]);
     if (spm->path)
         rc = pl_file_read(&spm->model, &spm->size, spm->path, PL_SPM_MAX_FILE, err);
     else
         rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     if (rc == PRILORA_OK)
         rc = pl_spm_check(&spm->pieces, spm->model, spm->size, spm->path, err);
+    if (rc == PRILORA_OK)
+        rc = lay_out(spm, source->family->spm_layout, err);
     if (rc != PRILORA_OK) {
         spm_close(spm);
         return rc;
     }
-    pl_digest_add(digest, spm->model, spm->size);
+    pl_digest_add(source->digest, spm->model, spm->size);
     *state = spm;
     return PRILORA_OK;
 }
@@ -71,7 +127,7 @@ static size_t spm_size(const void *state)
 {
     const struct spm *spm = state;
 
-    return spm->pieces.n;
+    return spm->pieces.n + (size_t)spm->layout->offset;
 }
 
 static size_t spm_bytes(const void *state, bool prepared)
@@ -83,15 +139,26 @@ static size_t spm_bytes(const void *state, bool prepared)
     return own + (prepared ? spm->pieces.n * LIBRARY_BYTES : 0);
 }
 
+/* The model's id of a piece. */
+static int32_t id_of(const struct spm *spm, int32_t number)
+{
+    for (size_t i = 0; i < spm->layout->n_named; i++)
+        if (spm->numbers[i] == number)
+            return spm->layout->named[i].id;
+    return spm->layout->offset && number == 0 ? UNKNOWN_ID : number + spm->layout->offset;
+}
+
 static int32_t spm_find(const void *state, const char *token, size_t size)
 {
     const struct spm *spm = state;
-    const struct pl_spm_pieces *p = &spm->pieces;
+    int32_t number;
 
-    for (size_t i = 0; i < p->n; i++)
-        if (p->sizes[i] == size && memcmp(spm->model + p->at[i], token, size) == 0)
-            return (int32_t)i;
-    return -1;
+    for (size_t i = 0; i < spm->layout->n_named; i++)
+        if (strlen(spm->layout->named[i].name) == size &&
+            memcmp(spm->layout->named[i].name, token, size) == 0)
+            return spm->layout->named[i].id;
+    number = find_piece(spm, token, size);
+    return number < 0 ? -1 : id_of(spm, number);
 }
 
 static enum prilora_status load(struct spm *spm, struct prilora_error *err)
@@ -125,9 +192,21 @@ static enum prilora_status spm_prepare(void *state, struct prilora_error *err)
     return rc;
 }
 
+struct encoding {
+    const struct spm *spm;
+    struct pl_ids *out;
+};
+
 static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, size_t n)
 {
-    return pl_ids_add(context, ids, n, 0) ? PL_SENTENCEPIECE_OK : PL_SENTENCEPIECE_NOMEM;
+    const struct encoding *e = context;
+    const size_t start = e->out->n;
+
+    if (!pl_ids_add(e->out, ids, n, 0))
+        return PL_SENTENCEPIECE_NOMEM;
+    for (size_t i = start; e->spm->layout->offset && i < e->out->n; i++)
+        e->out->ids[i] = id_of(e->spm, e->out->ids[i]);
+    return PL_SENTENCEPIECE_OK;
 }
 
 static enum prilora_status spm_encode(const void *state, struct pl_ids *out, const char *text,
@@ -136,8 +215,9 @@ static enum prilora_status spm_encode(const void *state, struct pl_ids *out, con
     const struct spm *spm = state;
     const struct pl_sentencepiece *library =
         atomic_load_explicit(&spm->library, memory_order_acquire);
+    struct encoding e = {spm, out};
 
-    switch (pl_sentencepiece_encode(library, text, size, take_ids, out)) {
+    switch (pl_sentencepiece_encode(library, text, size, take_ids, &e)) {
     case PL_SENTENCEPIECE_OK:
         return PRILORA_OK;
     case PL_SENTENCEPIECE_NOMEM:
@@ -151,20 +231,8 @@ static enum prilora_status spm_encode(const void *state, struct pl_ids *out, con
 }
 
 const struct pl_tokenizer_kind pl_tokenizer_spm = {
-    .file = "spm.model",
-    .classes = "DebertaV2Tokenizer",
-    .defaults =
-        {
-            [PL_ROLE_BOS] = "[CLS]",
-            [PL_ROLE_EOS] = "[SEP]",
-            [PL_ROLE_UNK] = "[UNK]",
-            [PL_ROLE_SEP] = "[SEP]",
-            [PL_ROLE_PAD] = "[PAD]",
-            [PL_ROLE_CLS] = "[CLS]",
-            [PL_ROLE_MASK] = "[MASK]",
-        },
-    .first = PL_ROLE_CLS,
-    .last = PL_ROLE_SEP,
+    .normalizes = false, /* special tokens are looked for before the library sees the text */
+    .refused = "do_lower_case split_by_punct",
     .open = spm_open,
     .close = spm_close,
     .size = spm_size,

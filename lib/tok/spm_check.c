@@ -147,7 +147,10 @@ static enum prilora_status check_piece(struct check *c, struct span piece)
             if (!isfinite(score))
                 return broken(c, at, "a score that is not finite");
         } else if (f.number == PIECE_TYPE && f.wire == WIRE_VARINT) {
-            c->n_unknown += f.value == PIECE_IS_UNKNOWN;
+            if (f.value != PIECE_IS_UNKNOWN)
+                continue;
+            c->n_unknown++;
+            c->pieces->unknown = c->pieces->n - 1;
         }
     }
     return PRILORA_OK;

@@ -16,6 +16,7 @@ struct pl_spm_pieces {
     uint32_t *at;    /* [n] offset of its text in the file */
     uint16_t *sizes; /* [n] bytes of its text */
     size_t n, room;
+    size_t unknown; /* the piece for what is unknown */
 };
 
 /*

@@ -1,16 +1,17 @@
 /*
- * tokenizer.c - what every kind of tokenizer shares: choosing the kind, special tokens inside text,
- * pairs, truncation. Files and splitting are the kind's (kind.h).
+ * tokenizer.c - what every kind of tokenizer shares: special tokens inside text, pairs, truncation.
+ * Which one a folder has is family.c's, files and splitting are the kind's (kind.h).
  */
 #include "tok/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/digest.h"
-#include "base/file.h"
 #include "base/memory.h"
+#include "tok/family.h"
+#include "tok/frame.h"
+#include "tok/json_file.h"
 #include "tok/kind.h"
 #include "tok/specials.h"
 #include "tok/utf8.h"
@@ -19,11 +20,9 @@ struct pl_tokenizer {
     const struct pl_tokenizer_kind *kind;
     void *state;
     struct pl_specials specials;
-    int32_t first, last;
+    struct pl_frame frame;
     char fingerprint[PL_DIGEST_SIZE];
 };
-
-static const struct pl_tokenizer_kind *const kinds[] = {&pl_tokenizer_spm};
 
 void pl_ids_free(struct pl_ids *ids)
 {
@@ -56,22 +55,50 @@ bool pl_ids_add(struct pl_ids *out, const int32_t *ids, size_t n, uint8_t type_i
     return true;
 }
 
-static enum prilora_status choose_kind(const struct pl_tokenizer_kind **out, const char *folder,
+static enum prilora_status find_frame(struct pl_tokenizer *t, const struct pl_source *source,
+                                      struct prilora_error *err)
+{
+    const struct pl_family *f = source->family;
+
+    if (source->whole)
+        return pl_frame_read(&t->frame, json_object_get(source->whole, "post_processor"),
+                             source->folder, err);
+    t->frame = (struct pl_frame){t->specials.roles[f->first], t->specials.roles[f->last],
+                                 f->n_separators, f->pair_type};
+    return PRILORA_OK;
+}
+
+/* The ids that tokenizer.json puts around texts are ids like others. */
+static enum prilora_status check_frame(const struct pl_tokenizer *t, const char *folder,
                                        struct prilora_error *err)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        char *path = pl_file_join(folder, kinds[i]->file);
-        bool found = path && access(path, F_OK) == 0;
+    const size_t end = t->specials.vocabulary;
 
-        free(path);
-        if (!path)
-            return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
-        *out = kinds[i];
-        if (found)
-            return PRILORA_OK;
-    }
-    return pl_fail(err, PRILORA_ENOENT, "%s: no tokenizer: there is no spm.model (SentencePiece)",
-                   folder);
+    if ((size_t)t->frame.first < end && (size_t)t->frame.last < end)
+        return PRILORA_OK;
+    return pl_fail(err, PRILORA_EFORMAT,
+                   "%s/tokenizer.json: post_processor adds the ids %d and %d, but the vocabulary "
+                   "ends at %zu",
+                   folder, (int)t->frame.first, (int)t->frame.last, end);
+}
+
+static enum prilora_status open_parts(struct pl_tokenizer *t, struct pl_source *source,
+                                      struct prilora_error *err)
+{
+    enum prilora_status rc = pl_json_file(&source->config, source->folder, "tokenizer_config.json",
+                                          PL_MAX_JSON_BYTES, NULL, err);
+
+    if (rc == PRILORA_OK)
+        rc = pl_family_choose(source, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    t->kind = source->family->kind;
+    rc = t->kind->open(&t->state, source, err);
+    if (rc == PRILORA_OK)
+        rc = pl_specials_open(&t->specials, source, t->state, err);
+    if (rc == PRILORA_OK)
+        rc = find_frame(t, source, err);
+    return rc == PRILORA_OK ? check_frame(t, source->folder, err) : rc;
 }
 
 enum prilora_status pl_tokenizer_open(struct pl_tokenizer **out, const char *folder,
@@ -80,24 +107,20 @@ enum prilora_status pl_tokenizer_open(struct pl_tokenizer **out, const char *fol
     enum prilora_status rc;
     struct pl_tokenizer *t = pl_calloc(1, sizeof *t);
     struct pl_digest digest;
+    struct pl_source source = {.folder = folder, .digest = &digest};
 
     *out = NULL;
     if (!t)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     pl_digest_init(&digest);
-    rc = choose_kind(&t->kind, folder, err);
-    if (rc == PRILORA_OK)
-        rc = t->kind->open(&t->state, folder, &digest, err);
-    if (rc == PRILORA_OK)
-        rc = pl_specials_open(&t->specials, folder, t->kind, t->state, &digest, err);
-    if (rc != PRILORA_OK)
-        goto out;
-    t->first = t->specials.roles[t->kind->first];
-    t->last = t->specials.roles[t->kind->last];
-    pl_digest_hex(&digest, t->fingerprint);
-    *out = t;
-    t = NULL;
-out:
+    rc = open_parts(t, &source, err);
+    json_decref(source.config);
+    json_decref(source.whole);
+    if (rc == PRILORA_OK) {
+        pl_digest_hex(&digest, t->fingerprint);
+        *out = t;
+        t = NULL;
+    }
     pl_tokenizer_close(t);
     return rc;
 }
@@ -235,29 +258,33 @@ static void truncate_pair(size_t *n_a, size_t *n_b, size_t room)
     *n_b -= excess - excess / 2;
 }
 
-/* out->ids[start..] is first, a, b; becomes first a last [b last]. */
+static size_t specials_of_frame(const struct pl_frame *frame, bool has_pair)
+{
+    return 2 + (has_pair ? frame->n_separators : 0);
+}
+
+/* out->ids[start..] is first, a, b; becomes first a last, or first a last... b last. */
 static enum prilora_status assemble(const struct pl_tokenizer *t, struct pl_ids *out, size_t start,
                                     size_t n_a, size_t n_b, bool has_pair, size_t room,
                                     struct prilora_error *err)
 {
-    size_t keep_a = n_a, keep_b = n_b, n, a = start + 1;
-    enum prilora_status rc;
+    const size_t n_between = has_pair ? t->frame.n_separators : 0;
+    size_t keep_a = n_a, keep_b = n_b, a = start + 1, b;
+    enum prilora_status rc = PRILORA_OK;
 
     truncate_pair(&keep_a, &keep_b, room);
-    rc = add(out, t->last, err); /* two ids longer, then everything has its place */
-    if (rc == PRILORA_OK && has_pair)
-        rc = add(out, t->last, err);
+    for (size_t i = 0; rc == PRILORA_OK && i < 1 + n_between; i++)
+        rc = add(out, t->frame.last, err); /* so much longer, then everything has its place */
     if (rc != PRILORA_OK)
         return rc;
-    memmove(out->ids + a + keep_a + 1, out->ids + a + n_a, keep_b * sizeof *out->ids);
-    out->ids[a + keep_a] = t->last;
-    n = a + keep_a + 1;
-    if (has_pair) {
-        out->ids[n + keep_b] = t->last;
-        memset(out->type_ids + n, 1, keep_b + 1);
-        n += keep_b + 1;
-    }
-    out->n = n;
+    b = a + keep_a + n_between;
+    memmove(out->ids + b, out->ids + a + n_a, keep_b * sizeof *out->ids);
+    for (size_t i = a + keep_a; i < b; i++)
+        out->ids[i] = t->frame.last;
+    out->ids[b + keep_b] = t->frame.last;
+    out->n = b + keep_b + 1;
+    if (has_pair)
+        memset(out->type_ids + b, t->frame.pair_type, keep_b + 1);
     return PRILORA_OK;
 }
 
@@ -266,7 +293,8 @@ enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, st
                                         size_t pair_size, size_t max_length, bool *truncated,
                                         struct prilora_error *err)
 {
-    size_t start = out->n, n_a, n_b = 0, n_special = pair ? 3 : 2, room = SIZE_MAX;
+    size_t start = out->n, n_a, n_b = 0, room = SIZE_MAX;
+    const size_t n_special = specials_of_frame(&tokenizer->frame, pair != NULL);
     enum prilora_status rc;
 
     if (max_length && max_length <= n_special)
@@ -277,7 +305,7 @@ enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, st
         room = max_length - n_special;
     rc = pl_tokenizer_prepare(tokenizer, err);
     if (rc == PRILORA_OK)
-        rc = add(out, tokenizer->first, err);
+        rc = add(out, tokenizer->frame.first, err);
     if (rc == PRILORA_OK)
         rc = encode_text(tokenizer, out, text, text_size, err);
     n_a = out->n - start - 1;

@@ -1,8 +1,9 @@
 /*
  * tokenizer.h - text to token ids, as the model's own tokenizer in Hugging Face gives them.
  *
- * One interface; the kinds stand behind a struct of functions (sentencepiece now). A sentence
- * becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP].
+ * One interface; the kinds (SentencePiece, WordPiece, byte-level BPE) stand behind a struct of
+ * functions. A sentence becomes [CLS] a [SEP], a pair [CLS] a [SEP] b [SEP]; in RoBERTa's families
+ * <s> a </s> and <s> a </s></s> b </s>.
  *
  * Threads  encoding is safe from several threads at once on one tokenizer.
  */
@@ -22,12 +23,17 @@ struct pl_tokenizer;
 /* A growing list of ids; start with {0}, release with pl_ids_free. type_ids runs beside ids. */
 struct pl_ids {
     int32_t *ids;
-    uint8_t *type_ids; /* 0 for the first text and its special tokens, 1 for the second */
+    uint8_t *type_ids; /* 0 for the first text and its special tokens, 1 (RoBERTa: 0) for others */
     size_t n, capacity;
 };
 void pl_ids_free(struct pl_ids *ids);
 
-/* Chooses the kind by the files in `folder`. Errors: ENOENT names what was looked for. */
+/*
+ * pl_tokenizer_open - by tokenizer_class of tokenizer_config.json, else by model_type of
+ * config.json, else by the files in `folder`; tokenizer.json is read where the family's own files
+ * are not there. Errors: ENOENT names what was looked for; EUNSUPPORTED what is not done; EFORMAT
+ * file and place; ELIMIT; EIO; ENOMEM.
+ */
 enum prilora_status pl_tokenizer_open(struct pl_tokenizer **out, const char *folder,
                                       struct prilora_error *err);
 void pl_tokenizer_close(struct pl_tokenizer *tokenizer);

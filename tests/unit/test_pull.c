@@ -774,6 +774,25 @@ static char *make_shard(size_t odd, json_t *map, const char *name, size_t *size)
     return out;
 }
 
+static void the_files_of_every_kind_of_tokenizer_are_brought(void **state)
+{
+    static const char *const names[] = {"vocab.txt",        "vocab.json",
+                                        "merges.txt",       "sentencepiece.bpe.model",
+                                        "tokenizer.json",   "special_tokens_map.json",
+                                        "added_tokens.json"};
+    struct fixture *f = *state;
+
+    /* two letters where the model's own class reads none of them; empty objects where it does */
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        test_hub_add(f->hub, TEST_HUB_COMMIT, names[i], "{}", 2, false);
+    test_hub_add(f->hub, TEST_HUB_COMMIT, "tf_model.h5", "{}", 2, false);
+    assert_ok(f, pull(f));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (access(path_in(f, names[i]), R_OK) != 0)
+            fail_msg("%s is missing", names[i]);
+    assert_int_not_equal(access(path_in(f, "tf_model.h5"), F_OK), 0);
+}
+
 #define SHARD(i) "model-0000" i "-of-00002.safetensors"
 
 static void weights_in_shards_come_with_all_shards(void **state)
@@ -881,6 +900,7 @@ int main(void)
         TEST(a_fifo_in_the_models_place_is_not_waited_for),
         TEST(two_processes_do_not_pull_the_same_at_once),
         TEST(a_model_can_be_brought_to_any_folder),
+        TEST(the_files_of_every_kind_of_tokenizer_are_brought),
         TEST(weights_in_shards_come_with_all_shards),
         TEST(an_index_that_names_other_paths_is_refused),
     };

@@ -25,6 +25,11 @@
 #define LARGE       "../shared/reference/tokenizers/deberta-v3"
 #define LARGE_LINES LARGE "/expected.jsonl"
 
+#define BERT          "../shared/reference/tokenizers/bert-base-uncased"
+#define BERT_LINES    BERT "/expected.jsonl"
+#define ROBERTA       "../shared/reference/tokenizers/roberta-base"
+#define ROBERTA_LINES ROBERTA "/expected.jsonl"
+
 static struct pl_tokenizer *open_or_fail(const char *folder)
 {
     struct pl_tokenizer *t = NULL;
@@ -118,6 +123,22 @@ static void deberta_v3_tokenizes_all_740_lines_as_hugging_face(void **state)
     if (access(LARGE_LINES, R_OK) != 0)
         skip();
     check_lines(LARGE, LARGE_LINES, 740);
+}
+
+static void bert_base_uncased_tokenizes_all_740_lines_as_hugging_face(void **state)
+{
+    (void)state;
+    if (access(BERT_LINES, R_OK) != 0)
+        skip();
+    check_lines(BERT, BERT_LINES, 740);
+}
+
+static void roberta_base_tokenizes_all_740_lines_as_hugging_face(void **state)
+{
+    (void)state;
+    if (access(ROBERTA_LINES, R_OK) != 0)
+        skip();
+    check_lines(ROBERTA, ROBERTA_LINES, 740);
 }
 
 static void the_vocabulary_counts_the_mask(void **state)
@@ -290,7 +311,9 @@ static void a_folder_without_a_tokenizer_is_told_so(void **state)
 
     (void)state;
     assert_int_equal(pl_tokenizer_open(&t, "tests", &err), PRILORA_ENOENT);
-    assert_string_equal(err.message, "tests: no tokenizer: there is no spm.model (SentencePiece)");
+    assert_string_equal(err.message,
+                        "tests: no tokenizer: there is no spm.model, vocab.txt, vocab.json with "
+                        "merges.txt, sentencepiece.bpe.model or tokenizer.json");
     assert_int_equal(pl_tokenizer_open(&t, "tests", NULL), PRILORA_ENOENT);
 }
 
@@ -497,6 +520,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_small_base_tokenizes_all_270_lines_as_hugging_face),
         cmocka_unit_test(deberta_v3_tokenizes_all_740_lines_as_hugging_face),
+        cmocka_unit_test(bert_base_uncased_tokenizes_all_740_lines_as_hugging_face),
+        cmocka_unit_test(roberta_base_tokenizes_all_740_lines_as_hugging_face),
         cmocka_unit_test(the_vocabulary_counts_the_mask),
         cmocka_unit_test(invalid_utf8_is_read_as_the_replacement_character),
         cmocka_unit_test(utf8_is_checked_against_every_code_point),

@@ -1,0 +1,34 @@
+/*
+ * bert_text.h - BERT's way from text to words: cleaning, lower case, accents, Chinese characters,
+ * punctuation. utf8proc knows the characters.
+ *
+ * Source  Devlin et al. 2018, arXiv:1810.04805, and what Hugging Face documents of BertNormalizer
+ *         and BertPreTokenizer
+ */
+#ifndef PL_BERT_TEXT_H
+#define PL_BERT_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct pl_bert_options {
+    bool clean_text;    /* control characters go, white space becomes a space */
+    bool lower_case;    /* one character at a time */
+    bool strip_accents; /* canonical decomposition, then no nonspacing marks */
+    bool chinese_chars; /* every CJK ideograph is a word */
+};
+
+/*
+ * pl_bert_words - gives every word of valid UTF-8 to `take`, in order, with its number of
+ * characters; stops at the first status that is not OK, and returns it.
+ * Memory  one buffer of the longest word
+ */
+enum prilora_status
+pl_bert_words(const struct pl_bert_options *options, const char *text, size_t size,
+              enum prilora_status (*take)(void *context, const char *word, size_t bytes,
+                                          size_t characters, struct prilora_error *err),
+              void *context, struct prilora_error *err);
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * fuzz_wordpiece.c - any bytes as vocab.txt and tokenizer_config.json, and a text; a
+ * folder that opens must then encode.
+ */
+#include "tokenizer_folder.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const files[] = {"vocab.txt", "tokenizer_config.json"};
+
+    fuzz_tokenizer_folder(files, sizeof files / sizeof *files, (const char *)data, size);
+    return 0;
+}

@@ -223,7 +223,7 @@ static enum prilora_status start_daemon(struct api *api, int fd, bool is_local,
     unsigned threads = is_local || api->n_daemons > 0 ? FEWER_THREADS : POLLING_THREADS;
     bool is_tls = !is_local && atomic_load(&api->tls.pair);
     struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_CERT_CALLBACK, (intptr_t)tls_give_pair, NULL},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)tls_give_pair},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };

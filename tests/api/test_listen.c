@@ -180,6 +180,61 @@ static void wrong_certificate_files_are_refused_by_name(void **state)
     test_server_free(server);
 }
 
+/* On a new connection; 0: it was not believed. */
+static long ask_believing(struct test_server *server, const char *ca)
+{
+    test_client_free();
+    return test_send(server,
+                     &(struct test_request){
+                         .method = "GET", .path = "/livez", .ca = ca, .may_break = true})
+        ->status;
+}
+
+/* SIGHUP, and its line in the log for the so-and-so-manieth time. */
+static void reload(struct test_server *server, const char *line, int times)
+{
+    assert_int_equal(kill(server->pid, SIGHUP), 0);
+    for (int waited = 0; waited < 3000; waited++) {
+        char *log = test_server_log(server);
+        int n = 0;
+
+        for (const char *at = log; (at = strstr(at, line)); at++)
+            n++;
+        free(log);
+        if (n >= times)
+            return;
+        usleep(20000);
+    }
+    fail_msg("\"%s\" is not in the log %d times", line, times);
+}
+
+static void a_renewed_certificate_needs_no_restart(void **state)
+{
+    char own_cert[300], own_key[300], kept[300];
+    const char *settings[3] = {NULL};
+    struct test_server *server;
+
+    (void)state;
+    snprintf(own_cert, sizeof own_cert, "%s", test_scratch_path("renewed.pem"));
+    snprintf(own_key, sizeof own_key, "%s", test_scratch_path("renewed-key.pem"));
+    snprintf(kept, sizeof kept, "%s", test_scratch_path("before.pem"));
+    make_certificate(own_cert, own_key);
+    settings[0] = setting("tls_cert", own_cert);
+    settings[1] = setting("tls_key", own_key);
+    server = test_server_new(settings);
+    assert_int_equal(ask_believing(server, own_cert), 200);
+    assert_int_equal(rename(own_cert, kept), 0);
+    make_certificate(own_cert, own_key);
+    assert_int_equal(ask_believing(server, kept), 200); /* the old one, until it is told */
+    reload(server, "new connections get the certificate as it is now", 1);
+    assert_int_equal(ask_believing(server, own_cert), 200);
+    assert_int_equal(ask_believing(server, kept), 0);
+    make_certificate(kept, own_key); /* another's key */
+    reload(server, "do not belong together; all settings stay as they were", 1);
+    assert_int_equal(ask_believing(server, own_cert), 200);
+    test_server_free(server);
+}
+
 /* ---- the Unix socket ---- */
 
 static struct test_reply *ask_socket(struct test_server *server, const char *socket,
@@ -271,6 +326,7 @@ int main(void)
         cmocka_unit_test(files_go_both_ways_over_tls),
         cmocka_unit_test(a_port_with_tls_speaks_nothing_else),
         cmocka_unit_test(wrong_certificate_files_are_refused_by_name),
+        cmocka_unit_test(a_renewed_certificate_needs_no_restart),
         cmocka_unit_test(the_socket_is_there_while_the_daemon_is),
         cmocka_unit_test(nobody_can_reach_a_daemon_without_port_and_socket),
         cmocka_unit_test(the_socket_alone_is_enough),

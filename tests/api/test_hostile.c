@@ -228,7 +228,7 @@ static const struct body {
 };
 
 /* Those that need none, whatever comes. */
-static const char *const without_body[] = {"/cancel", "/pause", "/resume", "/retry"};
+static const char *const without_body[] = {"/cancel", "/pause", "/resume", "/retry", "/gc"};
 
 static const struct body *body_of(const struct route *route)
 {

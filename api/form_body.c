@@ -1,6 +1,7 @@
 /* form_body.c - see form_body.h: libmicrohttpd's parser between a request and its form. */
 #include "api/form_body.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "api/closing.h"
@@ -64,16 +65,24 @@ void form_body_begin(struct request *r, void **state, const struct form_rules *r
         return;
     }
     closing_begin(&body->closing, request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE));
+    errno = 0;
     body->parser = MHD_create_post_processor(r->connection, POST_BUFFER, on_piece, body);
-    if (!body->parser)
+    if (body->parser)
+        return;
+    if (errno == ENOMEM)
+        respond_error(r, 503, "out_of_memory", NULL, "out of memory");
+    else
         respond_error(r, 400, "invalid_form", NULL, "the Content-Type has no usable boundary");
 }
 
-static void respond_bad_form(struct request *r, struct form *form)
+/* `is_short`: of memory, as errno told of libmicrohttpd's parser, which does not itself. */
+static void respond_bad_form(struct request *r, struct form *form, bool is_short)
 {
     form_discard(form); /* before the client hears of it */
     if (form->fault.status)
         respond_fault(r, &form->fault);
+    else if (is_short)
+        respond_error(r, 503, "out_of_memory", NULL, "out of memory");
     else
         respond_error(r, 400, "invalid_form", NULL,
                       "the body is not " FORM_TYPE ", or not all of it came");
@@ -85,9 +94,10 @@ void form_body_take(struct request *r, void *state, const char *data, size_t siz
     size_t n = closing_take(&body->closing, data, size);
 
     body->n_behind += size - n;
+    errno = 0;
     if ((n > 0 && MHD_post_process(body->parser, data, n) != MHD_YES) || body->form->fault.status ||
         body->n_behind > AROUND_FILE)
-        respond_bad_form(r, body->form);
+        respond_bad_form(r, body->form, errno == ENOMEM);
 }
 
 void form_body_free(void *state)
@@ -105,11 +115,13 @@ void form_body_free(void *state)
 struct form *form_body_end(struct request *r)
 {
     struct form_body *body = r->sink;
-    enum MHD_Result whole = MHD_destroy_post_processor(body->parser);
+    enum MHD_Result whole;
 
+    errno = 0;
+    whole = MHD_destroy_post_processor(body->parser);
     body->parser = NULL;
     if (whole == MHD_YES && !body->form->fault.status && body->form->n_pieces > 0)
         return body->form;
-    respond_bad_form(r, body->form);
+    respond_bad_form(r, body->form, errno == ENOMEM);
     return NULL;
 }

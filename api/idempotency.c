@@ -158,7 +158,7 @@ bool idempotency_check(struct request *r)
     bool has;
 
     if (!read_key(r, &has) || !has)
-        return !r->answer.response;
+        return !r->answer.is_given;
     begin_hash(&hash, r);
     add(&hash, r->body ? r->body : "", r->n_body);
     end_hash(&hash, r->idempotency.claim.request);
@@ -171,7 +171,7 @@ bool idempotency_check_form(struct request *r, const struct form *form, const ch
     bool has;
 
     if (!read_key(r, &has) || !has)
-        return !r->answer.response;
+        return !r->answer.is_given;
     begin_hash(&hash, r);
     for (int i = 0; i < FORM_N_FIELDS; i++)
         add_text(&hash, form_value(form, (enum form_field)i));

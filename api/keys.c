@@ -95,14 +95,14 @@ void api_key_list(struct request *r)
         return;
     }
     data = json_array();
-    for (size_t i = 0; i < n && !r->answer.response; i++) {
+    for (size_t i = 0; i < n && !r->answer.is_given; i++) {
         json_t *object = describe(r, &keys[i]);
 
         if (object)
             json_array_append_new(data, object);
     }
     free(keys);
-    if (r->answer.response)
+    if (r->answer.is_given)
         json_decref(data);
     else
         respond_json(r, 200, list_make(data, has_more, false));

@@ -1,6 +1,7 @@
 /* query.c - see query.h. */
 #include "api/query.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,10 @@ char *percent_decode(const char *text, size_t n, bool form)
     char *out = malloc(n + 1);
     size_t used = 0;
 
-    if (!out)
+    if (!out) {
+        errno = ENOMEM;
         return NULL;
+    }
     for (size_t i = 0; i < n; i++) {
         int value = (unsigned char)text[i];
 
@@ -42,6 +45,7 @@ char *percent_decode(const char *text, size_t n, bool form)
         return out;
 broken:
     free(out);
+    errno = EILSEQ;
     return NULL;
 }
 
@@ -63,29 +67,42 @@ const char *query_get(const struct query *query, const char *name)
     return NULL;
 }
 
+/* Whether it can be taken: both parts are decoded, and the name is a new one. */
+static bool check(const struct query *query, const struct parameter *p, const char *text,
+                  size_t n_name, struct fault *fault)
+{
+    bool decoded = p->name && p->value;
+
+    if (!decoded && errno == ENOMEM)
+        return fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
+    if (decoded && !query_get(query, p->name))
+        return true;
+    return fault_set(fault, 400, "invalid_query", p->name,
+                     decoded ? "query parameter %.*s is given twice"
+                             : "query parameter %.*s is not percent-encoded UTF-8",
+                     (int)(n_name < 100 ? n_name : 100), text);
+}
+
 /* One "name=value"; "name" alone has an empty value. */
 static bool add(struct query *out, const char *text, size_t n, struct fault *fault)
 {
     const char *equals = memchr(text, '=', n);
     size_t n_name = equals ? (size_t)(equals - text) : n;
-    struct parameter p;
+    struct parameter p = {0};
 
     if (out->n == QUERY_MAX_PARAMETERS)
         return fault_set(fault, 400, "too_many_parameters", NULL, "more than %d query parameters",
                          QUERY_MAX_PARAMETERS);
     p.name = percent_decode(text, n_name, true);
-    p.value = equals ? percent_decode(equals + 1, n - n_name - 1, true) : calloc(1, 1);
-    if (!p.name || !p.value || query_get(out, p.name)) {
-        fault_set(fault, 400, "invalid_query", p.name,
-                  p.name && p.value ? "query parameter %.*s is given twice"
-                                    : "query parameter %.*s is not percent-encoded UTF-8",
-                  (int)(n_name < 100 ? n_name : 100), text);
-        free(p.name);
-        free(p.value);
-        return false;
+    if (p.name)
+        p.value = percent_decode(equals ? equals + 1 : "", equals ? n - n_name - 1 : 0, true);
+    if (check(out, &p, text, n_name, fault)) {
+        out->list[out->n++] = p;
+        return true;
     }
-    out->list[out->n++] = p;
-    return true;
+    free(p.name);
+    free(p.value);
+    return false;
 }
 
 bool query_parse(struct query *out, const char *text, struct fault *fault)

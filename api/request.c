@@ -126,6 +126,10 @@ static void respond_no_route(struct request *r, enum route_found found)
 {
     char methods[64];
 
+    if (found == ROUTE_NO_MEMORY) {
+        respond_error(r, 503, "out_of_memory", NULL, "out of memory");
+        return;
+    }
     if (found == ROUTE_NO_PATH) {
         respond_error(r, 404, "unknown_url", NULL, "nothing is at %s", r->path);
         return;
@@ -165,15 +169,16 @@ void request_begin(struct request *r, struct MHD_Connection *connection, const c
     if (check(r) && r->route->sink)
         r->route->sink->begin(r, &r->sink);
     peer_enter(peer_of(connection),
-               r->route && r->route->sink && !r->answer.response ? PEER_UPLOAD : PEER_BODY);
+               r->route && r->route->sink && !r->answer.is_given ? PEER_UPLOAD : PEER_BODY);
 }
 
 bool request_answers_early(const struct request *r)
 {
     const char *length = request_header(r, "Content-Length");
 
-    return r->answer.response && (r->must_close || request_header(r, "Expect") ||
-                                  (length && strtoull(length, NULL, 10) > DISCARD_LIMIT));
+    return r->answer.is_given &&
+           (!r->answer.response || r->must_close || request_header(r, "Expect") ||
+            (length && strtoull(length, NULL, 10) > DISCARD_LIMIT));
 }
 
 static void collect(struct request *r, const char *data, size_t size)
@@ -205,7 +210,7 @@ static void collect(struct request *r, const char *data, size_t size)
 bool request_take(struct request *r, const char *data, size_t size)
 {
     peer_received(peer_of(r->connection), size);
-    if (r->answer.response) {
+    if (r->answer.is_given) {
         r->n_discarded += size;
         return r->n_discarded <= DISCARD_LIMIT;
     }
@@ -221,6 +226,6 @@ void request_handle(struct request *r)
     peer_enter(peer_of(r->connection), PEER_ANSWER);
     if (r->waiting.resumed)
         r->waiting.resumed(r);
-    else if (!r->answer.response)
+    else if (!r->answer.is_given)
         r->route->handle(r);
 }

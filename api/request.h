@@ -18,7 +18,8 @@
 #include "daemon/idempotency.h"
 
 struct answer {
-    struct MHD_Response *response; /* NULL: none yet */
+    bool is_given;
+    struct MHD_Response *response; /* NULL: none yet, or there was no memory for any */
     unsigned status;
     uint64_t n_bytes; /* of its body, as far as known before it is sent */
 };

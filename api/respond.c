@@ -36,7 +36,7 @@ void respond_take(struct request *r, unsigned status, struct MHD_Response *respo
     }
     if (r->answer.response)
         MHD_destroy_response(r->answer.response);
-    r->answer = (struct answer){response, status, 0};
+    r->answer = (struct answer){true, response, status, 0};
 }
 
 void respond_size(struct request *r, uint64_t n_bytes)

@@ -1,6 +1,7 @@
 /* routes.c - see routes.h. A path with a slash too many is another path: not found. */
 #include "api/routes.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,8 +105,11 @@ static void clear(char *captures[ROUTE_MAX_CAPTURES])
     }
 }
 
-/* Matches one segment of the pattern and moves both on; false: the path is another one. */
-static bool match_segment(const char **pattern, const char **path, char **capture, bool *captured)
+enum matched { MATCH, OTHER, NO_MEMORY };
+
+/* Matches one segment of the pattern and moves both on. */
+static enum matched match_segment(const char **pattern, const char **path, char **capture,
+                                  bool *captured)
 {
     size_t n_pattern = strcspn(*pattern, "/"), n_path = strcspn(*path, "/");
 
@@ -113,36 +117,39 @@ static bool match_segment(const char **pattern, const char **path, char **captur
     if (*captured) {
         if ((*pattern)[n_pattern - 2] == '*')
             n_path = strlen(*path);
-        *capture = n_path > 0 ? percent_decode(*path, n_path, false) : NULL;
+        if (n_path == 0)
+            return OTHER;
+        *capture = percent_decode(*path, n_path, false);
         if (!*capture)
-            return false;
+            return errno == ENOMEM ? NO_MEMORY : OTHER;
     } else if (n_pattern != n_path || memcmp(*pattern, *path, n_path) != 0) {
-        return false;
+        return OTHER;
     }
     *pattern += n_pattern;
     *path += n_path;
-    return true;
+    return MATCH;
 }
 
-static bool match(const char *pattern, const char *path, char *captures[ROUTE_MAX_CAPTURES])
+static enum matched match(const char *pattern, const char *path, char *captures[ROUTE_MAX_CAPTURES])
 {
+    enum matched matched = MATCH;
     size_t n = 0;
 
-    while (*pattern == '/' && *path == '/') {
+    while (matched == MATCH && *pattern == '/' && *path == '/') {
         bool captured;
         char *capture = NULL;
 
         pattern++;
         path++;
-        if (!match_segment(&pattern, &path, &capture, &captured))
-            break;
-        if (captured)
+        matched = match_segment(&pattern, &path, &capture, &captured);
+        if (matched == MATCH && captured)
             captures[n++] = capture;
     }
-    if (*pattern == '\0' && *path == '\0')
-        return true;
-    clear(captures);
-    return false;
+    if (matched == MATCH && (*pattern || *path))
+        matched = OTHER;
+    if (matched != MATCH)
+        clear(captures);
+    return matched;
 }
 
 enum route_found route_find(const char *method, const char *path, const struct route **out,
@@ -156,7 +163,11 @@ enum route_found route_find(const char *method, const char *path, const struct r
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < n_routes; i++) {
-        if (!match(routes[i].pattern, path, captures))
+        enum matched matched = match(routes[i].pattern, path, captures);
+
+        if (matched == NO_MEMORY)
+            return ROUTE_NO_MEMORY;
+        if (matched == OTHER)
             continue;
         if (strcmp(routes[i].method, method) == 0) {
             *out = &routes[i];
@@ -177,7 +188,7 @@ void route_methods(const char *path, char *out, size_t room)
         char *captures[ROUTE_MAX_CAPTURES] = {0};
         const char *method = routes[i].method;
 
-        if (!match(routes[i].pattern, path, captures))
+        if (match(routes[i].pattern, path, captures) != MATCH)
             continue;
         clear(captures);
         used += (size_t)snprintf(out + used, room - used, "%s%s%s", used ? ", " : "", method,

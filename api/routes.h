@@ -31,11 +31,12 @@ struct route {
 extern const struct route routes[];
 extern const size_t n_routes;
 
-enum route_found { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
+enum route_found { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD, ROUTE_NO_MEMORY };
 
 /*
  * route_find - the route of a method and an undecoded path (HEAD finds GET's). What {id} stood for
- * is put into captures, percent-decoded; the caller frees it, whatever is found.
+ * is put into captures, percent-decoded; the caller frees it, whatever is found. Where memory is
+ * refused it is not known whether the path is one.
  */
 enum route_found route_find(const char *method, const char *path, const struct route **out,
                             char *captures[ROUTE_MAX_CAPTURES]);

@@ -3,8 +3,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +27,24 @@ struct shim *shim;
     if (!real)                                                                                     \
     real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
+/* Where it crashed, and what had failed last, into the log that the harness shows. */
+static void tell_stacks(int number)
+{
+    void *stack[40];
+
+    shim->calls = SHIM_NO_CALLS;
+    backtrace_symbols_fd(stack, backtrace(stack, 40), STDERR_FILENO);
+    if (shim->stack[0]) {
+        backtrace_symbols_fd(shim->stack, SHIM_DEPTH, STDERR_FILENO);
+    }
+    raise(number);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
+    const struct sigaction crash = {.sa_handler = tell_stacks, .sa_flags = (int)SA_RESETHAND};
     const char *path = getenv(SHIM_VARIABLE);
+    void *stack[2];
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     void *page;
 
@@ -38,6 +55,8 @@ __attribute__((constructor)) static void begin(void)
     if (page == MAP_FAILED)
         return;
     shim = page;
+    backtrace(stack, 2); /* the first one loads a library, and allocates */
+    sigaction(SIGSEGV, &crash, NULL);
     if (shim->shadow[0])
         shim_begin_power();
 }
@@ -57,6 +76,48 @@ _Bool shim_fails(enum shim_calls calls)
     atomic_fetch_add(&shim->failed, 1);
     errno = atomic_load(&shim->error);
     return 1;
+}
+
+/* Whether the hash was not there yet; it is now. Never true once there is no more room. */
+static _Bool add_place(unsigned long hash)
+{
+    for (unsigned long i = 0; i < SHIM_ROOM; i++) {
+        unsigned long old = 0;
+
+        if (atomic_compare_exchange_strong(&shim->places[(hash + i) % SHIM_ROOM], &old, hash))
+            return 1;
+        if (old == hash)
+            return 0;
+    }
+    return 0;
+}
+
+/* The program stands where it stood before, so that addresses say which place it is. */
+static _Bool place_fails(void)
+{
+    static _Thread_local _Bool inside;
+    void *stack[SHIM_DEPTH + 2] = {NULL};
+    unsigned long hash = 14695981039346656037u;
+
+    if (inside || !shim || atomic_load(&shim->calls) != SHIM_PLACES)
+        return 0;
+    inside = 1;
+    backtrace(stack, SHIM_DEPTH + 2);
+    inside = 0;
+    for (int i = 2; i < SHIM_DEPTH + 2; i++)
+        hash = (hash ^ (unsigned long)stack[i]) * 1099511628211u;
+    if (!add_place(hash | 1))
+        return 0;
+    memcpy(shim->stack, stack + 2, sizeof shim->stack);
+    atomic_fetch_add(&shim->n_places, 1);
+    atomic_fetch_add(&shim->failed, 1);
+    errno = ENOMEM;
+    return 1;
+}
+
+static _Bool allocation_fails(void)
+{
+    return shim_fails(SHIM_ALLOCATIONS) || place_fails();
 }
 
 static _Bool path_counts(const char *path)
@@ -232,32 +293,32 @@ extern void *__libc_memalign(size_t, size_t);
 
 EXPORT void *malloc(size_t size)
 {
-    return shim_fails(SHIM_ALLOCATIONS) ? NULL : __libc_malloc(size);
+    return allocation_fails() ? NULL : __libc_malloc(size);
 }
 
 EXPORT void *calloc(size_t n, size_t size)
 {
-    return shim_fails(SHIM_ALLOCATIONS) ? NULL : __libc_calloc(n, size);
+    return allocation_fails() ? NULL : __libc_calloc(n, size);
 }
 
 EXPORT void *realloc(void *old, size_t size)
 {
-    return shim_fails(SHIM_ALLOCATIONS) ? NULL : __libc_realloc(old, size);
+    return allocation_fails() ? NULL : __libc_realloc(old, size);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return shim_fails(SHIM_ALLOCATIONS) ? NULL : __libc_memalign(alignment, size);
+    return allocation_fails() ? NULL : __libc_memalign(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-    return shim_fails(SHIM_ALLOCATIONS) ? NULL : __libc_memalign(alignment, size);
+    return allocation_fails() ? NULL : __libc_memalign(alignment, size);
 }
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 {
-    void *made = shim_fails(SHIM_ALLOCATIONS) ? NULL : __libc_memalign(alignment, size);
+    void *made = allocation_fails() ? NULL : __libc_memalign(alignment, size);
 
     if (!made)
         return ENOMEM;

@@ -16,12 +16,15 @@
 
 #define SHIM_VARIABLE "PRILORA_SHIM"
 #define SHIM_FOREVER  LONG_MAX
+#define SHIM_DEPTH    12    /* callers that tell one place from another */
+#define SHIM_ROOM     65536 /* places; a power of two */
 
 enum shim_calls {
     SHIM_NO_CALLS,
     SHIM_WRITES, /* and what else needs room: making, growing, renaming, syncing */
     SHIM_READS,
     SHIM_ALLOCATIONS,
+    SHIM_PLACES, /* allocations, but each place, a stack of callers, is one call and fails once */
 };
 
 struct shim {
@@ -33,6 +36,9 @@ struct shim {
     atomic_long fail; /* then so many fail */
     atomic_long seen, failed;
     atomic_long clock_s; /* what is added to the wall clock */
+    atomic_long n_places;
+    atomic_ulong places[SHIM_ROOM]; /* hashes of those that have failed; 0: free */
+    void *stack[SHIM_DEPTH];        /* of the last one */
 };
 
 /* ---- inside of the library */

@@ -218,11 +218,23 @@ static void check_job(const char *id)
     assert_memory_equal(reply->body, anchor.adapter, anchor.size);
 }
 
-static void check_walk(const struct client *c)
+/* A job can be there though its answer could not be made: the client heard of a failure. */
+static void find_job(struct client *c)
+{
+    const struct test_reply *reply = test_get(faulty.server, JOBS "?limit=1");
+    const char *id = test_text(reply->json, "data.0.id");
+
+    assert_int_equal(reply->status, 200);
+    if (!c->job[0] && strcmp(id, anchor.job) != 0)
+        snprintf(c->job, sizeof c->job, "%s", id);
+}
+
+static void check_walk(struct client *c)
 {
     char path[200];
     struct test_reply *reply;
 
+    find_job(c);
     if (c->job[0])
         check_job(c->job);
     if (c->file[0]) {
@@ -304,6 +316,29 @@ static void memory_that_is_gone_for_a_while_is_told_and_survived(void **state)
     fail_everywhere("200 allocations from the n-th on", SHIM_ALLOCATIONS, 200, ENOMEM);
 }
 
+/* Again and again, until a walk meets no new place. */
+static void every_place_that_allocates_fails_once_and_is_survived(void **state)
+{
+    long before = -1, walks = 0;
+    struct client client;
+
+    (void)state;
+    for (; atomic_load(&faulty.shim->n_places) != before && (!n_points || walks < n_points);
+         walks++) {
+        before = atomic_load(&faulty.shim->n_places);
+        faulty_arm(&faulty, SHIM_PLACES, 0, 0, ENOMEM);
+        walk(&client);
+        faulty_disarm(&faulty);
+        if (getenv("FAULTS_VERBOSE"))
+            print_message("# walk %ld: %ld places\n", walks,
+                          atomic_load(&faulty.shim->n_places) - before);
+        check_walk(&client);
+    }
+    print_message("# %ld places that allocate failed in %ld walks\n",
+                  atomic_load(&faulty.shim->n_places), walks);
+    assert_true(atomic_load(&faulty.shim->n_places) > n_points);
+}
+
 /* ---- the group ---- */
 
 static int open_group(void **state)
@@ -336,6 +371,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_write_that_fails_once_is_told_and_survived),
         cmocka_unit_test(a_read_that_fails_once_is_told_and_survived),
     };
+    const struct CMUnitTest places[] = {
+        cmocka_unit_test(every_place_that_allocates_fails_once_and_is_survived),
+    };
     const struct CMUnitTest memory[] = {
         cmocka_unit_test(an_allocation_that_fails_once_is_told_and_survived),
         cmocka_unit_test(memory_that_is_gone_for_a_while_is_told_and_survived),
@@ -345,5 +383,7 @@ int main(int argc, char **argv)
         n_points = strtol(argv[1], NULL, 10);
     if (argc > 2 && strcmp(argv[2], "memory") == 0)
         return cmocka_run_group_tests(memory, open_group, close_group);
+    if (argc > 2 && strcmp(argv[2], "places") == 0)
+        return cmocka_run_group_tests(places, open_group, close_group);
     return cmocka_run_group_tests(disk, open_group, close_group);
 }

@@ -289,7 +289,7 @@ static void freezing_free(void *state)
 
 static void respond_failure(struct request *r, const struct prilora_error *err)
 {
-    if (err->status == PRILORA_ELIMIT)
+    if (err->status == PRILORA_ENOSPC)
         respond_error(r, 507, "disk_full", NULL, "%s", err->message);
     else if (err->status == PRILORA_EUNSUPPORTED)
         respond_error(r, 501, "no_hard_links", NULL, "%s", err->message);

@@ -28,6 +28,8 @@ static enum MHD_Result on_piece(void *context, enum MHD_ValueKind kind, const ch
 
     (void)kind;
     (void)content_type;
+    if (errno == ENOMEM) /* the piece may lack its name */
+        return MHD_NO;
     return form_take(body->form, &piece) ? MHD_YES : MHD_NO;
 }
 
@@ -75,7 +77,8 @@ void form_body_begin(struct request *r, void **state, const struct form_rules *r
         respond_error(r, 400, "invalid_form", NULL, "the Content-Type has no usable boundary");
 }
 
-/* `is_short`: of memory, as errno told of libmicrohttpd's parser, which does not itself. */
+/* `is_short`: of memory, as errno told of libmicrohttpd's parser, which goes on without a part's
+ * name. */
 static void respond_bad_form(struct request *r, struct form *form, bool is_short)
 {
     form_discard(form); /* before the client hears of it */
@@ -92,11 +95,12 @@ void form_body_take(struct request *r, void *state, const char *data, size_t siz
 {
     struct form_body *body = state;
     size_t n = closing_take(&body->closing, data, size);
+    bool whole;
 
     body->n_behind += size - n;
     errno = 0;
-    if ((n > 0 && MHD_post_process(body->parser, data, n) != MHD_YES) || body->form->fault.status ||
-        body->n_behind > AROUND_FILE)
+    whole = n == 0 || (MHD_post_process(body->parser, data, n) == MHD_YES && errno != ENOMEM);
+    if (!whole || body->form->fault.status || body->n_behind > AROUND_FILE)
         respond_bad_form(r, body->form, errno == ENOMEM);
 }
 

@@ -207,6 +207,7 @@ bool job_decode(const char *body, size_t size, struct job *out, struct job_setti
                 struct fault *fault)
 {
     struct decoding d = {out, fault};
+    unsigned long before = json_memory_refusals();
     json_t *object;
     bool right;
 
@@ -217,6 +218,8 @@ bool job_decode(const char *body, size_t size, struct job *out, struct job_setti
         return false;
     right = read_members(&d, of_new, N_OF(of_new), object) && read_spec(&d, object, settings);
     json_decref(object);
+    if (json_memory_refusals() != before) /* the job would have been another one */
+        return fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
     return right;
 }
 

@@ -66,6 +66,7 @@ struct request {
     struct request_idempotency idempotency;
     unsigned n_suspensions; /* so far: tells whether a handler has answered */
 
+    unsigned long refusals; /* json_memory_refusals() before what is done now was begun */
     bool begun, queued;
     bool is_http10;
     bool must_close; /* after the answer, without reading on */

@@ -9,6 +9,7 @@
 #include "api/etag.h"
 #include "api/range.h"
 #include "api/utf8.h"
+#include "daemon/json_memory.h"
 #include "daemon/log.h"
 
 void respond_header(struct request *r, const char *name, const char *value)
@@ -86,6 +87,10 @@ static void respond_text(struct request *r, unsigned status, json_t *body, const
         memcpy(longer + n, "\n", 2);
     else
         free(text);
+    if (json_memory_refusals() != r->refusals) { /* it may lack a member */
+        free(longer);
+        longer = NULL;
+    }
     respond_made(r, status, longer, n + 1, type);
 }
 

@@ -28,6 +28,7 @@
 #include "api/watch.h"
 #include "daemon/credential.h"
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 #include "daemon/limits.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
@@ -92,6 +93,7 @@ static enum MHD_Result go_on_with(struct request *r, struct MHD_Connection *conn
     unsigned suspensions;
 
     store_be_brief();
+    r->refusals = json_memory_refusals();
     if (!r->begun) {
         request_begin(r, connection, method, version);
         return request_answers_early(r) ? send_answer(r) : MHD_YES;

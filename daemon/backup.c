@@ -76,7 +76,7 @@ static enum prilora_status fail_link(const char *path, struct prilora_error *err
                          "needs them",
                          path);
     if (errno == ENOSPC || errno == EDQUOT)
-        return error_set(err, PRILORA_ELIMIT, "%s: the disk is full", path);
+        return error_set(err, PRILORA_ENOSPC, "%s: the disk is full", path);
     return error_errno(err, path, "link");
 }
 

@@ -18,7 +18,7 @@ static enum prilora_status fail(int code, const char *path, struct prilora_error
         int code;
         enum prilora_status status;
     } kinds[] = {
-        {SQLITE_FULL, PRILORA_ELIMIT},
+        {SQLITE_FULL, PRILORA_ENOSPC},
         {SQLITE_NOMEM, PRILORA_ENOMEM},
         {SQLITE_CORRUPT, PRILORA_EFORMAT},
         {SQLITE_NOTADB, PRILORA_EFORMAT},
@@ -29,7 +29,7 @@ static enum prilora_status fail(int code, const char *path, struct prilora_error
         if (kinds[i].code == (code & 0xff))
             status = kinds[i].status;
     return error_set(err, status, "%s: cannot be written: %s", path,
-                     status == PRILORA_ELIMIT ? "the disk is full" : sqlite3_errstr(code));
+                     status == PRILORA_ENOSPC ? "the disk is full" : sqlite3_errstr(code));
 }
 
 /* Neither journal nor sync: a copy that is not whole is thrown away, and synced when it is. */

@@ -1,7 +1,6 @@
 /* json_memory.c - see json_memory.h. */
 #include "daemon/json_memory.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +24,24 @@ void json_memory_watch(void)
 unsigned long json_memory_refusals(void)
 {
     return refusals;
+}
+
+static void check(json_t **whole, int failed)
+{
+    if (!failed)
+        return;
+    json_decref(*whole);
+    *whole = NULL;
+}
+
+void json_put(json_t **whole, const char *name, json_t *value)
+{
+    check(whole, json_object_set_new(*whole, name, value));
+}
+
+void json_add(json_t **whole, json_t *value)
+{
+    check(whole, json_array_append_new(*whole, value));
 }
 
 enum prilora_status json_memory_spec(struct prilora_spec **out, const char *json,

@@ -16,6 +16,7 @@
 
 #include "daemon/events.h"
 #include "daemon/limits.h"
+#include "daemon/json_memory.h"
 #include "daemon/live.h"
 #include "daemon/log.h"
 #include "daemon/meters.h"
@@ -50,15 +51,15 @@ void report_close(struct report *report)
 /* ---- JSON ---- */
 
 /* Numbers that are not finite have no place in JSON: the member is left out. */
-static void set_number(json_t *object, const char *name, double value)
+static void set_number(json_t **object, const char *name, double value)
 {
     if (isfinite(value))
-        json_object_set_new(object, name, json_real(value));
+        json_put(object, name, json_real(value));
 }
 
-static void set_count(json_t *object, const char *name, uint64_t value)
+static void set_count(json_t **object, const char *name, uint64_t value)
 {
-    json_object_set_new(object, name, json_integer((json_int_t)value));
+    json_put(object, name, json_integer((json_int_t)value));
 }
 
 /* Takes the reference. */
@@ -80,7 +81,7 @@ json_t *report_values(const struct prilora_value *values, size_t n)
     json_t *object = json_object();
 
     for (size_t i = 0; i < n; i++)
-        set_number(object, public_name(&values[i]), values[i].value);
+        set_number(&object, public_name(&values[i]), values[i].value);
     return object;
 }
 
@@ -88,12 +89,12 @@ static char *step_json(const struct prilora_event *e)
 {
     json_t *object = json_object();
 
-    set_count(object, "step", e->step);
-    set_number(object, "epoch", e->epoch);
-    set_number(object, "train_loss", e->loss);
-    set_number(object, "learning_rate", e->learning_rate);
-    set_number(object, "grad_norm", e->grad_norm);
-    set_number(object, "tokens_per_second", e->tokens_per_second);
+    set_count(&object, "step", e->step);
+    set_number(&object, "epoch", e->epoch);
+    set_number(&object, "train_loss", e->loss);
+    set_number(&object, "learning_rate", e->learning_rate);
+    set_number(&object, "grad_norm", e->grad_norm);
+    set_number(&object, "tokens_per_second", e->tokens_per_second);
     return dump(object);
 }
 
@@ -101,9 +102,9 @@ static json_t *evaluation_object(const struct report *report, const struct prilo
 {
     json_t *object = report_values(e->values, e->n_values);
 
-    set_count(object, "step", e->step);
-    set_number(object, "epoch", e->epoch);
-    set_number(object, "train_loss", report->train_loss);
+    set_count(&object, "step", e->step);
+    set_number(&object, "epoch", e->epoch);
+    set_number(&object, "train_loss", report->train_loss);
     return object;
 }
 
@@ -111,28 +112,28 @@ json_t *report_layer(const struct prilora_layer *l)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "module", json_string(l->module));
-    json_object_set_new(o, "map", json_string(l->map));
-    set_count(o, "layer", l->layer);
-    set_count(o, "rank", l->rank);
-    set_count(o, "in_features", l->in_features);
-    set_count(o, "out_features", l->out_features);
-    set_number(o, "alpha", l->alpha);
-    set_number(o, "scale", l->scale);
-    set_count(o, "n_parameters", l->n_parameters);
-    set_count(o, "n_prunable", l->n_prunable);
-    set_count(o, "n_nonzero", l->n_nonzero);
-    set_number(o, "sparsity", l->sparsity);
-    set_number(o, "a_norm", l->a_norm);
-    set_number(o, "b_norm", l->b_norm);
-    set_number(o, "update_norm", l->update_norm);
-    set_number(o, "input_min", l->input_min);
-    set_number(o, "input_mean", l->input_mean);
-    set_number(o, "input_max", l->input_max);
-    set_count(o, "n_prunings", l->n_prunings);
-    set_count(o, "last_pruning_step", l->last_pruning_step);
-    set_count(o, "last_pruned", l->last_pruned);
-    set_number(o, "churn", l->churn);
+    json_put(&o, "module", json_string(l->module));
+    json_put(&o, "map", json_string(l->map));
+    set_count(&o, "layer", l->layer);
+    set_count(&o, "rank", l->rank);
+    set_count(&o, "in_features", l->in_features);
+    set_count(&o, "out_features", l->out_features);
+    set_number(&o, "alpha", l->alpha);
+    set_number(&o, "scale", l->scale);
+    set_count(&o, "n_parameters", l->n_parameters);
+    set_count(&o, "n_prunable", l->n_prunable);
+    set_count(&o, "n_nonzero", l->n_nonzero);
+    set_number(&o, "sparsity", l->sparsity);
+    set_number(&o, "a_norm", l->a_norm);
+    set_number(&o, "b_norm", l->b_norm);
+    set_number(&o, "update_norm", l->update_norm);
+    set_number(&o, "input_min", l->input_min);
+    set_number(&o, "input_mean", l->input_mean);
+    set_number(&o, "input_max", l->input_max);
+    set_count(&o, "n_prunings", l->n_prunings);
+    set_count(&o, "last_pruning_step", l->last_pruning_step);
+    set_count(&o, "last_pruned", l->last_pruned);
+    set_number(&o, "churn", l->churn);
     return o;
 }
 
@@ -144,7 +145,7 @@ static char *layers_json(struct report *report, uint64_t step)
     json_t *array = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(array, report_layer(&layers[i]));
+        json_add(&array, report_layer(&layers[i]));
     free(layers);
     return dump(json_pack("{s:I, s:o}", "step", (json_int_t)step, "layers", array));
 }
@@ -339,7 +340,7 @@ static void on_evaluation(struct report *report, const struct prilora_event *e)
     char *row = dump(json_incref(object)), *data;
 
     evaluation_message(message, sizeof message, report->train_loss, e);
-    json_object_set_new(object, "is_best", json_boolean(e->is_best));
+    json_put(&object, "is_best", json_boolean(e->is_best));
     data = dump(object);
     free(report->evaluation);
     report->evaluation = data ? strdup(data) : NULL;
@@ -408,7 +409,7 @@ static void tell_checkpoint(struct report *report, uint64_t step,
                                    best ? best : json_false());
 
         json_object_del(metrics, "is_best");
-        json_object_set_new(object, "metrics", metrics);
+        json_put(&object, "metrics", metrics);
         row = dump(object);
     }
     free(report->evaluation);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/error.h"
 #include "daemon/json_memory.h"
@@ -18,9 +17,7 @@
 #include "daemon/report.h"
 #include "daemon/speed.h"
 
-#define ID_TAIL           8 /* letters of the job's id in its model's name */
-#define EXPORT_AGAIN_S    5
-#define EXPORT_PATIENCE_S 300
+#define ID_TAIL 8 /* letters of the job's id in its model's name */
 
 struct running {
     struct work *work;
@@ -36,14 +33,6 @@ struct running {
     double seconds; /* spent training, in this process */
     uint64_t first_step;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- beginning ---- */
 
@@ -185,7 +174,7 @@ static json_t *label_names(const struct prilora_dataset *data)
 
     prilora_dataset_describe(data, &info);
     for (size_t i = 0; i < info.n_labels; i++)
-        json_array_append_new(names, json_string(prilora_dataset_label(data, i)));
+        json_add(&names, json_string(prilora_dataset_label(data, i)));
     return names;
 }
 
@@ -246,8 +235,10 @@ static void put_back(struct running *r)
 }
 
 /* Whether what could not be written may wait until the job is taken up again. */
-static bool may_wait(struct running *r)
+static bool may_wait(void *context)
 {
+    struct running *r = context;
+
     return atomic_load(&r->work->stopping) || ask_row(r) == WISH_PAUSE;
 }
 
@@ -255,22 +246,16 @@ static bool may_wait(struct running *r)
 static enum prilora_status export_adapter(struct running *r, const char *folder,
                                           struct prilora_result *result, struct prilora_error *err)
 {
-    double give_up = now() + EXPORT_PATIENCE_S;
+    double give_up = work_now() + WORK_PATIENCE_S;
 
     for (;;) {
         enum prilora_status rc = path_remove(folder, err);
-        double again = now() + EXPORT_AGAIN_S;
 
         if (rc == PRILORA_OK)
             rc = prilora_run_export(r->run, folder, r->job->model, result, err);
-        if (!error_may_pass(rc) || again > give_up)
+        if (!error_may_pass(rc) || work_now() + WORK_AGAIN_S > give_up ||
+            !work_wait(r->work, r->job->id, "export", err->message, may_wait, r))
             return rc;
-        work_note(r->work, r->job->id, "export", "warn", err->message);
-        while (now() < again) {
-            if (may_wait(r))
-                return rc;
-            queue_wait(r->work->store, 1000);
-        }
     }
 }
 
@@ -364,9 +349,9 @@ void work_run(struct work *work, const struct job *job)
         rc = open_run(&r, &err);
     if (rc == PRILORA_OK) {
         tell_beginning(&r);
-        start = now();
+        start = work_now();
         rc = prilora_run_train(r.run, &err);
-        r.seconds = now() - start;
+        r.seconds = work_now() - start;
     }
     conclude(&r, rc, &err);
     if (r.live)

@@ -369,24 +369,24 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
     return rc;
 }
 
-static void queue_it(struct validation *v)
+static enum prilora_status queue_it(struct validation *v, struct prilora_error *err)
 {
-    struct prilora_error err;
     char *spec = prilora_spec_dump(v->spec), *forecast = forecast_text(v);
     char *folder = queue_folder(v->work->store, v->job->id, NULL);
     enum prilora_status rc;
 
     tell(v);
     rc = spec && forecast && folder
-             ? queue_validated(v->work->store, v->job->id, spec, forecast, &err)
-             : error_memory(&err);
-    if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT) /* cancelled meanwhile, or even deleted */
+             ? queue_validated(v->work->store, v->job->id, spec, forecast, err)
+             : error_memory(err);
+    if (rc == PRILORA_EMISMATCH || rc == PRILORA_ENOENT) { /* cancelled meanwhile, or deleted */
         path_remove(folder, NULL);
-    else if (rc != PRILORA_OK)
-        work_fail(v->work, v->job->id, WORK_FIT, &err);
+        rc = PRILORA_OK;
+    }
     free(spec);
     free(forecast);
     free(folder);
+    return rc;
 }
 
 /* The folder goes with the job; one that was cancelled meanwhile had its folder made again here. */
@@ -424,24 +424,50 @@ static void validation_close(struct validation *v)
     models_release(v->work->models, v->base);
 }
 
+static enum prilora_status validate(struct validation *v, struct prilora_error *err)
+{
+    unsigned long before = json_memory_refusals();
+    enum prilora_status rc = check_job(v, err);
+
+    if (json_memory_refusals() != before) /* rows may say something else */
+        rc = error_memory(err);
+    if (rc == PRILORA_OK)
+        rc = save_data(v, err);
+    return rc == PRILORA_OK ? queue_it(v, err) : rc;
+}
+
+/* Whether the daemon stops, or a client has ended the job. */
+static bool may_stop(void *context)
+{
+    const struct validation *v = context;
+    struct job job;
+    enum prilora_status rc = queue_get(v->work->store, v->job->id, &job, NULL);
+    bool over = rc == PRILORA_ENOENT || (rc == PRILORA_OK && job.status != JOB_VALIDATING);
+
+    job_clear(&job);
+    return over || atomic_load(&v->work->stopping);
+}
+
+/* A full disk is waited for, as an export waits for it. */
 void work_validate(struct work *work, const struct job *job)
 {
     struct validation v = {.work = work, .job = job};
     struct prilora_error err = {0};
-    unsigned long before = json_memory_refusals();
+    double give_up_at = work_now() + WORK_PATIENCE_S;
     enum prilora_status rc;
 
     log_info("worker", "%s: validating", job->id);
-    rc = check_job(&v, &err);
-    if (json_memory_refusals() != before) /* rows may say something else */
-        rc = error_memory(&err);
-    if (rc == PRILORA_OK)
-        rc = save_data(&v, &err);
-    if (rc == PRILORA_OK)
-        queue_it(&v);
-    else if (rc == PRILORA_ESTOPPED)
+    while ((rc = validate(&v, &err)) == PRILORA_ENOSPC && work_now() + WORK_AGAIN_S < give_up_at) {
+        validation_close(&v);
+        v = (struct validation){.work = work, .job = job};
+        if (!work_wait(work, job->id, "validation", err.message, may_stop, &v)) {
+            rc = PRILORA_ESTOPPED;
+            break;
+        }
+    }
+    if (rc == PRILORA_ESTOPPED)
         put_back(&v);
-    else
+    else if (rc != PRILORA_OK)
         give_up(&v, &err);
     validation_close(&v);
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/events.h"
 #include "daemon/log.h"
@@ -76,6 +77,28 @@ void work_fail(struct work *work, const char *id, enum work_stage stage,
     work_name_failure(stage, err->status, &end.error_code, &end.error_param);
     end.error_message = message;
     work_finish(work, id, &end);
+}
+
+double work_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool work_wait(struct work *work, const char *id, const char *key, const char *message,
+               bool (*may_stop)(void *context), void *context)
+{
+    double again = work_now() + WORK_AGAIN_S;
+
+    work_note(work, id, key, "warn", message);
+    while (work_now() < again) {
+        if (may_stop(context))
+            return false;
+        queue_wait(work->store, 1000);
+    }
+    return true;
 }
 
 void work_note(struct work *work, const char *id, const char *key, const char *level,

@@ -11,6 +11,10 @@ struct work {
     atomic_int stopping; /* PRILORA_STOP: the daemon ends */
 };
 
+/* How long, and how often, what the machine does not let be written is tried again. */
+#define WORK_PATIENCE_S 300
+#define WORK_AGAIN_S    5
+
 /* What was being done when something failed: it tells the error's code and parameter. */
 enum work_stage { WORK_MODEL, WORK_SPEC, WORK_TRAINING, WORK_VALIDATION, WORK_FIT, WORK_RUN };
 
@@ -27,6 +31,11 @@ void work_name_failure(enum work_stage stage, enum prilora_status status, const 
                        const char **param);
 void work_fail(struct work *work, const char *id, enum work_stage stage,
                const struct prilora_error *err);
+/* Tells of the trouble, and waits before it is tried again; false: `may_stop` was true meanwhile.
+ */
+bool work_wait(struct work *work, const char *id, const char *key, const char *message,
+               bool (*may_stop)(void *context), void *context);
+double work_now(void); /* seconds, of a clock that nobody sets */
 /* An event on its own, unless the job is over; its failure is only logged. */
 void work_note(struct work *work, const char *id, const char *key, const char *level,
                const char *message);

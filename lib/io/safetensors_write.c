@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "io/set.h"
 
@@ -46,7 +47,7 @@ static json_t *describe(const struct pl_tensor *tensor, size_t *offset)
     json_t *shape = json_array();
 
     for (size_t i = 0; i < tensor->n_dims; i++)
-        json_array_append_new(shape, json_integer((json_int_t)tensor->dims[i]));
+        pl_json_append(&shape, json_integer((json_int_t)tensor->dims[i]));
     *offset = end;
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", pl_dtype_name(tensor->dtype), "shape", shape,
                      "data_offsets", (json_int_t)begin, (json_int_t)end);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "train/export.h"
 #include "train/settings.h"
 #include "train/spec.h"
@@ -24,7 +25,7 @@ static json_t *saved_modules(const struct pl_export *x)
 
             if (param->kind == PL_PARAM_HEAD &&
                 strcmp(pl_export_saved_module(param->name), modules[m]) == 0) {
-                json_array_append_new(list, json_string(modules[m]));
+                pl_json_append(&list, json_string(modules[m]));
                 break;
             }
         }
@@ -64,8 +65,8 @@ static json_t *patterns(const struct pl_export *x, bool alpha)
         const struct pl_lora *map = &x->adapter->maps[i];
 
         if (map->rank)
-            json_object_set_new(object, x->sites[i].path,
-                                alpha ? number(map->alpha) : json_integer((json_int_t)map->rank));
+            pl_json_set(&object, x->sites[i].path,
+                        alpha ? number(map->alpha) : json_integer((json_int_t)map->rank));
     }
     return object;
 }
@@ -76,7 +77,7 @@ static json_t *target_paths(const struct pl_export *x)
 
     for (size_t i = 0; i < x->adapter->n_maps; i++) {
         if (x->adapter->maps[i].rank)
-            json_array_append_new(list, json_string(x->sites[i].path));
+            pl_json_append(&list, json_string(x->sites[i].path));
     }
     return list;
 }
@@ -113,9 +114,9 @@ static json_t *label_names(const struct pl_export *x, bool by_id)
 
         snprintf(id, sizeof id, "%zu", i);
         if (by_id)
-            json_object_set_new(object, id, json_string(x->labels[i]));
+            pl_json_set(&object, id, json_string(x->labels[i]));
         else
-            json_object_set_new(object, x->labels[i], json_integer((json_int_t)i));
+            pl_json_set(&object, x->labels[i], json_integer((json_int_t)i));
     }
     return object;
 }
@@ -125,7 +126,7 @@ static json_t *metrics(const struct prilora_result *result)
     json_t *object = json_object();
 
     for (size_t i = 0; i < result->n_values; i++)
-        json_object_set_new(object, result->values[i].name, json_real(result->values[i].value));
+        pl_json_set(&object, result->values[i].name, json_real(result->values[i].value));
     return object;
 }
 

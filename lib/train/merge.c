@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "math/vector.h"
 #include "model/architecture.h"
@@ -223,7 +224,8 @@ static enum prilora_status add_tensors(struct prilora_form *form, struct merge *
 
 /* ---- the other files ---------------------------------------------------------------------- */
 
-static void set_labels(json_t *config, const struct pl_adapter_labels *labels)
+/* False: no memory. */
+static bool set_labels(json_t *config, const struct pl_adapter_labels *labels)
 {
     json_t *id2label = json_object(), *label2id = json_object();
 
@@ -231,12 +233,15 @@ static void set_labels(json_t *config, const struct pl_adapter_labels *labels)
         char id[24];
 
         snprintf(id, sizeof id, "%zu", i);
-        json_object_set_new(id2label, id, json_string(labels->names[i]));
-        json_object_set_new(label2id, labels->names[i], json_integer((json_int_t)i));
+        pl_json_set(&id2label, id, json_string(labels->names[i]));
+        pl_json_set(&label2id, labels->names[i], json_integer((json_int_t)i));
     }
-    json_object_set_new(config, "id2label", id2label);
-    json_object_set_new(config, "label2id", label2id);
-    json_object_set_new(config, "num_labels", json_integer((json_int_t)labels->n));
+    if (json_object_set_new(config, "id2label", id2label) != 0) {
+        json_decref(label2id);
+        return false;
+    }
+    return json_object_set_new(config, "label2id", label2id) == 0 &&
+           json_object_set_new(config, "num_labels", json_integer((json_int_t)labels->n)) == 0;
 }
 
 /* The base's configuration with what the adapter makes of it; NULL: out of memory. */
@@ -249,11 +254,12 @@ static char *config_text(json_t *config, const void *context)
         [PRILORA_TASK_MULTI_LABEL] = "multi_label_classification",
     };
 
-    set_labels(config, &m->labels);
-    json_object_set_new(config, "architectures",
-                        json_pack("[s]", m->base->model->architecture->class_name));
-    json_object_set_new(config, "problem_type", json_string(problems[m->labels.task]));
-    json_object_set_new(config, "torch_dtype", json_string("float32"));
+    if (!set_labels(config, &m->labels) ||
+        json_object_set_new(config, "architectures",
+                            json_pack("[s]", m->base->model->architecture->class_name)) != 0 ||
+        json_object_set_new(config, "problem_type", json_string(problems[m->labels.task])) != 0 ||
+        json_object_set_new(config, "torch_dtype", json_string("float32")) != 0)
+        return NULL;
     return json_dumps(config, JSON_INDENT(2));
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "train/settings.h"
 
 static json_t *targets_json(const struct prilora_spec *spec)
@@ -16,7 +17,7 @@ static json_t *targets_json(const struct prilora_spec *spec)
         return json_string(spec->targets[0]);
     list = json_array();
     for (size_t i = 0; i < spec->n_targets; i++)
-        json_array_append_new(list, json_string(spec->targets[i]));
+        pl_json_append(&list, json_string(spec->targets[i]));
     return list;
 }
 
@@ -25,7 +26,7 @@ static json_t *ranks_json(const struct prilora_spec *spec)
     json_t *list = json_array();
 
     for (size_t i = 0; i < spec->n_ranks; i++)
-        json_array_append_new(list, json_integer(spec->ranks[i]));
+        pl_json_append(&list, json_integer(spec->ranks[i]));
     return list;
 }
 
@@ -74,7 +75,7 @@ static json_t *settings_json(const struct prilora_spec *spec, unsigned method)
         const struct pl_setting *s = &pl_settings[i];
 
         if ((s->methods & method) && belongs(spec, s->name))
-            json_object_set_new(object, s->name, setting_json(spec, s));
+            pl_json_set(&object, s->name, setting_json(spec, s));
     }
     return object;
 }
@@ -122,7 +123,7 @@ static json_t *choices_json(const struct pl_setting *s)
     json_t *list = s->choices ? json_array() : json_null();
 
     for (const struct pl_choice *c = s->choices; c && c->word; c++)
-        json_array_append_new(list, json_string(c->word));
+        pl_json_append(&list, json_string(c->word));
     return list;
 }
 
@@ -138,7 +139,7 @@ static json_t *methods_json(const struct pl_setting *s)
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (s->methods & words[i].bit)
-            json_array_append_new(list, json_string(words[i].word));
+            pl_json_append(&list, json_string(words[i].word));
     return list;
 }
 

@@ -239,11 +239,12 @@ static char *config_text(json_t *config, const void *context)
     const struct uniform *u = context;
     double alpha = u->scale * (double)u->rank;
 
-    json_object_set_new(config, "r", json_integer((json_int_t)u->rank));
-    json_object_set_new(config, "lora_alpha",
-                        alpha == (double)(long)alpha ? json_integer((json_int_t)alpha)
-                                                     : json_real(alpha));
-    json_object_set_new(config, "use_rslora", json_false());
+    if (json_object_set_new(config, "r", json_integer((json_int_t)u->rank)) != 0 ||
+        json_object_set_new(config, "lora_alpha",
+                            alpha == (double)(long)alpha ? json_integer((json_int_t)alpha)
+                                                         : json_real(alpha)) != 0 ||
+        json_object_set_new(config, "use_rslora", json_false()) != 0)
+        return NULL;
     json_object_del(config, "rank_pattern");
     json_object_del(config, "alpha_pattern");
     return json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17));

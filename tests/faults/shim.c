@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,9 +35,8 @@ static void tell_stacks(int number)
 
     shim->calls = SHIM_NO_CALLS;
     backtrace_symbols_fd(stack, backtrace(stack, 40), STDERR_FILENO);
-    if (shim->stack[0]) {
+    if (shim->stack[0])
         backtrace_symbols_fd(shim->stack, SHIM_DEPTH, STDERR_FILENO);
-    }
     raise(number);
 }
 
@@ -92,14 +92,14 @@ static _Bool add_place(unsigned long hash)
     return 0;
 }
 
-/* The program stands where it stood before, so that addresses say which place it is. */
+/* A place that is new; addresses tell it, for it is one process. */
 static _Bool place_fails(void)
 {
     static _Thread_local _Bool inside;
     void *stack[SHIM_DEPTH + 2] = {NULL};
     unsigned long hash = 14695981039346656037u;
 
-    if (inside || !shim || atomic_load(&shim->calls) != SHIM_PLACES)
+    if (inside || !shim || atomic_load(&shim->calls) != SHIM_PLACES || !atomic_load(&shim->fail))
         return 0;
     inside = 1;
     backtrace(stack, SHIM_DEPTH + 2);
@@ -108,16 +108,25 @@ static _Bool place_fails(void)
         hash = (hash ^ (unsigned long)stack[i]) * 1099511628211u;
     if (!add_place(hash | 1))
         return 0;
-    memcpy(shim->stack, stack + 2, sizeof shim->stack);
+    atomic_store(&shim->fail, 0);
     atomic_fetch_add(&shim->n_places, 1);
     atomic_fetch_add(&shim->failed, 1);
-    errno = ENOMEM;
     return 1;
 }
 
 static _Bool allocation_fails(void)
 {
-    return shim_fails(SHIM_ALLOCATIONS) || place_fails();
+    if (!shim_fails(SHIM_ALLOCATIONS) && !place_fails())
+        return 0;
+    backtrace(shim->stack, SHIM_DEPTH);
+    if (shim->is_verbose) {
+        static const char heading[] = "refused:\n";
+
+        (void)!syscall(SYS_write, STDERR_FILENO, heading, sizeof heading - 1);
+        backtrace_symbols_fd(shim->stack, SHIM_DEPTH, STDERR_FILENO);
+    }
+    errno = ENOMEM;
+    return 1;
 }
 
 static _Bool path_counts(const char *path)

@@ -36,6 +36,7 @@ struct shim {
     atomic_long fail; /* then so many fail */
     atomic_long seen, failed;
     atomic_long clock_s; /* what is added to the wall clock */
+    _Bool is_verbose;    /* each refusal's callers go to stderr */
     atomic_long n_places;
     atomic_ulong places[SHIM_ROOM]; /* hashes of those that have failed; 0: free */
     void *stack[SHIM_DEPTH];        /* of the last one */

@@ -278,7 +278,7 @@ static void fail_everywhere(const char *what, enum shim_calls calls, long fail, 
         walk(&client);
         faulty_disarm(&faulty);
         tried += atomic_load(&faulty.shim->failed) > 0;
-        if (getenv("FAULTS_VERBOSE"))
+        if (faulty.shim->is_verbose)
             print_message("# at %ld: %ld failed\n", at, atomic_load(&faulty.shim->failed));
         check_walk(&client);
     }
@@ -326,10 +326,10 @@ static void every_place_that_allocates_fails_once_and_is_survived(void **state)
     for (; atomic_load(&faulty.shim->n_places) != before && (!n_points || walks < n_points);
          walks++) {
         before = atomic_load(&faulty.shim->n_places);
-        faulty_arm(&faulty, SHIM_PLACES, 0, 0, ENOMEM);
+        faulty_arm(&faulty, SHIM_PLACES, 0, ONCE, ENOMEM);
         walk(&client);
         faulty_disarm(&faulty);
-        if (getenv("FAULTS_VERBOSE"))
+        if (faulty.shim->is_verbose)
             print_message("# walk %ld: %ld places\n", walks,
                           atomic_load(&faulty.shim->n_places) - before);
         check_walk(&client);
@@ -348,6 +348,7 @@ static int open_group(void **state)
 
     (void)state;
     faulty_open(&faulty, settings, false);
+    faulty.shim->is_verbose = getenv("FAULTS_VERBOSE") != NULL;
     assert_true(upload(anchor.file) && submit(anchor.file, anchor.job));
     reply = test_finish_job(faulty.server, anchor.job);
     anchor.size = reply->size;
@@ -358,7 +359,12 @@ static int open_group(void **state)
 
 static int close_group(void **state)
 {
+    char *log = test_server_log(faulty.server);
+
     (void)state;
+    if (faulty.shim->is_verbose)
+        fprintf(stderr, "%s", log);
+    free(log);
     faulty_close(&faulty);
     free(anchor.adapter);
     return 0;

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/json_memory.h"
 #include "api/aside.h"
 #include "api/list.h"
 #include "api/respond.h"
@@ -111,7 +112,7 @@ static bool make_note(struct archive *a)
                        "format", 1, "prilorad", PRILORA_VERSION, "schema",
                        (json_int_t)schema_newest(), "created_at", (json_int_t)b->created_at,
                        "members", (json_int_t)b->n, "bytes", bytes, "missing", missing);
-    text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    text = object ? json_whole_text(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     a->note = text ? text_format("%s\n", text) : NULL;
     a->n_note = a->note ? strlen(a->note) : 0;

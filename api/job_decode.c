@@ -81,7 +81,7 @@ static bool read_metadata(struct decoding *d, const char *name, const json_t *va
         return member_fail(d->fault, name, value,
                            "an object of at most 16 strings: keys of 1 to 64 characters, values "
                            "of at most 512");
-    d->job->metadata = json_dumps(value, JSON_COMPACT);
+    d->job->metadata = json_whole_text(value, JSON_COMPACT);
     return d->job->metadata || fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
 }
 
@@ -162,7 +162,7 @@ static char *dump_some(json_t *body, const char *const *names)
             some = NULL;
         }
     }
-    text = some ? json_dumps(some, JSON_COMPACT) : NULL;
+    text = some ? json_whole_text(some, JSON_COMPACT) : NULL;
     json_decref(some);
     return text;
 }

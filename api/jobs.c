@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/json_memory.h"
 #include "api/creation.h"
 #include "api/idempotency.h"
 #include "api/job_codec.h"
@@ -210,7 +211,7 @@ static char *forecast_text(const struct prilora_forecast *f)
                                (json_int_t)f->memory_bytes, "base_bytes", (json_int_t)f->base_bytes,
                                "n_trainable", (json_int_t)f->n_trainable, "n_adapter",
                                (json_int_t)f->n_adapter, "total_steps", "flops", "seconds");
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_whole_text(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
     return text;

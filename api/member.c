@@ -45,8 +45,8 @@ json_t *member_body(const char *body, size_t size, struct fault *fault)
 /* The value seen, for a message: short, whatever it is. */
 static const char *show(const json_t *value, char out[MAX_SHOWN + 4])
 {
-    char *text =
-        json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(SHOWN_PRECISION));
+    char *text = json_whole_text(value, JSON_ENCODE_ANY | JSON_COMPACT |
+                                            JSON_REAL_PRECISION(SHOWN_PRECISION));
     size_t n = text ? strlen(text) : 0;
 
     memcpy(out, text ? text : "", n < MAX_SHOWN ? n : MAX_SHOWN);

@@ -44,6 +44,20 @@ void json_add(json_t **whole, json_t *value)
     check(whole, json_array_append_new(*whole, value));
 }
 
+char *json_whole_text(const json_t *value, size_t flags)
+{
+    size_t size = json_dumpb(value, NULL, 0, flags);
+    char *text = size ? malloc(size + 1) : NULL;
+
+    if (text && json_dumpb(value, text, size, flags) != size) {
+        free(text);
+        text = NULL;
+    }
+    if (text)
+        text[size] = '\0';
+    return text;
+}
+
 enum prilora_status json_memory_spec(struct prilora_spec **out, const char *json,
                                      struct prilora_error *err)
 {

@@ -19,6 +19,9 @@ unsigned long json_memory_refusals(void);
 void json_put(json_t **whole, const char *name, json_t *value);
 void json_add(json_t **whole, json_t *value); /* to an array */
 
+/* json_dumps, but NULL when memory is short: jansson's writer leaves out names, too. */
+char *json_whole_text(const json_t *value, size_t flags);
+
 /* prilora_spec_parse, and ENOMEM if memory was refused meanwhile. */
 enum prilora_status json_memory_spec(struct prilora_spec **out, const char *json,
                                      struct prilora_error *err);

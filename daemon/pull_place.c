@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "daemon/json_memory.h"
 #include "daemon/error.h"
 #include "daemon/path.h"
 
@@ -334,7 +335,7 @@ static enum prilora_status write_record(struct pull *pull, struct prilora_error 
     record = json_pack("{s:s, s:s, s:s, s:s, s:o}", "endpoint", request->endpoint, "model",
                        request->model, "revision", request->revision, "commit",
                        pull->result->commit, "files", files);
-    text = record ? json_dumps(record, JSON_INDENT(2)) : NULL;
+    text = record ? json_whole_text(record, JSON_INDENT(2)) : NULL;
     rc = path && text ? path_replace(path, text, err) : error_memory(err);
     json_decref(record);
     free(text);

@@ -65,7 +65,7 @@ static void set_count(json_t **object, const char *name, uint64_t value)
 /* Takes the reference. */
 static char *dump(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = object ? json_whole_text(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 
     json_decref(object);
     return text;

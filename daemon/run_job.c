@@ -200,7 +200,7 @@ static char *result_text(const struct running *r, const struct prilora_result *r
                   (json_int_t)result->n_prunable, "labels", label_names(r->train),
                   "majority_baseline", majority_baseline(r), "adapter_bytes",
                   (json_int_t)path_folder_bytes(folder), "seconds", r->seconds);
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    char *text = object ? json_whole_text(object, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
 
     json_decref(object);
     return text;

@@ -279,7 +279,7 @@ static char *forecast_text(const struct validation *v)
                                (json_int_t)v->forecast.n_adapter, "total_steps",
                                (json_int_t)v->forecast.total_steps, "flops", v->forecast.flops,
                                "seconds", seconds_needed(v, each > 0 ? each : USUAL_FLOPS));
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_whole_text(object, JSON_COMPACT) : NULL;
 
     json_decref(object);
     return text;

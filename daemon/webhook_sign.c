@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/json_memory.h"
 #include "daemon/error.h"
 
 #define PREFIX    "whsec_"
@@ -57,7 +58,7 @@ char *webhook_body(const struct webhook *webhook)
     json_t *event = json_pack("{s:s, s:s, s:s, s:I, s:{s:s}}", "id", webhook->id, "object", "event",
                               "type", webhook->type, "created_at", (json_int_t)webhook->created_at,
                               "data", "id", webhook->job_id);
-    char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
+    char *text = event ? json_whole_text(event, JSON_COMPACT) : NULL;
 
     json_decref(event);
     return text;

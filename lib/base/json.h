@@ -12,4 +12,8 @@
 void pl_json_set(json_t **object, const char *name, json_t *value);
 void pl_json_append(json_t **list, json_t *value); /* the same */
 
+/* json_dumps, but NULL when memory is short: where there is none for the name of a member, jansson
+ * leaves the name out and goes on. */
+char *pl_json_text(const json_t *value, size_t flags);
+
 #endif

@@ -118,7 +118,7 @@ enum prilora_status pl_safetensors_header(char **out, size_t *size, const char *
     if (rc == PRILORA_OK)
         rc = describe_all(header, &w, err);
     if (rc == PRILORA_OK) {
-        text = json_dumps(header, JSON_COMPACT);
+        text = pl_json_text(header, JSON_COMPACT);
         *out = frame(text, size);
         if (!*out)
             rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);

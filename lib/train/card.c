@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/json.h"
 #include "train/export.h"
 #include "train/spec.h"
 
@@ -45,7 +46,7 @@ static void add(struct text *t, const char *format, ...)
 static void add_quoted(struct text *t, const char *value)
 {
     json_t *string = json_string(value);
-    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
+    char *quoted = string ? pl_json_text(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
 
     if (quoted)
         add(t, "%s", quoted);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "train/checkpoint_format.h"
@@ -108,8 +109,8 @@ static void describe_difference(json_t *then, json_t *now, char *text, size_t ro
             describe_difference(old, value, text, room);
             return;
         }
-        a = old ? json_dumps(old, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-        b = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
+        a = old ? pl_json_text(old, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+        b = pl_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
         snprintf(text, room, "%s was %.100s, now %.100s", name, a ? a : "absent", b ? b : "?");
         free(a);
         free(b);

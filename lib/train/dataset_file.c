@@ -14,6 +14,7 @@
  *     n*width   f32 targets
  *     64 bytes  SHA-256 of all before, in hexadecimal
  */
+#include <errno.h>
 #include <endian.h>
 #include <math.h>
 #include <stdio.h>
@@ -116,10 +117,13 @@ static enum prilora_status write_file(FILE *file, void *context, struct prilora_
     struct sink sink = {.file = file};
     char digits[PL_DIGEST_SIZE];
 
+    errno = 0;
     put_dataset(&sink, context);
     pl_digest_hex(&sink.digest, digits);
-    if (fwrite(digits, 1, DIGITS, file) != DIGITS || ferror(file))
-        return pl_fail(err, PRILORA_EIO, "cannot write the data set");
+    if (fwrite(digits, 1, DIGITS, file) != DIGITS || ferror(file)) {
+        errno = errno ? errno : EIO;
+        return pl_fail_errno(err, "the tokenized data set", "write");
+    }
     return PRILORA_OK;
 }
 

@@ -85,7 +85,7 @@ static json_t *target_paths(const struct pl_export *x)
 /* As text, and the object released. */
 static char *dump(json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = object ? pl_json_text(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
 
     json_decref(object);
     return text;

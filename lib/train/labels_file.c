@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "train/dataset.h"
@@ -71,7 +72,7 @@ static enum prilora_status read_names(struct pl_labels_file *out, const json_t *
 static void read_spec(struct pl_labels_file *out, const json_t *root)
 {
     json_t *object = json_object_get(root, "specification");
-    char *text = json_is_object(object) ? json_dumps(object, JSON_REAL_PRECISION(17)) : NULL;
+    char *text = json_is_object(object) ? pl_json_text(object, JSON_REAL_PRECISION(17)) : NULL;
 
     if (text)
         prilora_spec_parse(&out->spec, text, strlen(text), NULL);

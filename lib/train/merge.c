@@ -260,7 +260,7 @@ static char *config_text(json_t *config, const void *context)
         json_object_set_new(config, "problem_type", json_string(problems[m->labels.task])) != 0 ||
         json_object_set_new(config, "torch_dtype", json_string("float32")) != 0)
         return NULL;
-    return json_dumps(config, JSON_INDENT(2));
+    return pl_json_text(config, JSON_INDENT(2));
 }
 
 static enum prilora_status add_tokenizer(struct prilora_form *form, const char *folder,

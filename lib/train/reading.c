@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "adapter/pattern.h"
 #include "base/memory.h"
 
@@ -31,7 +32,7 @@ const char *pl_reading_point(struct pl_reading *r, const char *name)
 
 const char *pl_reading_show(const json_t *value, char text[64])
 {
-    char *json = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *json = pl_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
 
     snprintf(text, 64, "%s%s", "", json ? json : "?");
     if (json && strlen(json) > 63)

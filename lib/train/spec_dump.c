@@ -90,7 +90,7 @@ char *prilora_spec_dump(const struct prilora_spec *spec)
                   pl_choice_word(pl_metric_words, (int)spec->metric), "method", "type", method,
                   method, "hyperparameters",
                   settings_json(spec, lora ? PL_IN_LORA : PL_IN_PRILORA));
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = root ? pl_json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
 
     json_decref(root);
     return text;
@@ -178,7 +178,7 @@ char *prilora_spec_settings(void)
                             standard_json(s), "choices", choices_json(s), "description", s->help));
     }
     text = list && json_array_size(list) == pl_n_settings
-               ? json_dumps(list, JSON_COMPACT | JSON_REAL_PRECISION(9))
+               ? pl_json_text(list, JSON_COMPACT | JSON_REAL_PRECISION(9))
                : NULL;
     json_decref(list);
     return text;

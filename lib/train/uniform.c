@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "adapter/ranks.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "train/form.h"
 #include "train/import.h"
@@ -247,7 +248,7 @@ static char *config_text(json_t *config, const void *context)
         return NULL;
     json_object_del(config, "rank_pattern");
     json_object_del(config, "alpha_pattern");
-    return json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    return pl_json_text(config, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
 }
 
 static bool is_other(int folder, const char *name)

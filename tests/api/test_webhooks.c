@@ -1,6 +1,7 @@
 /* test_webhooks.c - the real daemon tells a real server what became of its jobs. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -173,6 +175,129 @@ static void a_host_that_hangs_delays_neither_jobs_nor_the_end(void **state)
     close(fd);
 }
 
+/* ---- hosts that answer what nobody should ---- */
+
+struct rude {
+    const char *answer; /* the beginning */
+    const char *again;  /* then this, without end; NULL: the connection is reset */
+    long pause_us;      /* between two of them */
+    const char *error;  /* in the delivery, "": it is not waited for */
+    int fd;
+};
+
+static void answer_rudely(struct rude *rude, int connection)
+{
+    const struct linger reset = {1, 0};
+
+    send(connection, rude->answer, strlen(rude->answer), MSG_NOSIGNAL);
+    if (!rude->again)
+        setsockopt(connection, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    while (rude->again && send(connection, rude->again, strlen(rude->again), MSG_NOSIGNAL) >= 0)
+        usleep((useconds_t)rude->pause_us);
+    close(connection);
+}
+
+static void *serve_rudely(void *argument)
+{
+    struct rude *rude = argument;
+    int connection;
+
+    while ((connection = accept(rude->fd, NULL, NULL)) >= 0)
+        answer_rudely(rude, connection);
+    return NULL;
+}
+
+/* One attempt ends, well or not; the jobs do not notice, and neither does SIGTERM. */
+static void try_rude_host(struct rude *rude)
+{
+    int port;
+    struct test_server *server;
+    pthread_t thread;
+    char id[64];
+    const json_t *list;
+    time_t before;
+
+    rude->fd = hang(&port);
+    assert_int_equal(pthread_create(&thread, NULL, serve_rudely, rude), 0);
+    server = start(port);
+    fail_a_job(server, id);
+    assert_string_equal(test_text(test_wait_job(server, id, "failed"), "status"), "failed");
+    if (*rude->error) {
+        list = wait_for(server, "pending");
+        while (test_integer(list, "data.0.attempts") == 0)
+            list = wait_for(server, "pending");
+        if (!strstr(test_text(list, "data.0.last_error"), rude->error))
+            fail_msg("%s", test_text(list, "data.0.last_error"));
+    } else {
+        usleep(1500000); /* it is being sent */
+    }
+    before = time(NULL);
+    test_server_free(server);
+    assert_true(time(NULL) - before < 8);
+    shutdown(rude->fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(rude->fd);
+}
+
+static void a_rude_host_delays_neither_jobs_nor_the_end(void **state)
+{
+    static struct rude hosts[] = {
+        {"", NULL, 0, "", 0},
+        {"HTTP/1.1 2", NULL, 0, "", 0},
+        {"HTTP/1.1 500 No\r\n\r\n", "0123456789abcdef", 0, "HTTP status 500", 0},
+        {"HTTP/1.1 200 OK\r\n", "X-More: and more\r\n", 0, "", 0},
+        {"HTTP/1.1 500 No\r\n\r\n", "0", 100000, "", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+        try_rude_host(&hosts[i]);
+}
+
+/* A name server that takes questions and answers none; the daemon has a resolv.conf of its own. */
+static void a_silent_name_server_delays_neither_jobs_nor_the_end(void **state)
+{
+    static const char wrapper[] =
+        "#!/bin/sh\nexec unshare -m sh -c 'mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"' "
+        "\"$RESOLV_CONF\" \"$REAL_PRILORAD\" \"$@\"\n";
+    static const char conf[] = "nameserver 127.66.0.1\noptions timeout:30\n";
+    static char secret_file[300];
+    static const char *const settings[] = {"--webhooks.url=http://hooks.example.net/", secret_file,
+                                           NULL};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(53)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const char *program = getenv("PRILORAD"), *path;
+    struct test_server *server;
+    char id[64], question[512], real[600];
+    time_t before;
+
+    (void)state;
+    inet_pton(AF_INET, "127.66.0.1", &address.sin_addr);
+    if (geteuid() != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        system("unshare -m true 2>/dev/null") != 0) {
+        close(fd);
+        skip(); /* only root may */
+    }
+    snprintf(secret_file, sizeof secret_file, "--webhooks.secret_file=%s",
+             test_scratch_write("secret", SECRET "\n", sizeof SECRET));
+    setenv("RESOLV_CONF", test_scratch_write("resolv.conf", conf, sizeof conf - 1), 1);
+    snprintf(real, sizeof real, "%s", program ? program : "build/asan/prilorad");
+    setenv("REAL_PRILORAD", real, 1);
+    path = test_scratch_write("wrapper", wrapper, sizeof wrapper - 1);
+    assert_int_equal(chmod(path, 0755), 0);
+    setenv("PRILORAD", path, 1);
+    server = test_server_new(settings);
+    setenv("PRILORAD", real, 1);
+    fail_a_job(server, id);
+    assert_true(recv(fd, question, sizeof question, 0) > 0); /* it is being asked */
+    fail_a_job(server, id);
+    assert_string_equal(test_text(test_wait_job(server, id, "failed"), "status"), "failed");
+    before = time(NULL);
+    test_server_free(server);
+    assert_true(time(NULL) - before < 8);
+    close(fd);
+}
+
 static void deliveries_are_looked_up_by_their_ids(void **state)
 {
     const unsigned ok = 200;
@@ -202,6 +327,8 @@ int main(void)
         cmocka_unit_test(a_job_that_ends_is_told_and_signed),
         cmocka_unit_test(what_fails_is_sent_again_even_after_a_restart),
         cmocka_unit_test(a_host_that_hangs_delays_neither_jobs_nor_the_end),
+        cmocka_unit_test(a_rude_host_delays_neither_jobs_nor_the_end),
+        cmocka_unit_test(a_silent_name_server_delays_neither_jobs_nor_the_end),
         cmocka_unit_test(deliveries_are_looked_up_by_their_ids),
     };
 

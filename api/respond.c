@@ -78,7 +78,8 @@ static void respond_made(struct request *r, unsigned status, char *text, size_t 
 /* Takes `body`. */
 static void respond_text(struct request *r, unsigned status, json_t *body, const char *type)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(JSON_DIGITS)) : NULL;
+    char *text =
+        body ? json_whole_text(body, JSON_COMPACT | JSON_REAL_PRECISION(JSON_DIGITS)) : NULL;
     size_t n = text ? strlen(text) : 0;
     char *longer = text ? realloc(text, n + 2) : NULL;
 

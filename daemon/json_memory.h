@@ -1,6 +1,8 @@
 /*
  * json_memory.h - whether jansson was refused memory. Where its reader is, it leaves out a letter
  * and goes on: a name or a number would be another one. So who reads JSON that matters asks here.
+ *
+ * What jansson allocates is not for free(3): text of JSON is made by json_whole_text.
  */
 #ifndef JSON_MEMORY_H
 #define JSON_MEMORY_H

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/json_memory.h"
+
 #define MAX_MESSAGE 2048
 
 static const struct {
@@ -109,7 +111,7 @@ static void write_json(const char *time, const char *level, const char *module, 
 {
     json_t *object = json_pack("{s:s, s:s, s:s, s:o}", "time", time, "level", level, "module",
                                module, "message", text_or_ascii(message));
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL, *line = NULL;
+    char *text = object ? json_whole_text(object, JSON_COMPACT) : NULL, *line = NULL;
     int n = text ? asprintf(&line, "%s\n", text) : -1;
 
     if (n > 0)

@@ -256,6 +256,7 @@ torture: deps-check
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_power $(POWER_CUTS) $(SEED)
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS)
 	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS) memory
+	$(Q)PRILORAD=build/release/prilorad build/release/tests/faults/test_faults $(FAULTS) places
 
 # cppcheck, which is in `make check` too, and clang-tidy
 static: deps

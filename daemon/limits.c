@@ -35,14 +35,15 @@ static char *own_group(void)
     return group;
 }
 
-/* The least nonzero number that `parse` makes of `file` in our group and all groups above it. */
-static uint64_t least_of_groups(const char *file, uint64_t (*parse)(const char *text))
+/* The least nonzero number that `parse` makes of `file` in the group and all groups above it;
+ * takes `group`. */
+static uint64_t least_of_groups(const char *root, char *group, const char *file,
+                                uint64_t (*parse)(const char *text))
 {
-    char *group = own_group();
     uint64_t least = 0;
 
     while (group) {
-        char *path = text_format("%s%s/%s", CGROUP_ROOT, group, file);
+        char *path = text_format("%s%s/%s", root, group, file);
         char *text = path ? path_first_line(path) : NULL;
         uint64_t limit = text ? parse(text) : 0;
         char *slash = strrchr(group, '/');
@@ -81,6 +82,11 @@ static uint64_t parse_bytes(const char *text)
     return end == text ? 0 : bytes; /* "max" */
 }
 
+uint64_t limits_group_memory(const char *root, const char *group)
+{
+    return least_of_groups(root, strdup(group), "memory.max", parse_bytes);
+}
+
 /* ---- the questions ---- */
 
 long limits_cores(void)
@@ -88,7 +94,7 @@ long limits_cores(void)
     cpu_set_t *set = CPU_ALLOC(MAX_CPUS);
     size_t size = CPU_ALLOC_SIZE(MAX_CPUS);
     long cores = sysconf(_SC_NPROCESSORS_ONLN),
-         limit = (long)least_of_groups("cpu.max", parse_cores);
+         limit = (long)least_of_groups(CGROUP_ROOT, own_group(), "cpu.max", parse_cores);
 
     if (set && sched_getaffinity(0, size, set) == 0)
         cores = CPU_COUNT_S(size, set);
@@ -102,7 +108,7 @@ uint64_t limits_memory_bytes(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t machine = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
-    uint64_t group = least_of_groups("memory.max", parse_bytes);
+    uint64_t group = least_of_groups(CGROUP_ROOT, own_group(), "memory.max", parse_bytes);
 
     return group && (!machine || group < machine) ? group : machine;
 }

@@ -16,6 +16,9 @@ uint64_t limits_peak_bytes(void);
 /* Lets the process have as many files open as its hard limit allows; how many that are. */
 uint64_t limits_raise_files(void);
 
+/* The least memory.max of a group ("/a/b") and those above it, of cgroup v2 in `root`; 0: none. */
+uint64_t limits_group_memory(const char *root, const char *group);
+
 /* "200000 100000" is 2 cores; 0: no limit. */
 long limits_parse_cpu_max(const char *text);
 

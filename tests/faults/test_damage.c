@@ -427,6 +427,48 @@ static void a_folder_that_cannot_be_written_is_refused(void **state)
     free(log);
 }
 
+/* As another user, by a program that becomes it first. */
+static char *refused_as_nobody(struct test_server *server, const char *state)
+{
+    static const char wrapper[] = "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 "
+                                  "--clear-groups \"$REAL_PRILORAD\" \"$@\"\n";
+    const char *program = getenv("PRILORAD"), *path;
+    char real[600], setting[800], *log;
+    const char *settings[] = {setting, NULL};
+
+    snprintf(real, sizeof real, "%s", program ? program : "build/asan/prilorad");
+    snprintf(setting, sizeof setting, "--storage.state_dir=%s", state);
+    path = test_scratch_write("wrapper", wrapper, sizeof wrapper - 1);
+    assert_int_equal(chmod(path, 0755), 0);
+    setenv("REAL_PRILORAD", real, 1);
+    setenv("PRILORAD", path, 1);
+    log = test_server_refuses(server, settings);
+    setenv("PRILORAD", real, 1);
+    return log;
+}
+
+static void a_folder_of_another_user_is_refused(void **state)
+{
+    static const mode_t modes[] = {0700, 0755};
+    struct test_server *server = *state;
+    char folder[600], inside[700], *log;
+
+    if (geteuid() != 0)
+        skip(); /* only root becomes another */
+    snprintf(folder, sizeof folder, "%s", test_server_path(server, "theirs"));
+    snprintf(inside, sizeof inside, "%s/state", folder);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    assert_int_equal(chmod(server->folder, 0755), 0);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod(inside, modes[i]), 0);
+        log = refused_as_nobody(server, inside);
+        if (!strstr(log, "Permission denied") || !strstr(log, inside))
+            fail_msg("nothing of it: %s", log);
+        free(log);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_server, close_server)
 
 int main(void)
@@ -444,6 +486,7 @@ int main(void)
         TEST(a_held_database_is_waited_for),
         TEST(a_database_that_cannot_be_used_is_refused_and_left_alone),
         TEST(a_folder_that_cannot_be_written_is_refused),
+        TEST(a_folder_of_another_user_is_refused),
     };
 
     return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);

@@ -4,8 +4,10 @@
  * fails says so with a status and a code, or goes on by itself when the trouble is over; the daemon
  * lives, and what was there before is as it was.
  *
- *     test_faults [points [memory]]     of each kind, spread over the path; 0: every one. Disk, or
- *                                       memory, where too much is others' to go through every time
+ *     test_faults                    five of each kind
+ *     test_faults points             of each kind of disk trouble, spread over the path; 0: all
+ *     test_faults points memory      the n-th allocation, as it falls
+ *     test_faults points places      stacks of callers that allocate, each once, until none is new
  */
 #include <dirent.h>
 #include <errno.h>
@@ -385,8 +387,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory_that_is_gone_for_a_while_is_told_and_survived),
     };
 
-    if (argc > 1)
-        n_points = strtol(argv[1], NULL, 10);
+    if (argc == 1)
+        return cmocka_run_group_tests(disk, open_group, close_group) +
+               cmocka_run_group_tests(memory, open_group, close_group);
+    n_points = strtol(argv[1], NULL, 10);
     if (argc > 2 && strcmp(argv[2], "memory") == 0)
         return cmocka_run_group_tests(memory, open_group, close_group);
     if (argc > 2 && strcmp(argv[2], "places") == 0)

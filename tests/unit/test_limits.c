@@ -3,12 +3,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sched.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "daemon/limits.h"
 #include "daemon/worker.h"
+#include "support/scratch.h"
 
 static void a_cpu_quota_is_rounded_up(void **state)
 {
@@ -54,6 +57,32 @@ static void cores_are_shared_among_workers(void **state)
     assert_int_equal(worker_threads(&(struct config){.workers = 2, .threads = 5}), 5);
 }
 
+/* What no group says is no limit; the least of all that one is in is. */
+static void the_least_memory_of_nested_groups_counts(void **state)
+{
+    static const struct {
+        const char *top, *a, *b;
+        uint64_t least;
+    } cases[] = {{NULL, "max\n", "max\n", 0},
+                 {NULL, "1073741824\n", "max\n", 1073741824},
+                 {NULL, "max\n", "536870912\n", 536870912},
+                 {NULL, "268435456\n", "536870912\n", 268435456},
+                 {"134217728\n", "268435456\n", "536870912\n", 134217728}};
+    const char *names[] = {"memory.max", "a/memory.max", "a/b/memory.max"};
+
+    (void)state;
+    mkdir(test_scratch_path("a"), 0700);
+    mkdir(test_scratch_path("a/b"), 0700);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *texts[] = {cases[i].top, cases[i].a, cases[i].b};
+
+        for (size_t k = 0; k < 3; k++)
+            if (texts[k])
+                test_scratch_write(names[k], texts[k], strlen(texts[k]));
+        assert_true(limits_group_memory(test_scratch_path("."), "/a/b") == cases[i].least);
+    }
+}
+
 static void memory_is_known(void **state)
 {
     (void)state;
@@ -87,9 +116,10 @@ int main(void)
         cmocka_unit_test(a_cpu_quota_is_rounded_up),
         cmocka_unit_test(affinity_limits_the_cores),
         cmocka_unit_test(cores_are_shared_among_workers),
+        cmocka_unit_test(the_least_memory_of_nested_groups_counts),
         cmocka_unit_test(memory_is_known),
         cmocka_unit_test(a_forecast_that_does_not_fit_is_refused_with_both_figures),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);
 }

@@ -196,6 +196,10 @@ static void start(struct request *r, const char *job_id, const struct position *
     respond_take(r, 200, response);
     if (response)
         add_headers(r);
+    /* libmicrohttpd sends the last chunk of a body that HEAD does not have: where a client would
+     * look for its next answer */
+    if (strcmp(r->method, "HEAD") == 0)
+        r->must_close = true;
 }
 
 void stream_respond(struct request *r)

@@ -324,6 +324,9 @@ static void what_is_no_stream_is_refused_or_a_list(void **state)
     reply = ask(f, "HEAD", f->finished, "Accept: text/event-stream");
     assert_int_equal(reply->status, 200);
     assert_string_equal(test_header(reply, "Content-Type"), "text/event-stream");
+    /* the chunk behind it would be taken for the next answer's beginning */
+    assert_non_null(test_header(reply, "Connection"));
+    assert_string_equal(test_header(reply, "Connection"), "close");
 }
 
 /* A queued job, behind one that keeps the only worker busy: nothing happens to it. */

@@ -34,6 +34,11 @@ size_t pl_dtype_size(enum pl_dtype dtype)
     return dtypes[dtype].size;
 }
 
+bool pl_dtype_is_floating(enum pl_dtype dtype)
+{
+    return dtype == PL_F32 || dtype == PL_F16 || dtype == PL_BF16 || dtype == PL_F64;
+}
+
 const char *pl_dtype_name(enum pl_dtype dtype)
 {
     return dtypes[dtype].name;
@@ -285,7 +290,7 @@ void pl_tensor_read(const struct pl_tensor *tensor, pl_real *out, size_t first, 
 {
     const unsigned char *data = tensor->data;
 
-    assert(tensor->dtype <= PL_F64 && first <= tensor->n_elements &&
+    assert(pl_dtype_is_floating(tensor->dtype) && first <= tensor->n_elements &&
            n <= tensor->n_elements - first);
     readers[tensor->dtype](out, data + first * pl_dtype_size(tensor->dtype), n);
 }

@@ -31,6 +31,7 @@ struct pl_tensor {
 struct pl_tensors;
 
 size_t pl_dtype_size(enum pl_dtype dtype);
+bool pl_dtype_is_floating(enum pl_dtype dtype); /* what pl_tensor_read takes */
 const char *pl_dtype_name(enum pl_dtype dtype); /* "F32", ... */
 bool pl_dtype_parse(enum pl_dtype *out, const char *name);
 

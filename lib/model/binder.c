@@ -44,12 +44,6 @@ static bool has_shape(const struct pl_tensor *tensor, const size_t *dims, size_t
     return tensor->n_dims == n_dims && memcmp(tensor->dims, dims, n_dims * sizeof *dims) == 0;
 }
 
-static bool is_floating(const struct pl_tensor *tensor)
-{
-    return tensor->dtype == PL_F32 || tensor->dtype == PL_F16 || tensor->dtype == PL_BF16 ||
-           tensor->dtype == PL_F64;
-}
-
 static void check(struct pl_binder *binder, const struct pl_tensor *tensor, const char *name,
                   const size_t *dims, size_t n_dims)
 {
@@ -67,7 +61,7 @@ static void check(struct pl_binder *binder, const struct pl_tensor *tensor, cons
         binder->rc = pl_fail(binder->err, PRILORA_EFORMAT,
                              "tensor '%s' has shape %s, but config.json asks for %s", name,
                              pl_tensor_shape(tensor, have, sizeof have), want);
-    else if (!is_floating(tensor))
+    else if (!pl_dtype_is_floating(tensor->dtype))
         binder->rc = pl_fail(binder->err, PRILORA_EFORMAT,
                              "tensor '%s' is of type %s, not of a floating-point type", name,
                              pl_dtype_name(tensor->dtype));

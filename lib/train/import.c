@@ -83,14 +83,10 @@ static enum prilora_status fail_shape(const struct pl_import *in, const struct p
                    pl_tensor_shape(t, shape, sizeof shape), rows, cols);
 }
 
-static bool floats(const struct pl_tensor *t)
-{
-    return t->dtype == PL_F32 || t->dtype == PL_F16 || t->dtype == PL_BF16 || t->dtype == PL_F64;
-}
-
 static bool has_shape(const struct pl_tensor *t, size_t rows, size_t cols)
 {
-    return t->n_dims == 2 && t->dims[0] == rows && t->dims[1] == cols && floats(t);
+    return t->n_dims == 2 && t->dims[0] == rows && t->dims[1] == cols &&
+           pl_dtype_is_floating(t->dtype);
 }
 
 /* A and B of a site, both or neither; *rank 0 for neither. */
@@ -214,7 +210,7 @@ static enum prilora_status fill_head(const struct pl_import *in, const struct pl
         return pl_fail(err, PRILORA_EFORMAT, "%s: has no %s%s", in->path, PREFIX, param->name);
     fits = param->n_dims == 2 ? has_shape(t, param->rows, param->cols)
                               : t->n_dims == 1 && t->dims[0] == param->cols;
-    if (!fits || !floats(t))
+    if (!fits || !pl_dtype_is_floating(t->dtype))
         return fail_shape(in, t, param->rows, param->cols, err);
     ++*n_used;
     return read_finite(in, t, params + param->offset, 0, t->n_elements, err);

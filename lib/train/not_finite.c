@@ -77,11 +77,6 @@ void pl_not_finite_where(const struct prilora_run *run, double norm, char *text,
 
 /* ---- what may help ---- */
 
-static bool is_float(const struct pl_tensor *t)
-{
-    return t->dtype == PL_F32 || t->dtype == PL_F16 || t->dtype == PL_BF16 || t->dtype == PL_F64;
-}
-
 static bool is_used(const struct pl_model *model, const char *name)
 {
     for (size_t i = 0; i < model->n_unused; i++) {
@@ -111,7 +106,8 @@ static const struct pl_tensor *damaged_weight(const struct pl_model *model)
     for (size_t i = 0; i < pl_tensors_count(model->tensors); i++) {
         const struct pl_tensor *tensor = pl_tensors_at(model->tensors, i);
 
-        if (is_float(tensor) && is_used(model, tensor->name) && !tensor_is_finite(model, tensor))
+        if (pl_dtype_is_floating(tensor->dtype) && is_used(model, tensor->name) &&
+            !tensor_is_finite(model, tensor))
             return tensor;
     }
     return NULL;

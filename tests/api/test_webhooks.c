@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -254,6 +256,17 @@ static void a_rude_host_delays_neither_jobs_nor_the_end(void **state)
         try_rude_host(&hosts[i]);
 }
 
+/* Of its own, without harm to others: tried in a child. */
+static bool may_have_mounts(void)
+{
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(unshare(CLONE_NEWNS) == 0 ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
 /* A name server that takes questions and answers none; the daemon has a resolv.conf of its own. */
 static void a_silent_name_server_delays_neither_jobs_nor_the_end(void **state)
 {
@@ -274,7 +287,7 @@ static void a_silent_name_server_delays_neither_jobs_nor_the_end(void **state)
     (void)state;
     inet_pton(AF_INET, "127.66.0.1", &address.sin_addr);
     if (geteuid() != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        system("unshare -m true 2>/dev/null") != 0) {
+        !may_have_mounts()) {
         close(fd);
         skip(); /* only root may */
     }

@@ -70,10 +70,6 @@ enum prilora_status queue_sweep_old(struct store *store, struct sweep *sweep,
 
 /* ---- folders ---- */
 
-struct leftover {
-    const char *kind, *why;
-};
-
 static bool is_one_of(const char *name, const char *const *names)
 {
     while (*names && strcmp(name, *names) != 0)
@@ -82,26 +78,32 @@ static bool is_one_of(const char *name, const char *const *names)
 }
 
 /* Of a job that is over. */
-static bool is_left(const struct job *job, const char *name, struct leftover *out)
+static bool is_left(const struct job *job, const char *name, struct sweep_item *item)
 {
     if (strcmp(name, "adapter") == 0) {
-        *out = (struct leftover){"adapter", "no model stands for it"};
+        item->kind = "adapter";
+        item->why = "no model stands for it";
         return !job->fine_tuned_model;
     }
-    *out = strcmp(name, "checkpoint") == 0 ? (struct leftover){"checkpoint", "the job is over"}
-                                           : (struct leftover){"job_data", "the job is over"};
+    item->kind = strcmp(name, "checkpoint") == 0 ? "checkpoint" : "job_data";
+    item->why = "the job is over";
     return true;
 }
 
 /* Of a job that is not: a file that is not what it is called until it is whole, and is not written
  * to any more. */
-static bool is_stale(const char *name, int64_t newest, struct leftover *out)
+static bool is_stale(const char *path, const char *name, struct sweep_item *item)
 {
     static const char *const names[] = {"train.tokens", "valid.tokens", "checkpoint",
                                         "start",        "adapter",      NULL};
+    int64_t newest;
 
-    *out = (struct leftover){"temporary_file", "not written to for a day"};
-    return !is_one_of(name, names) && newest <= store_now() - SWEEP_STALE_S;
+    if (is_one_of(name, names))
+        return false;
+    item->kind = "temporary_file";
+    item->why = "not written to for a day";
+    path_tree_bytes(path, &newest);
+    return newest <= store_now() - SWEEP_STALE_S;
 }
 
 static enum prilora_status sweep_entry(const struct job *job, const char *folder, const char *name,
@@ -109,27 +111,13 @@ static enum prilora_status sweep_entry(const struct job *job, const char *folder
 {
     char *path = text_format("%s/%s", folder, name);
     char *shown = text_format("jobs/%s/%s", job->id, name);
+    struct sweep_item item = {.name = shown};
     enum prilora_status rc = PRILORA_OK;
-    struct leftover leftover;
-    int64_t newest = 0, bytes;
-    bool goes;
 
-    if (!path || !shown) {
+    if (!path || !shown)
         rc = error_memory(err);
-        goto out;
-    }
-    if (job->status >= JOB_SUCCEEDED) {
-        goes = is_left(job, name, &leftover);
-        bytes = goes ? (int64_t)path_tree_bytes(path, NULL) : 0;
-    } else {
-        bytes = (int64_t)path_tree_bytes(path, &newest);
-        goes = is_stale(name, newest, &leftover);
-    }
-    if (goes && !sweep->is_dry)
-        rc = path_remove(path, err);
-    if (goes && rc == PRILORA_OK)
-        sweep_tell(sweep, leftover.kind, shown, leftover.why, bytes);
-out:
+    else if (job->status >= JOB_SUCCEEDED ? is_left(job, name, &item) : is_stale(path, name, &item))
+        rc = sweep_tree(sweep, path, &item, err);
     free(path);
     free(shown);
     return rc;
@@ -157,13 +145,12 @@ static enum prilora_status sweep_orphan(const char *folder, const char *id, stru
                                         struct prilora_error *err)
 {
     char shown[300];
-    int64_t bytes = (int64_t)path_tree_bytes(folder, NULL);
-    enum prilora_status rc = sweep->is_dry ? PRILORA_OK : path_remove(folder, err);
 
     snprintf(shown, sizeof shown, "jobs/%s", id);
-    if (rc == PRILORA_OK)
-        sweep_tell(sweep, "orphan_job", shown, "there is no such job", bytes);
-    return rc;
+    return sweep_tree(
+        sweep, folder,
+        &(struct sweep_item){.kind = "orphan_job", .name = shown, .why = "there is no such job"},
+        err);
 }
 
 /* One that cannot be removed keeps none of the others. */

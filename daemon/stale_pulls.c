@@ -29,17 +29,17 @@ static enum prilora_status sweep_work(const char *path, struct sweep *sweep,
 {
     enum prilora_status rc = PRILORA_OK;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    int64_t newest, bytes;
+    int64_t newest;
 
     if (fd < 0)
         return PRILORA_OK;
-    bytes = (int64_t)path_tree_bytes(path, &newest);
-    if (newest <= store_now() - SWEEP_STALE_PULL_S && flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        if (!sweep->is_dry)
-            rc = path_remove(path, err);
-        if (rc == PRILORA_OK)
-            sweep_tell(sweep, "pull", path, "broken off, and not gone on with for a week", bytes);
-    }
+    path_tree_bytes(path, &newest);
+    if (newest <= store_now() - SWEEP_STALE_PULL_S && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        rc = sweep_tree(sweep, path,
+                        &(struct sweep_item){.kind = "pull",
+                                             .name = path,
+                                             .why = "broken off, and not gone on with for a week"},
+                        err);
     close(fd);
     return rc;
 }

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "daemon/path.h"
+
 bool sweep_must_stop(const struct sweep *sweep)
 {
     return sweep->stop && sweep->stop(sweep->context);
@@ -26,6 +28,17 @@ void sweep_tell_rows(struct sweep *sweep, const char *name, const char *why, int
 {
     if (n > 0)
         tell(sweep, &(struct sweep_item){"rows", name, why, n, 0});
+}
+
+enum prilora_status sweep_tree(struct sweep *sweep, const char *path, const struct sweep_item *item,
+                               struct prilora_error *err)
+{
+    int64_t bytes = (int64_t)path_tree_bytes(path, NULL);
+    enum prilora_status rc = sweep->is_dry ? PRILORA_OK : path_remove(path, err);
+
+    if (rc == PRILORA_OK)
+        sweep_tell(sweep, item->kind, item->name, item->why, bytes);
+    return rc;
 }
 
 static enum prilora_status count(struct store *store, const struct sweep_rows *rows, int64_t *n,

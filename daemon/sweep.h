@@ -44,6 +44,11 @@ void sweep_tell(struct sweep *sweep, const char *kind, const char *name, const c
                 int64_t bytes);
 void sweep_tell_rows(struct sweep *sweep, const char *name, const char *why, int64_t n);
 
+/* What is at `path`, a folder with all that is in it: removed unless the sweep is dry, and told as
+ * `item`, whose n and bytes are found here. */
+enum prilora_status sweep_tree(struct sweep *sweep, const char *path, const struct sweep_item *item,
+                               struct prilora_error *err);
+
 /* Rows up to an instant: counted, told as `name`, and deleted unless the sweep is dry. Both queries
  * have the same condition, with the instant as their parameter. */
 struct sweep_rows {

@@ -494,13 +494,13 @@ static enum prilora_status sweep_folder(const char *folder, const char *id, stru
                                         struct prilora_error *err)
 {
     char name[300];
-    int64_t bytes = (int64_t)path_tree_bytes(folder, NULL);
-    enum prilora_status rc = sweep->is_dry ? PRILORA_OK : path_remove(folder, err);
 
     snprintf(name, sizeof name, "parts/%s", id);
-    if (rc == PRILORA_OK)
-        sweep_tell(sweep, "upload_parts", name, "the upload is over, or was dropped", bytes);
-    return rc;
+    return sweep_tree(sweep, folder,
+                      &(struct sweep_item){.kind = "upload_parts",
+                                           .name = name,
+                                           .why = "the upload is over, or was dropped"},
+                      err);
 }
 
 static enum prilora_status sweep_one(struct store *store, const char *id, struct sweep *sweep,

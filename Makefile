@@ -90,7 +90,7 @@ LIB_SOURCES    := $(sort $(wildcard lib/*/*.c lib/*/*.cc))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c api/*.c api/dashboard/*.c)) api/assets.S
 # what `prilora pull --to` has of the daemon
 PULL_SOURCES   := $(sort daemon/pull.c $(wildcard daemon/pull_*.c)) \
-	daemon/error.c daemon/json_memory.c daemon/log.c daemon/model_id.c daemon/path.c
+	daemon/clock.c daemon/error.c daemon/json_memory.c daemon/log.c daemon/model_id.c daemon/path.c
 CLI_SOURCES    := $(sort $(wildcard api/cli/*.c)) api/suggest.c $(PULL_SOURCES)
 LIB_OBJECTS     = $(call objects,$(LIB_SOURCES))
 DAEMON_OBJECTS  = $(call objects,$(DAEMON_SOURCES))

@@ -8,6 +8,7 @@
 #include "api/respond.h"
 #include "api/waiting.h"
 #include "api/watch.h"
+#include "daemon/clock.h"
 
 #define MAX_WAIT_S 60
 
@@ -42,7 +43,7 @@ bool poll_begin(struct request *r)
         }
         r->state = poll;
         r->free_state = poll_free;
-        if (!watch_join(&poll->watcher, r, r->captures[0], watch_now() + (double)wait_s))
+        if (!watch_join(&poll->watcher, r, r->captures[0], clock_seconds() + (double)wait_s))
             return false;
     }
     if (!auth_still_holds(r)) {
@@ -56,7 +57,8 @@ bool poll_begin(struct request *r)
 
 static void hold(struct request *r, struct poll *poll, void (*handle)(struct request *r))
 {
-    if (r->answer.status >= 400 || api_is_stopping(r->api) || watch_now() >= poll->watcher.deadline)
+    if (r->answer.status >= 400 || api_is_stopping(r->api) ||
+        clock_seconds() >= poll->watcher.deadline)
         return;
     MHD_destroy_response(r->answer.response);
     r->answer = (struct answer){0};

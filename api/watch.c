@@ -11,6 +11,7 @@
 
 #include "api/respond.h"
 #include "api/waiting.h"
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
 #include "daemon/pulse.h"
@@ -42,14 +43,6 @@ struct watch {
     bool stopping;
     pthread_t ticker;
 };
-
-double watch_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- all below with watch->lock held ---- */
 
@@ -129,7 +122,7 @@ static void *run_ticker(void *context)
         struct timespec until;
 
         pulse_begin("the live streams");
-        watch->planned = tick(watch, watch_now());
+        watch->planned = tick(watch, clock_seconds());
         pulse_end();
         if (isinf(watch->planned)) {
             pthread_cond_wait(&watch->sooner, &watch->lock);
@@ -263,7 +256,7 @@ bool watch_join(struct watcher *watcher, struct request *r, const char *job_id, 
     }
     *watcher = (struct watcher){.request = r, .deadline = deadline};
     fresh->watch = watch;
-    fresh->woken_at = watch_now();
+    fresh->woken_at = clock_seconds();
     snprintf(fresh->job_id, sizeof fresh->job_id, "%s", job_id);
     pthread_mutex_lock(&watch->lock);
     is_room = watch->n < watch->max;

@@ -34,7 +34,7 @@ struct watch;
 struct watcher {
     struct request *request;
     struct channel *channel; /* its job's; NULL: has not joined */
-    double deadline;         /* of watch_now; 0: none */
+    double deadline;         /* of clock_seconds; 0: none */
     /* guarded by the watch's lock */
     uint64_t seen; /* the count of news when it looked last */
     bool is_asleep;
@@ -48,8 +48,6 @@ void watch_stop(struct watch *watch);
 /* Cuts the connections of all who still watch: at the server's stop, of clients that do not read.
  */
 void watch_cut(struct watch *watch);
-
-double watch_now(void); /* seconds, monotonic */
 
 /* Answers with a fault and returns false if too many watch already. */
 bool watch_join(struct watcher *watcher, struct request *r, const char *job_id, double deadline);

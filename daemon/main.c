@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "api/listen.h"
 #include "daemon/bus.h"
+#include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/error.h"
 #include "daemon/heap.h"
@@ -163,19 +163,11 @@ static void reload(struct daemon *daemon)
 
 /* ---- from the start to the end ---- */
 
-static int64_t seconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 /* Until SIGTERM or SIGINT; sweeps meanwhile, and tells how things stand. */
 static void wait_for_end(struct daemon *daemon)
 {
     const long look_s = notify_is_open() ? STATUS_EVERY_S : SWEEP_EVERY_S;
-    int64_t sweep_at = seconds_now() + SWEEP_EVERY_S;
+    double sweep_at = clock_seconds() + SWEEP_EVERY_S;
 
     for (;;) {
         int number;
@@ -191,9 +183,9 @@ static void wait_for_end(struct daemon *daemon)
         }
         if (number == SIGHUP)
             reload(daemon);
-        if (seconds_now() >= sweep_at) {
+        if (clock_seconds() >= sweep_at) {
             sweep(daemon, SWEEP_USUAL);
-            sweep_at = seconds_now() + SWEEP_EVERY_S;
+            sweep_at = clock_seconds() + SWEEP_EVERY_S;
         }
     }
 }

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/json_memory.h"
 #include "daemon/log.h"
@@ -206,14 +207,6 @@ enum prilora_status models_find(struct models *models, const char *id, struct mo
 
 /* ---- open ones ---- */
 
-static time_t now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
 static enum prilora_status identify(const struct model_entry *entry, struct identity *out,
                                     struct prilora_error *err)
 {
@@ -360,7 +353,7 @@ void models_release(struct models *models, struct prilora_base *base)
     for (at = models->bases; at && at->base != base; at = at->next)
         ;
     if (at && at->holders > 0 && --at->holders == 0)
-        at->idle_since = now();
+        at->idle_since = (time_t)clock_seconds();
     pthread_mutex_unlock(&models->mutex);
     models_trim(models, IDLE_S);
 }
@@ -373,7 +366,7 @@ void models_trim(struct models *models, long idle_s)
     for (at = &models->bases; *at;) {
         struct open_base *base = *at;
 
-        if (base->holders || now() - base->idle_since < idle_s) {
+        if (base->holders || (time_t)clock_seconds() - base->idle_since < idle_s) {
             at = &base->next;
         } else {
             *at = base->next;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/limits.h"
 #include "daemon/log.h"
@@ -58,14 +59,6 @@ struct round {
     enum prediction_stage stage;
     struct prilora_error error;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- predictions ---- */
 
@@ -307,14 +300,14 @@ static void keep_limit(struct predictor *p)
 
 static void run_round(struct predictor *p, struct round *round)
 {
-    double start = now(), speed;
+    double start = clock_seconds(), speed;
 
     gather(p, round);
     pthread_mutex_unlock(&p->mutex);
     keep_limit(p);
     run(p, round);
     pthread_mutex_lock(&p->mutex);
-    speed = (double)round->n_texts / (now() - start + 1e-6);
+    speed = (double)round->n_texts / (clock_seconds() - start + 1e-6);
     if (round->status == PRILORA_OK) {
         p->texts_per_second =
             p->texts_per_second > 0 ? 0.8 * p->texts_per_second + 0.2 * speed : speed;

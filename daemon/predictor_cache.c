@@ -10,20 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/json_memory.h"
 #include "daemon/log.h"
 #include "daemon/queue.h"
 
 #define MIB (1024.0 * 1024.0)
-
-static time_t now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
 
 /* Threads that no open adapter computes with end. */
 static void let_team_go(struct predictor_cache *cache)
@@ -189,7 +182,7 @@ enum prilora_status predictor_cache_get(struct predictor_cache *cache,
     }
     if (rc != PRILORA_OK)
         return rc;
-    cache->first->used = now();
+    cache->first->used = (time_t)clock_seconds();
     *out = cache->first->adapter;
     return PRILORA_OK;
 }
@@ -207,7 +200,7 @@ void predictor_cache_forget(struct predictor_cache *cache, const char *job_id)
 void predictor_cache_trim(struct predictor_cache *cache, time_t idle_s)
 {
     struct cached_adapter **at = &cache->first;
-    time_t oldest = now() - idle_s;
+    time_t oldest = (time_t)clock_seconds() - idle_s;
 
     while (*at) {
         if ((*at)->used <= oldest)

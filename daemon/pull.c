@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/model_id.h"
 
@@ -65,14 +65,6 @@ const char *pull_check_endpoint(const char *endpoint)
 
 /* ---- for all parts ---- */
 
-double pull_clock(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 enum prilora_status pull_fail(struct pull *pull, enum prilora_status status, const char *code,
                               struct prilora_error *err, const char *format, ...)
 {
@@ -117,7 +109,7 @@ void pull_tell(struct pull *pull, bool now)
     struct pull_progress progress = {.commit = pull->result->commit,
                                      .files = pull->files,
                                      .n_files = pull->n_files};
-    double time = pull_clock();
+    double time = clock_seconds();
 
     measure(pull, time);
     if (!request->on_progress || (!now && time - pull->told_at < TELL_EVERY_S))
@@ -226,7 +218,7 @@ enum prilora_status pull_model(const struct pull_request *request, struct pull_r
     pull->request = request;
     pull->result = result;
     pull->lock = -1;
-    pull->measured_at = pull_clock();
+    pull->measured_at = clock_seconds();
     rc = pull_check_names(request->model, request->revision, request->token, err);
     if (rc == PRILORA_OK)
         rc = pull_http_open(pull, err);

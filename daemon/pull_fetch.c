@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
 #include "daemon/path.h"
@@ -28,11 +29,11 @@
 
 static enum prilora_status wait_ms(struct pull *pull, long ms, struct prilora_error *err)
 {
-    double until = pull_clock() + 1e-3 * (double)ms;
+    double until = clock_seconds() + 1e-3 * (double)ms;
     const struct timespec nap = {0, NAP_MS * 1000000L};
     enum prilora_status rc;
 
-    while ((rc = pull_go_on(pull, err)) == PRILORA_OK && pull_clock() < until) {
+    while ((rc = pull_go_on(pull, err)) == PRILORA_OK && clock_seconds() < until) {
         nanosleep(&nap, NULL);
         pull_tell(pull, false);
     }

@@ -33,7 +33,6 @@ enum prilora_status pull_fail(struct pull *pull, enum prilora_status status, con
 enum prilora_status pull_go_on(struct pull *pull, struct prilora_error *err);
 /* Tells the progress, if `now` or if it is time. */
 void pull_tell(struct pull *pull, bool now);
-double pull_clock(void); /* seconds, monotonic */
 
 /* ---- pull_list.c: what the hub has, and what of it is needed ---- */
 

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/events.h"
 #include "daemon/limits.h"
 #include "daemon/json_memory.h"
@@ -24,18 +24,10 @@
 #define FLUSH_EVERY_S 1.0
 #define WARN_EVERY_S  60.0
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void report_open(struct report *report, struct store *store, const char *job_id)
 {
     *report = (struct report){.store = store, .job_id = job_id, .train_loss = NAN};
-    report->flushed_at = now();
+    report->flushed_at = clock_seconds();
     report->warned_at = -WARN_EVERY_S;
 }
 
@@ -200,9 +192,9 @@ static enum prilora_status tell_trouble(struct report *report, struct prilora_er
 static void note_trouble(struct report *report, const struct prilora_error *err)
 {
     snprintf(report->trouble, sizeof report->trouble, "%s", err->message);
-    if (now() - report->warned_at < WARN_EVERY_S)
+    if (clock_seconds() - report->warned_at < WARN_EVERY_S)
         return;
-    report->warned_at = now();
+    report->warned_at = clock_seconds();
     log_error("worker", "%s: %s; training goes on", report->job_id, err->message);
 }
 
@@ -236,7 +228,7 @@ static void write_all(struct report *report, const struct extra *extra)
     enum prilora_status rc = store_begin(report->store, &err);
 
     report->progress.peak_memory_bytes = limits_peak_bytes();
-    report->flushed_at = now();
+    report->flushed_at = clock_seconds();
     if (rc == PRILORA_OK) {
         rc = write_rows(report, &err);
         if (rc == PRILORA_OK)
@@ -290,7 +282,7 @@ static void count_step(const struct report *report, const struct prilora_event *
     if ((before || e->step == 1) && e->n_tokens >= before)
         meters_add(METER_TOKENS, e->n_tokens - before);
     if (report->told_at > 0)
-        meter_observe(&meter_step_seconds, now() - report->told_at);
+        meter_observe(&meter_step_seconds, clock_seconds() - report->told_at);
 }
 
 static void on_step(struct report *report, const struct prilora_event *e)
@@ -310,7 +302,7 @@ static void on_step(struct report *report, const struct prilora_event *e)
     report->train_loss = e->loss;
     live_progress(report->job_id, &report->progress);
     keep_row(report, e->step, step_json(e));
-    if (now() - report->flushed_at >= FLUSH_EVERY_S)
+    if (clock_seconds() - report->flushed_at >= FLUSH_EVERY_S)
         write_all(report, NULL);
 }
 
@@ -461,5 +453,5 @@ void report_event(void *report, const struct prilora_event *event)
 
     if ((size_t)event->type < sizeof handlers / sizeof *handlers)
         handlers[event->type](report, event);
-    ((struct report *)report)->told_at = now();
+    ((struct report *)report)->told_at = clock_seconds();
 }

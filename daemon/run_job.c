@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/json_memory.h"
 #include "daemon/live.h"
@@ -246,14 +247,14 @@ static bool may_wait(void *context)
 static enum prilora_status export_adapter(struct running *r, const char *folder,
                                           struct prilora_result *result, struct prilora_error *err)
 {
-    double give_up = work_now() + WORK_PATIENCE_S;
+    double give_up = clock_seconds() + WORK_PATIENCE_S;
 
     for (;;) {
         enum prilora_status rc = path_remove(folder, err);
 
         if (rc == PRILORA_OK)
             rc = prilora_run_export(r->run, folder, r->job->model, result, err);
-        if (!error_may_pass(rc) || work_now() + WORK_AGAIN_S > give_up ||
+        if (!error_may_pass(rc) || clock_seconds() + WORK_AGAIN_S > give_up ||
             !work_wait(r->work, r->job->id, "export", err->message, may_wait, r))
             return rc;
     }
@@ -349,9 +350,9 @@ void work_run(struct work *work, const struct job *job)
         rc = open_run(&r, &err);
     if (rc == PRILORA_OK) {
         tell_beginning(&r);
-        start = work_now();
+        start = clock_seconds();
         rc = prilora_run_train(r.run, &err);
-        r.seconds = work_now() - start;
+        r.seconds = clock_seconds() - start;
     }
     conclude(&r, rc, &err);
     if (r.live)

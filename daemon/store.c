@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/db_copy.h"
 #include "daemon/error.h"
 #include "daemon/path.h"
@@ -67,14 +68,6 @@ void store_be_brief(void)
     is_brief = true;
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* SQLite's question, whether to try again. */
 static int wait_for_lock(void *context, int n_tries)
 {
@@ -83,8 +76,8 @@ static int wait_for_lock(void *context, int n_tries)
     long limit_ms = !is_brief ? PATIENCE_MS : atomic_load(&c->store->is_held) ? HURRY_MS : BRIEF_MS;
 
     if (n_tries == 0)
-        c->waits_since = seconds();
-    if (1e3 * (seconds() - c->waits_since) >= (double)limit_ms) {
+        c->waits_since = clock_seconds();
+    if (1e3 * (clock_seconds() - c->waits_since) >= (double)limit_ms) {
         atomic_store(&c->store->is_held, true);
         return 0;
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/events.h"
 #include "daemon/files.h"
@@ -453,11 +454,12 @@ void work_validate(struct work *work, const struct job *job)
 {
     struct validation v = {.work = work, .job = job};
     struct prilora_error err = {0};
-    double give_up_at = work_now() + WORK_PATIENCE_S;
+    double give_up_at = clock_seconds() + WORK_PATIENCE_S;
     enum prilora_status rc;
 
     log_info("worker", "%s: validating", job->id);
-    while ((rc = validate(&v, &err)) == PRILORA_ENOSPC && work_now() + WORK_AGAIN_S < give_up_at) {
+    while ((rc = validate(&v, &err)) == PRILORA_ENOSPC &&
+           clock_seconds() + WORK_AGAIN_S < give_up_at) {
         validation_close(&v);
         v = (struct validation){.work = work, .job = job};
         if (!work_wait(work, job->id, "validation", err.message, may_stop, &v)) {

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/error.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -36,14 +37,6 @@ struct watchdog {
     pthread_cond_t stop;
     bool stopping;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool sleep_until_look(struct watchdog *w)
 {
@@ -91,12 +84,12 @@ static void look(const struct watchdog *w, double elapsed_s, bool *was_well)
 static void *run(void *argument)
 {
     struct watchdog *w = argument;
-    double last = now();
+    double last = clock_seconds();
     bool is_well = true;
 
     pthread_setname_np(pthread_self(), "watchdog");
     do {
-        double at = now(), elapsed = at - last;
+        double at = clock_seconds(), elapsed = at - last;
 
         last = at;
         look(w, elapsed < MOST_LATE * w->every_s ? elapsed : MOST_LATE * w->every_s, &is_well);

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "daemon/clock.h"
 #include "daemon/events.h"
 #include "daemon/log.h"
 
@@ -79,21 +79,13 @@ void work_fail(struct work *work, const char *id, enum work_stage stage,
     work_finish(work, id, &end);
 }
 
-double work_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 bool work_wait(struct work *work, const char *id, const char *key, const char *message,
                bool (*may_stop)(void *context), void *context)
 {
-    double again = work_now() + WORK_AGAIN_S;
+    double again = clock_seconds() + WORK_AGAIN_S;
 
     work_note(work, id, key, "warn", message);
-    while (work_now() < again) {
+    while (clock_seconds() < again) {
         if (may_stop(context))
             return false;
         queue_wait(work->store, 1000);

@@ -35,7 +35,6 @@ void work_fail(struct work *work, const char *id, enum work_stage stage,
  */
 bool work_wait(struct work *work, const char *id, const char *key, const char *message,
                bool (*may_stop)(void *context), void *context);
-double work_now(void); /* seconds, of a clock that nobody sets */
 /* An event on its own, unless the job is over; its failure is only logged. */
 void work_note(struct work *work, const char *id, const char *key, const char *level,
                const char *message);

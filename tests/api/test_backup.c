@@ -20,6 +20,7 @@
 
 #include "support/load.h"
 #include "support/scratch.h"
+#include "support/rows.h"
 #include "support/server.h"
 #include "support/untar.h"
 
@@ -65,18 +66,6 @@ static struct bytes backup(const struct test_server *server)
 }
 
 /* ---- what is unpacked ---- */
-
-static int64_t ask(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s;
-    int64_t answer;
-
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    answer = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return answer;
-}
 
 /* Each row names a file below the folder, and how many bytes it has (-1: any). */
 static size_t check_there(sqlite3 *db, const char *folder, const char *sql)
@@ -128,10 +117,11 @@ static void check_folder(const char *folder)
     free(note);
     snprintf(path, sizeof path, "%s/prilorad.db", folder);
     assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(ask(db, "SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check "
-                             "<> 'ok'"),
+    assert_int_equal(test_ask(db,
+                              "SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check "
+                              "<> 'ok'"),
                      0);
-    assert_int_equal(ask(db, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0);
+    assert_int_equal(test_ask(db, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0);
     assert_int_equal(check_there(db, folder, "SELECT 'files/' || id, bytes FROM files"),
                      count(folder, "files"));
     n_parts = check_there(db, folder,
@@ -145,8 +135,8 @@ static void check_folder(const char *folder)
                                  "-1 FROM jobs WHERE fine_tuned_model IS NOT NULL"),
                      1);
     assert_int_equal(count(folder, "jobs"),
-                     ask(db, "SELECT COUNT(*) FROM jobs WHERE fine_tuned_model IS NOT NULL OR "
-                             "status IN ('queued', 'running', 'paused')"));
+                     test_ask(db, "SELECT COUNT(*) FROM jobs WHERE fine_tuned_model IS NOT NULL OR "
+                                  "status IN ('queued', 'running', 'paused')"));
     sqlite3_close(db);
 }
 

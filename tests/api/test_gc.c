@@ -20,6 +20,7 @@
 
 #include "support/load.h"
 #include "support/scratch.h"
+#include "support/rows.h"
 #include "support/server.h"
 
 #define JOBS "/v1/fine_tuning/jobs"
@@ -77,18 +78,6 @@ static void run(sqlite3 *db, const char *format, ...)
     if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
         fail_msg("%s", message);
     sqlite3_free(sql);
-}
-
-static int64_t ask(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s;
-    int64_t answer;
-
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    answer = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return answer;
 }
 
 /* ---- all that is on the disk, as text ---- */
@@ -321,21 +310,21 @@ static void a_dry_run_says_what_a_real_one_does_and_does_nothing(void **state)
     make_waste(&s);
 
     db = open_database(s.server); /* sees whether others write */
-    version = ask(db, "SELECT data_version FROM pragma_data_version");
+    version = test_ask(db, "SELECT data_version FROM pragma_data_version");
     before = list_all(s.server);
     dry = sweep(s.server, DRY, true);
     after = list_all(s.server);
     assert_string_equal(before, after);
-    assert_int_equal(ask(db, "SELECT data_version FROM pragma_data_version"), version);
+    assert_int_equal(test_ask(db, "SELECT data_version FROM pragma_data_version"), version);
     check_waste(&s, dry);
 
     real = sweep(s.server, GC, false);
     assert_true(json_equal(json_object_get(real, "data"), json_object_get(dry, "data")));
-    assert_int_not_equal(ask(db, "SELECT data_version FROM pragma_data_version"), version);
-    assert_int_equal(ask(db, "SELECT COUNT(*) FROM idempotency"), 1);
-    assert_int_equal(ask(db, "SELECT COUNT(*) FROM webhooks"), 1);
-    assert_int_equal(ask(db, "SELECT COUNT(*) FROM uploads"), 1);
-    assert_int_equal(ask(db, "SELECT COUNT(*) FROM upload_parts"), 1);
+    assert_int_not_equal(test_ask(db, "SELECT data_version FROM pragma_data_version"), version);
+    assert_int_equal(test_ask(db, "SELECT COUNT(*) FROM idempotency"), 1);
+    assert_int_equal(test_ask(db, "SELECT COUNT(*) FROM webhooks"), 1);
+    assert_int_equal(test_ask(db, "SELECT COUNT(*) FROM uploads"), 1);
+    assert_int_equal(test_ask(db, "SELECT COUNT(*) FROM upload_parts"), 1);
     check_rest(&s);
     again = sweep(s.server, DRY, true);
     assert_int_equal(test_integer(again, "n_items"), 0);

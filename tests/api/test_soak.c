@@ -19,6 +19,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "support/rows.h"
 #include "support/server.h"
 
 #define JOBS         "/v1/fine_tuning/jobs"
@@ -96,15 +97,9 @@ static int count_one(const char *path, const struct stat *st, int kind, struct F
 static json_int_t rows_of(sqlite3 *db, const char *table)
 {
     char sql[120];
-    sqlite3_stmt *statement;
-    json_int_t n;
 
     snprintf(sql, sizeof sql, "SELECT count(*) FROM \"%s\"", table);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    n = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return n;
+    return test_ask(db, sql);
 }
 
 static void count_rows(struct census *c, const struct test_server *server)

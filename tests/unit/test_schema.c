@@ -21,6 +21,7 @@
 #include "daemon/queue.h"
 #include "daemon/schema.h"
 #include "daemon/store.h"
+#include "support/rows.h"
 #include "support/scratch.h"
 
 #define N_ROWS 100000
@@ -219,18 +220,6 @@ static sqlite3 *open_database(const char *path)
     return db;
 }
 
-static int64_t ask(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s;
-    int64_t answer;
-
-    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    answer = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return answer;
-}
-
 /* The columns of a table, commas between. */
 static void list_columns(sqlite3 *db, const char *table, char *out, size_t room)
 {
@@ -268,7 +257,7 @@ static void check_rows(sqlite3 *old, const char *path)
                  "SELECT (SELECT COUNT(*) FROM (SELECT %s FROM main.%s EXCEPT SELECT %s FROM "
                  "new.%s)) + abs((SELECT COUNT(*) FROM main.%s) - (SELECT COUNT(*) FROM new.%s))",
                  columns, table, columns, table, table, table);
-        if (ask(old, sql) != 0)
+        if (test_ask(old, sql) != 0)
             fail_msg("rows of %s are not what they were", table);
     }
     sqlite3_finalize(tables);
@@ -284,8 +273,8 @@ static sqlite3 *as_released(long schema)
     assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
     run(db, dump);
     free(dump);
-    assert_int_equal(ask(db, "SELECT user_version FROM pragma_user_version"), schema);
-    assert_true(ask(db, "SELECT COUNT(*) FROM events") > 20);
+    assert_int_equal(test_ask(db, "SELECT user_version FROM pragma_user_version"), schema);
+    assert_true(test_ask(db, "SELECT COUNT(*) FROM events") > 20);
     return db;
 }
 
@@ -293,9 +282,9 @@ static void check_copy(sqlite3 *old, const char *path, long schema)
 {
     sqlite3 *copy = open_database(path);
 
-    assert_int_equal(ask(copy, "SELECT user_version FROM pragma_user_version"), schema);
-    assert_int_equal(ask(copy, "SELECT COUNT(*) FROM pragma_integrity_check WHERE "
-                               "integrity_check <> 'ok'"),
+    assert_int_equal(test_ask(copy, "SELECT user_version FROM pragma_user_version"), schema);
+    assert_int_equal(test_ask(copy, "SELECT COUNT(*) FROM pragma_integrity_check WHERE "
+                                    "integrity_check <> 'ok'"),
                      0);
     sqlite3_close(copy);
     check_rows(old, path);

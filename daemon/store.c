@@ -1,6 +1,6 @@
 /*
  * store.c - see store.h. What the tables mean is known to files.c, queue.c, events.c and series.c;
- * here are connections, transactions and statements.
+ * here are opening, transactions and statements; connections are store_connection.c's.
  */
 #include "daemon/store.h"
 
@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,201 +18,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
 #include "daemon/db_copy.h"
 #include "daemon/error.h"
 #include "daemon/path.h"
 #include "daemon/pulse.h"
 #include "daemon/schema.h"
+#include "daemon/store_parts.h"
 
-#define PATIENCE_MS 20000 /* while another process holds the database */
-#define BRIEF_MS    5000
-#define HURRY_MS    200
-#define NAP_MS      20 /* between two tries; the first ones are closer */
-#define SHORT_NAPS  10
 #define ID_LETTERS  24
 #define CHECK_STEPS 1000 /* of SQLite's machine between two looks at `stop` */
-
-struct connection {
-    struct store *store;
-    sqlite3 *db;
-    sqlite3_stmt **statements;
-    size_t n_statements, room;
-    struct store_joined *joined; /* what the next transaction also does, in order */
-    double waits_since;          /* for the lock of the database */
-    struct connection *next;
-};
-
-struct store {
-    char *folder, *database;
-    int lock_fd;
-    bool has_key;
-    pthread_key_t key;              /* this thread's struct connection */
-    atomic_bool is_held;            /* somebody waited in vain */
-    pthread_mutex_t mutex;          /* guards connections */
-    struct connection *connections; /* of all threads */
-};
-
-/* ---- waiting for the database ----
- *
- * Who writes waits for who writes: milliseconds, among our threads; but another process may hold
- * the lock for long. A thread that answers requests does not wait for that to end, and once one has
- * waited in vain the others hardly wait at all.
- */
-
-static _Thread_local bool is_brief;
-
-void store_be_brief(void)
-{
-    is_brief = true;
-}
-
-/* SQLite's question, whether to try again. */
-static int wait_for_lock(void *context, int n_tries)
-{
-    const struct timespec nap = {0, (n_tries < SHORT_NAPS ? 1 : NAP_MS) * 1000000L};
-    struct connection *c = context;
-    long limit_ms = !is_brief ? PATIENCE_MS : atomic_load(&c->store->is_held) ? HURRY_MS : BRIEF_MS;
-
-    if (n_tries == 0)
-        c->waits_since = clock_seconds();
-    if (1e3 * (clock_seconds() - c->waits_since) >= (double)limit_ms) {
-        atomic_store(&c->store->is_held, true);
-        return 0;
-    }
-    nanosleep(&nap, NULL);
-    return 1;
-}
-
-/* ---- connections ---- */
-
-static void connection_close(struct connection *c)
-{
-    for (size_t i = 0; i < c->n_statements; i++)
-        sqlite3_finalize(c->statements[i]);
-    free(c->statements);
-    sqlite3_close(c->db);
-    free(c);
-}
-
-/* When a thread ends. */
-static void connection_release(void *value)
-{
-    struct connection *c = value, **at;
-    struct store *store = c->store;
-
-    pthread_mutex_lock(&store->mutex);
-    for (at = &store->connections; *at && *at != c; at = &(*at)->next)
-        ;
-    if (*at)
-        *at = c->next;
-    pthread_mutex_unlock(&store->mutex);
-    connection_close(c);
-}
-
-void store_close_thread(struct store *store)
-{
-    void *c = pthread_getspecific(store->key);
-
-    if (!c)
-        return;
-    pthread_setspecific(store->key, NULL);
-    connection_release(c);
-}
-
-/* What SQLite's result code is to us. */
-static enum prilora_status status_of(int code)
-{
-    static const struct {
-        int code;
-        enum prilora_status status;
-    } kinds[] = {
-        {SQLITE_NOMEM, PRILORA_ENOMEM},   {SQLITE_CORRUPT, PRILORA_EFORMAT},
-        {SQLITE_NOTADB, PRILORA_EFORMAT}, {SQLITE_TOOBIG, PRILORA_ELIMIT},
-        {SQLITE_FULL, PRILORA_ENOSPC},    {SQLITE_BUSY, PRILORA_EBUSY},
-    };
-
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (kinds[i].code == (code & 0xff))
-            return kinds[i].status;
-    return PRILORA_EIO;
-}
-
-static enum prilora_status configure(struct connection *c, const char *path,
-                                     struct prilora_error *err)
-{
-    static const char *const settings = "PRAGMA journal_mode = WAL;"
-                                        "PRAGMA synchronous = FULL;"
-                                        "PRAGMA cache_size = -256;" /* KiB; every thread has one */
-                                        "PRAGMA foreign_keys = ON;";
-    sqlite3 *db = c->db;
-
-    sqlite3_extended_result_codes(db, 1);
-    sqlite3_busy_handler(db, wait_for_lock, c);
-    if (sqlite3_exec(db, settings, NULL, NULL, NULL) == SQLITE_OK)
-        return PRILORA_OK;
-    if (status_of(sqlite3_errcode(db)) == PRILORA_EFORMAT)
-        return error_set(err, PRILORA_EFORMAT,
-                         "%s: is not a database of prilorad, or is damaged; restore it from a "
-                         "backup, or move it away to start with an empty one",
-                         path);
-    return error_set(err, status_of(sqlite3_errcode(db)), "%s: cannot open the database: %s", path,
-                     sqlite3_errmsg(db));
-}
-
-static enum prilora_status open_database(struct connection *c, const char *path,
-                                         struct prilora_error *err)
-{
-    enum prilora_status rc;
-
-    if (sqlite3_open_v2(path, &c->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK)
-        rc = error_set(err, PRILORA_EIO, "%s: cannot open the database: %s", path,
-                       c->db ? sqlite3_errmsg(c->db) : "out of memory");
-    else
-        rc = configure(c, path, err);
-    if (rc != PRILORA_OK) {
-        sqlite3_close(c->db);
-        c->db = NULL;
-    }
-    return rc;
-}
-
-static struct connection *this_connection(struct store *store, struct prilora_error *err)
-{
-    struct connection *c = pthread_getspecific(store->key);
-
-    if (c)
-        return c;
-    c = calloc(1, sizeof *c);
-    if (!c) {
-        error_memory(err);
-        return NULL;
-    }
-    c->store = store;
-    if (open_database(c, store->database, err) != PRILORA_OK) {
-        free(c);
-        return NULL;
-    }
-    if (pthread_setspecific(store->key, c) != 0) {
-        error_memory(err);
-        connection_close(c);
-        return NULL;
-    }
-    pthread_mutex_lock(&store->mutex);
-    c->next = store->connections;
-    store->connections = c;
-    pthread_mutex_unlock(&store->mutex);
-    return c;
-}
-
-sqlite3 *store_db(struct store *store, struct prilora_error *err)
-{
-    struct connection *c = this_connection(store, err);
-
-    return c ? c->db : NULL;
-}
 
 /* ---- opening and closing ---- */
 
@@ -315,7 +128,7 @@ enum prilora_status store_open(struct store **out, const char *folder, struct pr
     pthread_mutex_init(&store->mutex, NULL);
     store->folder = strdup(folder);
     store->database = text_format("%s/prilorad.db", folder);
-    store->has_key = pthread_key_create(&store->key, connection_release) == 0;
+    store->has_key = pthread_key_create(&store->key, store_connection_release) == 0;
     if (!store->folder || !store->database || !store->has_key) {
         rc = error_memory(err);
         goto out;
@@ -327,7 +140,7 @@ enum prilora_status store_open(struct store **out, const char *folder, struct pr
         rc = make_folders(folder, err);
     if (rc != PRILORA_OK)
         goto out;
-    c = this_connection(store, err);
+    c = store_connection(store, err);
     rc = c ? refuse_lost(store, c, err) : err ? err->status : PRILORA_EIO;
     if (rc != PRILORA_OK)
         goto out;
@@ -355,7 +168,7 @@ void store_close(struct store *store)
         struct connection *c = store->connections;
 
         store->connections = c->next;
-        connection_close(c);
+        store_connection_close(c);
     }
     if (store->lock_fd >= 0)
         close(store->lock_fd);
@@ -379,7 +192,7 @@ static int asks_to_stop(void *context)
 enum prilora_status store_check(struct store *store, bool (*stop)(void), struct prilora_error *err)
 {
     struct stopper stopper = {stop};
-    struct connection *c = this_connection(store, err);
+    struct connection *c = store_connection(store, err);
     enum prilora_status rc;
 
     if (!c)
@@ -405,13 +218,13 @@ enum prilora_status store_fail(struct store *store, const char *doing, struct pr
     struct connection *c = pthread_getspecific(store->key);
     int code = c ? sqlite3_errcode(c->db) : SQLITE_NOMEM;
 
-    return error_set(err, status_of(code), "cannot %s: %s", doing,
+    return error_set(err, store_status_of(code), "cannot %s: %s", doing,
                      c ? sqlite3_errmsg(c->db) : sqlite3_errstr(code));
 }
 
 sqlite3_stmt *store_statement(struct store *store, const char *sql, struct prilora_error *err)
 {
-    struct connection *c = this_connection(store, err);
+    struct connection *c = store_connection(store, err);
     sqlite3_stmt *statement = NULL;
 
     if (!c)
@@ -609,7 +422,7 @@ enum prilora_status store_begin(struct store *store, struct prilora_error *err)
 enum prilora_status store_join(struct store *store, struct store_joined *joined,
                                struct prilora_error *err)
 {
-    struct connection *c = this_connection(store, err);
+    struct connection *c = store_connection(store, err);
     struct store_joined **at;
 
     if (!c)
@@ -672,7 +485,7 @@ enum prilora_status store_freeze(struct store *store, const char *path,
 
     if (rc != PRILORA_OK)
         return rc;
-    rc = open_database(&c, store->database, err);
+    rc = store_connection_open(&c, store->database, err);
     if (rc == PRILORA_OK)
         rc = pin(c.db, store->database, err);
     if (rc == PRILORA_OK)

@@ -103,9 +103,24 @@ static int read_port(const char *folder)
     return port;
 }
 
+/* what else it says in the meantime (STATUS=) is not asked for here */
+static bool becomes_ready(struct pollfd *waiting)
+{
+    char message[1100];
+    ssize_t n;
+
+    while (poll(waiting, 1, READY_LIMIT_MS) == 1 &&
+           (n = recv(waiting->fd, message, sizeof message - 1, 0)) >= 0) {
+        message[n] = '\0';
+        if (strcmp(message, "READY=1") == 0)
+            return true;
+    }
+    return false;
+}
+
 void child_start(struct child *child, const char *folder, const char *models, int core)
 {
-    char notify[600], message[64] = "";
+    char notify[600];
     struct pollfd waiting = {.events = POLLIN};
     double start;
 
@@ -115,8 +130,7 @@ void child_start(struct child *child, const char *folder, const char *models, in
     child->pid = fork();
     if (child->pid == 0)
         run(folder, notify, models, core);
-    if (poll(&waiting, 1, READY_LIMIT_MS) != 1 ||
-        recv(waiting.fd, message, sizeof message - 1, 0) < 0 || strcmp(message, "READY=1") != 0)
+    if (!becomes_ready(&waiting))
         child_die("prilorad does not become ready; %s/log says why", folder);
     child->ready_s = child_now() - start;
     close(waiting.fd);

@@ -148,7 +148,7 @@ static void a_clock_that_is_set_changes_nothing(void **state)
         start = seconds();
         reply = test_get(faulty.server, JOBS "/%s/events?wait=1&order=asc&limit=1000", id);
         assert_int_equal(reply->status, 200);
-        assert_true(seconds() - start < 20);
+        assert_true(seconds() - start < 120); /* not an hour, or a year */
     }
     start = seconds();
     used = processor_seconds(faulty.server);

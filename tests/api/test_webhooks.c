@@ -240,7 +240,7 @@ static void try_rude_host(struct rude *rude)
     }
     before = time(NULL);
     test_server_free(server);
-    assert_true(time(NULL) - before < 8);
+    assert_true(time(NULL) - before < 25); /* it waits for an answer for thirty seconds */
     shutdown(rude->fd, SHUT_RDWR);
     pthread_join(thread, NULL);
     close(rude->fd);
@@ -312,7 +312,7 @@ static void a_silent_name_server_delays_neither_jobs_nor_the_end(void **state)
     assert_string_equal(test_text(test_wait_job(server, id, "failed"), "status"), "failed");
     before = time(NULL);
     test_server_free(server);
-    assert_true(time(NULL) - before < 8);
+    assert_true(time(NULL) - before < 25); /* it waits for an answer for thirty seconds */
     close(fd);
 }
 

@@ -330,10 +330,9 @@ static int restore_into(struct restore *r, int top, const char *folder)
     struct stat st;
     int rc = EXIT_DONE;
 
-    if (nftw(work, remove_one, MAX_OPEN, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        rc = fail_place(work);
-    else if (fstat(top, &st) != 0 || mkdir(work, 0700) != 0 ||
-             (r->folder = open(work, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+    if ((nftw(work, remove_one, MAX_OPEN, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) ||
+        fstat(top, &st) != 0 || mkdir(work, 0700) != 0 ||
+        (r->folder = open(work, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
         rc = fail_place(work);
     if (rc == EXIT_DONE) {
         r->owner = st.st_uid;

@@ -147,7 +147,7 @@ static void beyond_the_limit_connections_are_refused_and_old_ones_go_on(void **s
 #define CROWD_LEFT 200 /* connections that the limit leaves above the crowd */
 #define CROWD_OWN  (CROWD + 1000)
 #define PER_ADDRESS                                                                                \
-    2000           /* from one of 127.0.0.x: an address has some 28,000 ports, and neighbours */
+    2000            /* from one of 127.0.0.x: an address has some 28,000 ports, and neighbours */
 #define SANE_S 30.0 /* of an answer meanwhile, under a sanitizer on a busy machine */
 
 static int connect_from(const struct test_server *server, unsigned host)

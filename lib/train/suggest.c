@@ -218,7 +218,7 @@ static void explain(const struct layer *layer, struct prilora_layer_advice *a)
         snprintf(
             a->reason, room,
             "%zu -> %zu: the lower half of its directions carries %.1f %% of its update; those "
-            "given up carry %.1f %%, which is worth less than what others get for it%s",
+            "given up carry %.1f %%, less for their parameters than what is kept elsewhere%s",
             a->before, a->rank, lower, lost,
             a->rank == a->least ? "; not lowered further than the bound" : "");
     else

@@ -98,8 +98,8 @@ static int run_tar(const char *folder, const char *archive)
 static void tar_reads_the_archive(void **state)
 {
     static const char *const names[] = {"README.md", "adapter_config.json",
-                                        "adapter_model.safetensors",
-                                        "input_statistics.safetensors", "labels.json"};
+                                        "adapter_model.safetensors", "input_statistics.safetensors",
+                                        "labels.json"};
     struct download *d = *state;
     const char *archive = test_server_path(d->server, "a.tar");
     FILE *file = fopen(archive, "wb");

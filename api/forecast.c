@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "api/aside.h"
+#include "api/job_suggest.h"
 #include "api/json.h"
 #include "api/list.h"
 #include "api/respond.h"
@@ -18,6 +19,9 @@ struct forecasting {
     struct store *store;
     struct models *models;
     struct job job;
+    struct job_settings settings;
+    bool has_fault; /* the ranks could not be suggested */
+    struct fault fault;
     enum prilora_status rc;
     struct worker_outlook outlook;
     struct prilora_error err;
@@ -27,6 +31,12 @@ static void look_ahead(void *state)
 {
     struct forecasting *f = state;
 
+    if (f->settings.ranks_from &&
+        !job_suggest(&f->job, &f->settings, f->store, f->models, &f->fault, &f->err)) {
+        f->rc = f->err.status;
+        f->has_fault = f->rc == PRILORA_OK;
+        return;
+    }
     f->rc = worker_look_ahead(&f->outlook, f->config, f->store, f->models, &f->job, &f->err);
 }
 
@@ -36,6 +46,7 @@ static void forecasting_free(void *state)
 
     if (!f)
         return;
+    job_settings_clear(&f->settings);
     job_clear(&f->job);
     free(f);
 }
@@ -104,8 +115,11 @@ static void answer_forecast(struct request *r, void *state)
     struct forecasting *f = state;
     struct json_out out = {0};
 
-    if (f->rc != PRILORA_OK) {
-        respond_failure(r, f);
+    if (f->has_fault || f->rc != PRILORA_OK) {
+        if (f->has_fault)
+            respond_fault(r, &f->fault);
+        else
+            respond_failure(r, f);
         return;
     }
     write_outlook(&out, f);
@@ -117,13 +131,15 @@ static void answer_forecast(struct request *r, void *state)
 void api_forecast_create(struct request *r)
 {
     static const struct aside_work work = {look_ahead, answer_forecast, forecasting_free};
+    struct job_settings settings;
     struct forecasting *f;
     struct job job;
 
-    if (!api_read_job(r, &job))
+    if (!api_read_job(r, &job, &settings))
         return;
     f = calloc(1, sizeof *f);
     if (!f) {
+        job_settings_clear(&settings);
         job_clear(&job);
         respond_json(r, 503, NULL);
         return;
@@ -132,6 +148,7 @@ void api_forecast_create(struct request *r)
     f->store = r->api->store;
     f->models = r->api->models;
     f->job = job;
+    f->settings = settings;
     aside_run(r, &work, f);
 }
 

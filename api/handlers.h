@@ -43,6 +43,7 @@ void api_job_events(struct request *r);
 void api_job_checkpoints(struct request *r);
 void api_job_layers(struct request *r);
 void api_job_metrics(struct request *r);
+void api_job_ranks(struct request *r);
 
 void api_adapter_tar(struct request *r);
 void api_adapter_file(struct request *r);
@@ -74,9 +75,11 @@ void api_openapi(struct request *r);
 /* "classification", "auto", ... */
 const char *api_task_word(enum prilora_task task);
 
-/* A body as POST /v1/fine_tuning/jobs takes it, checked as far as that can be done at once;
- * answers and returns false if anything is wrong with it. job_clear it. */
-bool api_read_job(struct request *r, struct job *out);
+/* A body as POST /v1/fine_tuning/jobs takes it, checked as far as that can be done at once (with
+ * settings->ranks_from only until job_suggest has found the ranks); answers and returns false if
+ * anything is wrong with it. Otherwise clear both. */
+struct job_settings;
+bool api_read_job(struct request *r, struct job *out, struct job_settings *settings);
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);
 struct file;

@@ -11,6 +11,8 @@
 struct job_settings {
     char *text; /* JSON for prilora_spec_parse, the seed included */
     struct prilora_spec *spec;
+    char *ranks_from; /* ranks are "suggest": the finished job or adapter that tells them; in text
+                         and spec stands [1] until job_suggest has asked it. NULL: they are told */
 };
 void job_settings_clear(struct job_settings *settings);
 

@@ -27,6 +27,7 @@
 
 struct decoding {
     struct job *job;
+    char *ranks_from;
     struct fault *fault;
 };
 
@@ -63,6 +64,12 @@ static bool read_priority(struct decoding *d, const char *name, const json_t *va
 {
     return member_integer(value, name, -MAX_PRIORITY, MAX_PRIORITY, "an integer from -100 to 100",
                           &d->job->priority, d->fault);
+}
+
+static bool read_ranks_from(struct decoding *d, const char *name, const json_t *value)
+{
+    return member_text(value, name, MAX_ID, "the id of a finished job or adapter", &d->ranks_from,
+                       d->fault);
 }
 
 static bool read_metadata(struct decoding *d, const char *name, const json_t *value)
@@ -111,6 +118,7 @@ static const struct member {
     {"priority", read_priority, false},
     {"metadata", read_metadata, false},
     {"integrations", read_integrations, false},
+    {"ranks_from", read_ranks_from, false},
     {"method", NULL, false},
     {"hyperparameters", NULL, false},
     {"task", NULL, false},
@@ -167,10 +175,41 @@ static char *dump_some(json_t *body, const char *const *names)
     return text;
 }
 
+/* Any list of ranks in place of "suggest", so that all else can be checked; true: it stood there.
+ */
+static bool take_suggest(json_t *body)
+{
+    json_t *method = json_object_get(body, "method");
+    const char *type = json_string_value(json_object_get(method, "type"));
+    json_t *settings =
+        type ? json_object_get(json_object_get(method, type), "hyperparameters") : NULL;
+    const char *ranks = json_string_value(json_object_get(settings, "ranks"));
+
+    if (!ranks || strcmp(ranks, "suggest") != 0)
+        return false;
+    json_object_set_new(settings, "ranks", json_pack("[i]", 1));
+    return true;
+}
+
+static bool check_suggest(const struct decoding *d, bool suggests)
+{
+    if (suggests == (d->ranks_from != NULL))
+        return true;
+    if (suggests)
+        fault_set(d->fault, 400, "missing_required_parameter", "ranks_from",
+                  "ranks_from: missing; ranks \"suggest\" needs a finished job or its adapter to "
+                  "be suggested from");
+    else
+        fault_set(d->fault, 400, "invalid_value", "ranks_from",
+                  "ranks_from goes only with ranks \"suggest\"");
+    snprintf(d->fault->pointer, sizeof d->fault->pointer, "/ranks_from");
+    return false;
+}
+
 static bool read_spec(struct decoding *d, json_t *body, struct job_settings *settings)
 {
     static const char *const of_spec[] = {"seed", "task", "method", "hyperparameters", NULL};
-    static const char *const requested[] = {"hyperparameters", "method", NULL};
+    static const char *const requested[] = {"hyperparameters", "method", "ranks_from", NULL};
     struct prilora_error err = {0};
     enum prilora_status rc;
     uint32_t random;
@@ -182,6 +221,8 @@ static bool read_spec(struct decoding *d, json_t *body, struct job_settings *set
         json_object_set_new(body, "seed", json_integer(d->job->seed));
     }
     d->job->requested = dump_some(body, requested);
+    if (!check_suggest(d, take_suggest(body)))
+        return false;
     settings->text = dump_some(body, of_spec);
     if (!settings->text || !d->job->requested)
         return fault_set(d->fault, 503, "out_of_memory", NULL, "out of memory");
@@ -197,6 +238,7 @@ static bool read_spec(struct decoding *d, json_t *body, struct job_settings *set
 void job_settings_clear(struct job_settings *settings)
 {
     free(settings->text);
+    free(settings->ranks_from);
     prilora_spec_free(settings->spec);
     *settings = (struct job_settings){0};
 }
@@ -206,7 +248,7 @@ void job_settings_clear(struct job_settings *settings)
 bool job_decode(const char *body, size_t size, struct job *out, struct job_settings *settings,
                 struct fault *fault)
 {
-    struct decoding d = {out, fault};
+    struct decoding d = {.job = out, .fault = fault};
     unsigned long before = json_memory_refusals();
     json_t *object;
     bool right;
@@ -217,6 +259,7 @@ bool job_decode(const char *body, size_t size, struct job *out, struct job_setti
     if (!object)
         return false;
     right = read_members(&d, of_new, N_OF(of_new), object) && read_spec(&d, object, settings);
+    settings->ranks_from = d.ranks_from;
     json_decref(object);
     if (json_memory_refusals() != before) /* the job would have been another one */
         return fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
@@ -226,7 +269,7 @@ bool job_decode(const char *body, size_t size, struct job *out, struct job_setti
 bool job_decode_edit(const char *body, size_t size, struct queue_edit *edit, struct fault *fault)
 {
     struct job job = {0};
-    struct decoding d = {&job, fault};
+    struct decoding d = {.job = &job, .fault = fault};
     json_t *object = member_body(body, size, fault);
     bool right = object && read_members(&d, of_edit, N_OF(of_edit), object);
 

@@ -201,6 +201,7 @@ void job_encode(struct json_out *out, const struct job *job, const struct job_vi
     json_out_raw(out, "forecast", json_raw_of(job->forecast));
     json_out_raw(out, "result", json_raw_of(job->result));
     write_adapter(out, job, view->adapter);
+    json_out_raw(out, "ranks_from", json_raw_member(json_raw_of(job->requested), "ranks_from"));
     json_out_close(out, '}');
 }
 

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "daemon/json_memory.h"
+#include "api/aside.h"
 #include "api/creation.h"
 #include "api/idempotency.h"
 #include "api/job_codec.h"
+#include "api/job_suggest.h"
 #include "api/list.h"
 #include "api/poll.h"
 #include "api/respond.h"
@@ -354,39 +356,102 @@ static void submit(struct request *r, struct job *job)
         respond_internal(r, &err);
 }
 
-/* is_new: it is to be made, so that an Idempotency-Key counts. */
-static bool read_job(struct request *r, bool is_new, struct job *out)
+/* What must be looked up; answers and returns false if something is not there or does not fit. */
+static bool check(struct request *r, struct job *job, struct job_settings *settings)
 {
-    struct job_settings settings;
+    return check_model(r, job) && check_file(r, "training_file", job->training_file) &&
+           check_file(r, "validation_file", job->validation_file) && forecast(r, job, settings);
+}
+
+/* is_new: it is to be made, so that an Idempotency-Key counts. */
+static bool read_job(struct request *r, bool is_new, struct job *out, struct job_settings *settings)
+{
     struct fault fault;
     bool right = false;
 
+    *settings = (struct job_settings){0};
     if (!query_check(r, NULL) || !respond_unless_json(r))
         return false;
-    if (!job_decode(r->body, r->n_body, out, &settings, &fault))
+    if (!job_decode(r->body, r->n_body, out, settings, &fault))
         respond_fault(r, &fault);
     else
-        right = (!is_new || idempotency_check(r)) && check_model(r, out) &&
-                check_file(r, "training_file", out->training_file) &&
-                check_file(r, "validation_file", out->validation_file) &&
-                forecast(r, out, &settings);
-    job_settings_clear(&settings);
-    if (!right)
+        right =
+            (!is_new || idempotency_check(r)) && (settings->ranks_from || check(r, out, settings));
+    if (!right) {
+        job_settings_clear(settings);
         job_clear(out);
+    }
     return right;
 }
 
-bool api_read_job(struct request *r, struct job *out)
+bool api_read_job(struct request *r, struct job *out, struct job_settings *settings)
 {
-    return read_job(r, false, out);
+    return read_job(r, false, out, settings);
+}
+
+/* ---- creating one whose ranks a finished run suggests, which is asked aside ---- */
+
+struct suggesting {
+    struct store *store;
+    struct models *models;
+    struct job job;
+    struct job_settings settings;
+    bool found;
+    struct fault fault;
+    struct prilora_error err;
+};
+
+static void find_ranks(void *state)
+{
+    struct suggesting *s = state;
+
+    s->found = job_suggest(&s->job, &s->settings, s->store, s->models, &s->fault, &s->err);
+}
+
+static void answer_suggested(struct request *r, void *state)
+{
+    struct suggesting *s = state;
+
+    if (s->found && check(r, &s->job, &s->settings))
+        submit(r, &s->job);
+    else if (!s->found && s->err.status != PRILORA_OK)
+        respond_internal(r, &s->err);
+    else if (!s->found)
+        respond_fault(r, &s->fault);
+}
+
+static void suggesting_free(void *state)
+{
+    struct suggesting *s = state;
+
+    if (!s)
+        return;
+    job_settings_clear(&s->settings);
+    job_clear(&s->job);
+    free(s);
 }
 
 void api_job_create(struct request *r)
 {
+    static const struct aside_work work = {find_ranks, answer_suggested, suggesting_free};
+    struct job_settings settings;
+    struct suggesting *s;
     struct job job;
 
-    if (!read_job(r, true, &job))
+    if (!read_job(r, true, &job, &settings))
         return;
-    submit(r, &job);
+    if (settings.ranks_from) {
+        s = calloc(1, sizeof *s);
+        if (s) {
+            *s = (struct suggesting){
+                .store = r->api->store, .models = r->api->models, .job = job, .settings = settings};
+            job = (struct job){0};
+            settings = (struct job_settings){0};
+        }
+        aside_run(r, &work, s);
+    } else {
+        submit(r, &job);
+    }
+    job_settings_clear(&settings);
     job_clear(&job);
 }

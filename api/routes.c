@@ -61,6 +61,8 @@ const struct route routes[] = {
      "a job's checkpoints, newest first", NULL},
     {"GET", JOB "/layers", SCOPE_READ, api_job_layers, "every adapted map: rank, sparsity, norms",
      NULL},
+    {"GET", JOB "/ranks", SCOPE_READ, api_job_ranks,
+     "what a finished adapter's directions carry, and ranks by that", NULL},
     {"GET", JOB "/metrics", SCOPE_READ, api_job_metrics, "loss, rate and evaluations by step",
      NULL},
     {"GET", JOB "/adapter", SCOPE_READ, api_adapter_tar, "the finished PEFT adapter as one tar",

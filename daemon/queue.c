@@ -170,6 +170,9 @@ static enum prilora_status add_first_notes(struct store *store, const struct job
     snprintf(files, sizeof files, "Validating training file: %s%s%s", job->training_file,
              valid ? " and validation file: " : "", valid ? valid : "");
     rc = queue_add_note(store, job->id, &(struct queue_note){"created", "info", created}, err);
+    if (rc == PRILORA_OK && job->ranks_message)
+        rc = events_add(store, job->id, "ranks", "info", "message", job->ranks_message,
+                        job->ranks_data, err);
     if (rc == PRILORA_OK)
         rc = queue_add_note(store, job->id, &(struct queue_note){"validating", "info", files}, err);
     return rc;

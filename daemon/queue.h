@@ -59,6 +59,8 @@ struct job {
     bool cancel_requested;
     bool pause_requested; /* and not there yet: running or being validated */
     char key_id[ID_SIZE]; /* for queue_submit only: the key that it came with; "": none */
+    char *ranks_message, *ranks_data; /* likewise: an event, and its data as JSON, of how its ranks
+                                         were found; NULL: none */
     struct job_progress progress;
 };
 void job_clear(struct job *job);

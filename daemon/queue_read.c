@@ -92,6 +92,8 @@ void job_clear(struct job *job)
 {
     for (int i = 0; i < N_OF(texts); i++)
         free(*text_at(job, texts[i]));
+    free(job->ranks_message);
+    free(job->ranks_data);
     *job = (struct job){0};
 }
 

@@ -13,6 +13,8 @@
  *     prilora_run_export      writes the adapter as Hugging Face PEFT reads it
  *     prilora_adapter_predict what a finished adapter says of texts
  *     prilora_form_merged     the same adapter merged into its base, and other forms of it
+ *     prilora_spectra_open    what a finished adapter has learned, direction by direction, and
+ *                             which ranks that suggests for the next run
  *
  * Conventions
  *   Errors    functions that can fail return a status and fill the caller's struct prilora_error
@@ -494,8 +496,9 @@ struct prilora_result {
 
 /*
  * prilora_run_export - prunes the best state once more, evaluates exactly that, and writes
- * adapter_config.json, adapter_model.safetensors, labels.json and README.md into `folder`
- * (made; written completely or not at all). base_name goes into base_model_name_or_path.
+ * adapter_config.json, adapter_model.safetensors, labels.json, README.md and
+ * input_statistics.safetensors (for prilora_spectra_open) into `folder` (made; written completely
+ * or not at all). base_name goes into base_model_name_or_path.
  * ENUMERIC: what would be written is not finite, or gives numbers that are not; nothing is written.
  */
 PRILORA_API enum prilora_status prilora_run_export(struct prilora_run *run, const char *folder,
@@ -668,6 +671,105 @@ PRILORA_API enum prilora_status prilora_form_read(struct prilora_form *form, siz
 PRILORA_API enum prilora_status prilora_form_fingerprint(struct prilora_form *form,
                                                          char fingerprint[65],
                                                          struct prilora_error *err);
+
+/* ---- Ranks by evidence ------------------------------------------------------------------------
+ */
+
+/*
+ * The singular values s_1 >= s_2 >= ... of a matrix of rank r; s_k^2 is a direction's energy.
+ * All numbers are zero for a matrix of zeros.
+ */
+struct prilora_spectrum {
+    const double *values;  /* [rank]; valid until the spectra are closed */
+    double norm;           /* Frobenius: root of the sum of the energies */
+    double relative;       /* norm / the same of the frozen weight; NaN where that is zero */
+    double lower_share;    /* of the energy, in the last floor(r / 2) directions */
+    double stable_rank;    /* all energy / the first direction's */
+    double effective_rank; /* exp of the entropy of the directions' shares of the energy */
+    size_t rank_90, rank_95, rank_99; /* the first so many directions hold that per cent of it */
+};
+
+/* One adapted map. xbar: the accumulated norm of each of its input's columns, as the run ended. */
+struct prilora_map_spectrum {
+    char module[160], map[24]; /* as in struct prilora_layer */
+    size_t layer, rank, in_features, out_features;
+    double scale;
+    struct prilora_spectrum update;          /* of scale * B A */
+    bool has_inputs;                         /* the folder tells xbar; else nothing below is */
+    struct prilora_spectrum output;          /* of scale * B A diag(xbar): what the update adds to
+                                                the map's output, directions by their inputs' size */
+    double input_min, input_mean, input_max; /* of xbar */
+};
+
+struct prilora_spectra;
+
+/*
+ * prilora_spectra_open - the spectra of every map that an adapter's folder adapts, ours or PEFT's
+ * own. xbar is in input_statistics.safetensors, which prilora_run_export writes; PEFT's own
+ * folders, and those of earlier versions, have none. Everything is computed here.
+ *
+ * Errors   those of prilora_adapter_open; EMISMATCH if no map of the base is adapted; ENUMERIC:
+ *          numbers beyond what can be computed with
+ * Memory   8 (rank + 4) numbers for each map, until prilora_spectra_close
+ */
+PRILORA_API enum prilora_status prilora_spectra_open(struct prilora_spectra **out,
+                                                     struct prilora_base *base, const char *folder,
+                                                     struct prilora_error *err);
+PRILORA_API void prilora_spectra_close(struct prilora_spectra *spectra);
+/* Layer by layer; NULL beyond the last. */
+PRILORA_API const struct prilora_map_spectrum *
+prilora_spectra_map(const struct prilora_spectra *spectra, size_t i);
+
+struct prilora_suggest_options {
+    size_t budget; /* parameters of all A and B; 0: as many as the adapter has */
+    double energy; /* above 0: stop once the ranks hold this share of what was learned; at most 1 */
+};
+
+struct prilora_layer_advice {
+    size_t before, rank; /* the largest rank of the layer's maps; what is suggested */
+    size_t least, most;  /* the bounds below */
+    double energy;       /* the layer's share of what was learned, 0 to 1 */
+    double lower_share;  /* of that, in the lower halves of its maps' directions */
+    double held;         /* of that, in the directions that the suggested rank keeps */
+    char reason[256];    /* one plain sentence */
+};
+
+struct prilora_suggestion {
+    size_t n_layers;
+    struct prilora_layer_advice layers[PRILORA_MAX_LAYERS]; /* 0 nearest the input */
+    size_t n_before, n_after, budget;                       /* parameters of all A and B */
+    double held;      /* share of what was learned that the suggested ranks keep */
+    bool uses_inputs; /* energies are those of `output`; else of `update` */
+    char reason[640]; /* of the whole */
+};
+
+/*
+ * prilora_spectra_suggest - ranks for the next run, by what a finished one has made of its own.
+ *
+ *   energy      of direction k of map m: e_m(k) = s_k^2 / |W|^2, of `output` against the frozen
+ *               weight W diag(xbar) if every map has xbar, else of `update` against W
+ *   beyond      the trained rank r it is guessed to fall as it did over the lower half:
+ *               e_m(r+i) = e_m(r) q^i, q = (e_m(r) / e_m(h))^(1/(r-h)), h = ceil(r/2);
+ *               q = 1/2 for r = 1
+ *   worth       of rank k of layer l: the sum of e_m(k) over its maps / the parameters that one
+ *               more rank of them costs; worths within a thousandth of a power of two are equal
+ *   bounds      from max(1, floor(f r / 2)) to ceil(2 f r), f = budget / parameters now; never
+ *               above 1024 or what the maps' shapes can use; where the lower bounds do not fit
+ *               the budget they are 1
+ *   choice      every layer begins at its lower bound; then, again and again, the layer whose next
+ *               rank is worth most gets it (of equal ones the lower rank, then the later layer),
+ *               until that does not fit the budget, is worth nothing, or `energy` is reached
+ *
+ * Without the bounds and the guess this is the choice that keeps most of the update's energy. The
+ * result follows from the numbers alone; a layer whose energies grow never loses rank by it. It is
+ * a heuristic: what one run has learned, with one seed and on one set of data.
+ *
+ * Errors   EINVAL: a budget that rank 1 everywhere exceeds, energy outside 0 to 1; EMISMATCH: the
+ *          adapter's update is zero, so that nothing is told
+ */
+PRILORA_API enum prilora_status
+prilora_spectra_suggest(struct prilora_suggestion *out, const struct prilora_spectra *spectra,
+                        const struct prilora_suggest_options *options, struct prilora_error *err);
 
 #ifdef __cplusplus
 }

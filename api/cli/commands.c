@@ -28,6 +28,10 @@ static const struct option_spec submit_options[] = {
     {"method", 0, "prilora|lora|supervised", "how to train; default prilora", COMPLETE_NOTHING},
     {"set", 's', "NAME=VALUE", "a setting of the method, as n_epochs=3 or ranks=4,6,8",
      COMPLETE_NOTHING},
+    {"ranks", 0, "RANKS", "of each layer, as 4,6,8; or suggest: by what --ranks-from has learned",
+     COMPLETE_NOTHING},
+    {"ranks-from", 0, "JOB", "a finished job, or its adapter, that suggests the ranks",
+     COMPLETE_TARGET},
     {"task", 0, "TASK", "what the labels are; told by the data if absent", COMPLETE_NOTHING},
     {"metric", 0, "METRIC", "what the best adapter is chosen by", COMPLETE_NOTHING},
     {"seed", 0, "N", "of all that is random", COMPLETE_NOTHING},
@@ -55,6 +59,14 @@ static const struct option_spec watch_options[] = {
 };
 
 static const struct option_spec layers_options[] = {
+    {"full", 0, NULL, "all numbers, one map a line", COMPLETE_NOTHING},
+    END,
+};
+
+static const struct option_spec ranks_options[] = {
+    {"budget", 0, "N", "parameters that the adapters may have; default: as the job's",
+     COMPLETE_NOTHING},
+    {"energy", 0, "SHARE", "stop where so much of the update is held, as 0.95", COMPLETE_NOTHING},
     {"full", 0, NULL, "all numbers, one map a line", COMPLETE_NOTHING},
     END,
 };
@@ -132,6 +144,11 @@ const struct command commands[] = {
      false, false},
     {"layers", "JOB", "rank and pruning of every adapted map", 1, 1, COMPLETE_JOB, layers_options,
      run_layers, NULL, false, false},
+    {"ranks", "JOB|MODEL", "what a finished adapter's directions carry, and ranks by that", 1, 1,
+     COMPLETE_TARGET, ranks_options, run_ranks,
+     "The last line is what submit's --set takes; submit --ranks suggest --ranks-from JOB does it\n"
+     "in one. What is suggested is a heuristic from one run: see the README.\n",
+     false, false},
     {"metrics", "JOB", "loss, rate and evaluations by step", 1, 1, COMPLETE_JOB, limit_options,
      run_metrics, NULL, false, false},
     {"events", "JOB", "what happened to a job", 1, 1, COMPLETE_JOB, limit_options, run_events, NULL,

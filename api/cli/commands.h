@@ -64,6 +64,7 @@ int run_list(struct call *call);
 int run_show(struct call *call);
 int run_watch(struct call *call);
 int run_layers(struct call *call);
+int run_ranks(struct call *call);
 int run_metrics(struct call *call);
 int run_events(struct call *call);
 int run_checkpoints(struct call *call);

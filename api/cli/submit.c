@@ -13,6 +13,7 @@
 #include "api/cli/http.h"
 #include "api/cli/interrupt.h"
 #include "api/cli/json.h"
+#include "api/cli/list.h"
 #include "api/cli/terminal.h"
 #include "api/cli/text.h"
 #include "api/cli/watch.h"
@@ -194,6 +195,17 @@ static int set_task(const struct call *call, json_t *job)
     return metric ? set_text(object, "metric", metric) : EXIT_DONE;
 }
 
+/* --ranks-from alone says where from, and so what. */
+static int set_ranks(const struct call *call, json_t *job)
+{
+    const char *ranks = call_has(call, "ranks") ? call_option(call, "ranks") : "suggest";
+    char *pair = format("ranks=%s", ranks);
+    int rc = apply_set(job, pair);
+
+    free(pair);
+    return rc;
+}
+
 static int set_method(const struct call *call, json_t *job)
 {
     const char *type = call_option(call, "method");
@@ -217,6 +229,8 @@ static int apply_options(const struct call *call, json_t *job)
     }
     if (rc == EXIT_DONE)
         rc = set_task(call, job);
+    if (rc == EXIT_DONE && (call_has(call, "ranks") || call_has(call, "ranks-from")))
+        rc = set_ranks(call, job);
     if (rc == EXIT_DONE)
         rc = set_integer(call, job, "seed", 0, INT32_MAX);
     if (rc == EXIT_DONE)
@@ -263,6 +277,21 @@ static int set_data(const struct call *call, json_t *job, const char *name, cons
     rc = files_data(call, data, &id);
     if (rc == EXIT_DONE)
         json_object_set_new(job, name, must(json_string(id)));
+    free(id);
+    return rc;
+}
+
+/* The finished job that --ranks-from means. */
+static int set_ranks_from(const struct call *call, json_t *job)
+{
+    char *id;
+    int rc;
+
+    if (!call_has(call, "ranks-from"))
+        return EXIT_DONE;
+    rc = resolve_target(call, call_option(call, "ranks-from"), &id);
+    if (rc == EXIT_DONE)
+        json_object_set_new(job, "ranks_from", must(json_string(id)));
     free(id);
     return rc;
 }
@@ -320,6 +349,8 @@ int run_submit(struct call *call)
 
     interrupt_catch();
     rc = make_job(call, &job);
+    if (rc == EXIT_DONE)
+        rc = set_ranks_from(call, job);
     if (rc == EXIT_DONE)
         rc = set_data(call, job, "training_file", call->n_args ? call->args[0] : NULL);
     if (rc == EXIT_DONE)

@@ -10,6 +10,7 @@
 #include "io/tensors.h"
 #include "math/vector.h"
 #include "train/folder.h"
+#include "train/inputs_file.h"
 #include "train/run.h"
 
 #define PREFIX "base_model.model."
@@ -107,6 +108,8 @@ static enum prilora_status fill_folder(const char *folder, void *context, struct
         rc = write_text(folder, "labels.json", pl_export_labels(x), err);
     if (rc == PRILORA_OK)
         rc = write_text(folder, "README.md", pl_export_card(x), err);
+    if (rc == PRILORA_OK && x->pruner && x->pruner->n_updates)
+        rc = pl_inputs_file_write(folder, x->pruner, err);
     return rc;
 }
 
@@ -162,6 +165,7 @@ enum prilora_status prilora_run_export(struct prilora_run *run, const char *fold
         .n_labels = run->train->n_labels,
         .result = &ended,
         .n_train = run->train->n,
+        .pruner = run->pruner,
     };
     enum prilora_status rc;
 

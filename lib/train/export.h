@@ -5,11 +5,13 @@
  *     adapter_model.safetensors   A, B, and the whole of the modules that were trained whole, F32
  *     labels.json                 label names and the metrics of exactly these bytes
  *     README.md                   model card, with a loading snippet that runs
+ *     input_statistics.safetensors  xbar of the maps' inputs, if the run has seen any
  */
 #ifndef PL_EXPORT_H
 #define PL_EXPORT_H
 
 #include "adapter/adapter.h"
+#include "adapter/prune.h"
 #include "base/real.h"
 
 /* Everything that the folder is made from; nothing is owned. */
@@ -24,7 +26,8 @@ struct pl_export {
     char *const *labels; /* [n_labels] */
     size_t n_labels;
     const struct prilora_result *result;
-    size_t n_train; /* examples */
+    size_t n_train;                 /* examples */
+    const struct pl_pruner *pruner; /* whose statistics are written; NULL: none are */
 };
 
 /* Written beside `folder` and then put in its place, an existing one replaced. Errors: EINVAL if

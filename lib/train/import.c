@@ -167,6 +167,18 @@ static enum prilora_status read_finite(const struct pl_import *in, const struct 
                    t->name);
 }
 
+enum prilora_status pl_import_read_map(const struct pl_import *in, const struct pl_map_site *site,
+                                       pl_real *to_a, pl_real *to_b, struct prilora_error *err)
+{
+    const struct pl_tensor *a, *b;
+    size_t rank;
+    enum prilora_status rc = find_pair(in, site, &a, &b, &rank, err);
+
+    if (rc == PRILORA_OK)
+        rc = read_finite(in, a, to_a, 0, a->n_elements, err);
+    return rc == PRILORA_OK ? read_finite(in, b, to_b, 0, b->n_elements, err) : rc;
+}
+
 /* One map: A into the first rows, B into the first columns, times what the net's scale lacks. */
 static enum prilora_status fill_map(const struct pl_import *in, const struct pl_map_site *site,
                                     const struct pl_lora *lora, pl_real *params, size_t *n_used,

@@ -21,6 +21,11 @@ void pl_import_close(struct pl_import *in);
 enum prilora_status pl_import_map(const struct pl_import *in, const struct pl_map_site *site,
                                   size_t *rank, double *scale, struct prilora_error *err);
 
+/* The matrices themselves: A [rank, in], B [out, rank], not scaled. rank is pl_import_map's, not 0.
+ * Errors: EFORMAT for numbers that are not finite. */
+enum prilora_status pl_import_read_map(const struct pl_import *in, const struct pl_map_site *site,
+                                       pl_real *a, pl_real *b, struct prilora_error *err);
+
 /*
  * pl_import_spec - settings under which a net has room for the adapter: every map of a layer gets
  * the largest rank that the file has in that layer. What a smaller or absent adapter leaves over is

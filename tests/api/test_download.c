@@ -98,7 +98,8 @@ static int run_tar(const char *folder, const char *archive)
 static void tar_reads_the_archive(void **state)
 {
     static const char *const names[] = {"README.md", "adapter_config.json",
-                                        "adapter_model.safetensors", "labels.json"};
+                                        "adapter_model.safetensors", "input_statistics.safetensors",
+                                        "labels.json"};
     struct download *d = *state;
     const char *archive = test_server_path(d->server, "a.tar");
     FILE *file = fopen(archive, "wb");
@@ -130,7 +131,7 @@ static void the_job_lists_the_files_and_their_sizes(void **state)
     size_t i;
 
     assert_string_equal(test_text(job, "adapter.url"), d->path);
-    assert_int_equal(json_array_size(files), 4);
+    assert_int_equal(json_array_size(files), 5);
     json_array_foreach (files, i, file) {
         struct test_reply *reply = test_get(d->server, "%s/%s", d->path, test_text(file, "name"));
 

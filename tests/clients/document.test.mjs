@@ -201,6 +201,13 @@ test("a job from its beginning to its end, and its model", async () => {
     await call("listJobLayers", { path });
     assert.ok((await call("listJobLayers", { path, query: "?history=1&limit=100" })).data.length > 1);
     await call("listJobMetrics", { path, query: "?limit=1000" });
+    const { suggestion } = await call("getJobRanks", { path, query: "?energy=0.99" });
+    const again = (prilora, more) => ({ ...request, method: { type: "prilora", prilora: { hyperparameters: prilora } }, ...more });
+    await call("forecastJob", { json: again(suggestion.hyperparameters) });
+    const suggested = await call("createJob", { json: again({ max_steps: 1, ranks: "suggest" }, { ranks_from: made.id }) });
+    await waitFor(suggested.id, "succeeded");
+    await call("getJobRanks", { path: { id: suggested.id } });
+    await call("createJob", { json: again({ ranks: "suggest" }), status: 400 });
     for (const query of ["", "?merged=true", "?rank=uniform"]) await call("getAdapter", { path, query });
     await call("getAdapter", { path, headers: { Range: "bytes=0-9" }, status: 206 });
     await call("getAdapter", { path, headers: { Range: "bytes=99999999-" }, status: 416 });

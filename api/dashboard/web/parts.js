@@ -129,6 +129,7 @@ export function settingsTable(job) {
 const contents = {
   "README.md": "model card with a snippet that loads it", "adapter_config.json": "PEFT's configuration",
   "adapter_model.safetensors": "the weights", "labels.json": "names of the labels",
+  "input_statistics.safetensors": "what ranks are suggested by",
 };
 
 function downloadRow({ path, name, label, about, size, isMain }) {

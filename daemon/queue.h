@@ -52,8 +52,9 @@ struct job {
     char *requested; /* JSON: {"hyperparameters", "method"} as the client sent them */
     char *forecast;  /* JSON or NULL: memory_bytes, total_steps, ... */
     char *result;    /* JSON or NULL: final metrics, labels, sizes */
-    char *fine_tuned_model;                         /* NULL until there is an adapter */
-    char *error_code, *error_message, *error_param; /* NULL unless failed */
+    char *fine_tuned_model;                                 /* NULL until there is an adapter */
+    char *error_code, *error_message, *error_param;         /* NULL unless failed */
+    char *experiment, *experiment_method, *experiment_task; /* its cell; NULL: of no experiment */
     uint64_t trained_tokens;
     int64_t attempts; /* times a worker has begun it */
     bool cancel_requested;
@@ -74,6 +75,7 @@ struct queue_query {
     const char *after;
     size_t limit;
     unsigned statuses;           /* bit JOB_...: those; 0: any */
+    const char *experiment;      /* of this one; NULL: any */
     const char *const *metadata; /* pairs key, value; NULL-terminated; NULL: any */
 };
 /* Newest first. ENOENT if `after` names no job. */
@@ -116,6 +118,14 @@ enum prilora_status queue_edit(struct store *store, const char *id, const struct
  * while a job that is being validated starts from its adapter (after that it has a copy).
  */
 enum prilora_status queue_delete(struct store *store, const char *id, struct prilora_error *err);
+
+/*
+ * queue_steer_all - queue_cancel, queue_pause or queue_resume of all jobs of an experiment that it
+ * does anything to, in one transaction; *n of them. What is being cancelled already is left alone.
+ */
+enum queue_verb { QUEUE_CANCEL, QUEUE_PAUSE, QUEUE_RESUME };
+enum prilora_status queue_steer_all(struct store *store, const char *experiment,
+                                    enum queue_verb verb, size_t *n, struct prilora_error *err);
 
 /* ---- for the workers ---- */
 

@@ -140,17 +140,6 @@ void api_experiment_list(struct request *r)
     respond_written(r, 200, &out);
 }
 
-/* Its jobs, as GET /v1/fine_tuning/jobs lists them. */
-void api_experiment_jobs(struct request *r)
-{
-    struct experiment e;
-
-    if (!api_find_experiment(r, &e))
-        return;
-    experiment_clear(&e);
-    api_list_jobs(r, r->captures[0]);
-}
-
 /* ---- creating ---- */
 
 /* What a request makes: experiments_submit's two. */

@@ -93,8 +93,6 @@ bool api_find_job(struct request *r, struct job *out);
 struct experiment;
 /* The experiment that the path names, likewise. experiment_clear it. */
 bool api_find_experiment(struct request *r, struct experiment *out);
-/* Jobs as the query says, of an experiment or (NULL) of any. */
-void api_list_jobs(struct request *r, const char *experiment);
 struct file;
 /* The file that the path names, likewise. file_clear it. */
 bool api_find_file(struct request *r, struct file *out);

@@ -10,6 +10,7 @@
 #include "api/list.h"
 #include "api/poll.h"
 #include "api/respond.h"
+#include "daemon/experiments.h"
 #include "daemon/live.h"
 
 #define JOBS_PER_PAGE     20
@@ -140,24 +141,21 @@ static void respond_jobs(struct request *r, const struct page *page,
     }
 }
 
-void api_job_list(struct request *r)
+/* Of an experiment: the one that the path names, or the one of the query. */
+static void list_jobs(struct request *r, const char *const *others, bool of_path)
 {
-    api_list_jobs(r, query_get(&r->query, "experiment"));
-}
-
-void api_list_jobs(struct request *r, const char *experiment)
-{
-    static const char *const others[] = {"metadata[", "status", "experiment", NULL};
-    static const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
+    const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
     char *keys[QUERY_MAX_PARAMETERS + 1] = {NULL};
     const char *pairs[2 * QUERY_MAX_PARAMETERS + 1] = {NULL};
+    struct experiment experiment = {0};
     struct page page;
     struct queue_query query = {0};
 
-    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses))
+    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses) ||
+        (of_path && !api_find_experiment(r, &experiment)))
         return;
     if (read_filter(r, keys, pairs)) {
-        query.experiment = experiment;
+        query.experiment = of_path ? experiment.id : query_get(&r->query, "experiment");
         query.after = page.after;
         query.limit = page.limit;
         query.metadata = pairs[0] ? pairs : NULL;
@@ -165,6 +163,21 @@ void api_list_jobs(struct request *r, const char *experiment)
     }
     for (size_t i = 0; keys[i]; i++)
         free(keys[i]);
+    experiment_clear(&experiment);
+}
+
+void api_job_list(struct request *r)
+{
+    static const char *const others[] = {"metadata[", "status", "experiment", NULL};
+
+    list_jobs(r, others, false);
+}
+
+void api_experiment_jobs(struct request *r)
+{
+    static const char *const others[] = {"metadata[", "status", NULL};
+
+    list_jobs(r, others, true);
 }
 
 /* ---- creating ---- */

@@ -13,7 +13,7 @@
 #define GRID_MAX_METHODS 50
 #define GRID_MAX_TASKS   50
 #define GRID_MAX_SEEDS   1000
-#define GRID_MAX_CELLS   10000
+#define GRID_MAX_CELLS   5000
 #define GRID_SEEDS       5 /* 1 to 5, if none are given */
 
 struct grid {

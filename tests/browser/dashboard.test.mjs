@@ -417,7 +417,7 @@ test("an experiment's table fills, is compared, saved and deleted", async () => 
   assert.equal(made.status, 200, JSON.stringify(made.body));
   experimentId = made.body.id;
   const page = await browser.open("#/experiments");
-  await page.getByText("3 methods × 1 tasks × 2 seeds").waitFor();
+  await page.getByText("3 methods × 1 task × 2 seeds").waitFor();
   await page.getByRole("link", { name: "a grid" }).click();
   await page.locator(".head .chip", { hasText: "succeeded" }).waitFor();
   const results = await daemon.get(`v1/experiments/${experimentId}/results`);

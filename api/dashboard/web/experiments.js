@@ -13,7 +13,8 @@ const BUSY_MS = 2000, IDLE_MS = 8000, MOST_RUNS = 300;
 const pathOf = (id, rest = "") => `${EXPERIMENTS}/${encodeURIComponent(id)}${rest}`;
 const nameOf = (e) => e.name ?? shortId(e.id);
 const overIn = (jobs) => jobs.succeeded + jobs.failed + jobs.cancelled;
-const gridOf = (e) => `${count(e.methods.length)} methods × ${count(e.tasks.length)} tasks × ${count(e.seeds.length)} seeds`;
+const many = (list, word) => `${count(list.length)} ${word}${list.length === 1 ? "" : "s"}`;
+const gridOf = (e) => [many(e.methods, "method"), many(e.tasks, "task"), many(e.seeds, "seed")].join(" × ");
 
 // ---- the list -----------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ function runTable(r) {
     table("The jobs", ["Method", "Task", "Seed", "State", "Value", "Job"], shown.map(({ cell, seed, status, value, job_id: id, error }) =>
       h("tr", {}, h("td", {}, cell.method), h("td", {}, cell.task), h("td", {}, String(seed)),
         h("td", {}, states[status]?.word ?? status), h("td", { class: "text" }, error ?? number(value)),
-        h("td", {}, id ? h("a", { href: `#/jobs/${encodeURIComponent(id)}` }, shortId(id)) : "–"))), { class: "rows" }),
+        h("td", {}, id ? h("a", { class: "job-link", href: `#/jobs/${encodeURIComponent(id)}` }, shortId(id)) : "–"))), { class: "rows" }),
     runs.length > shown.length ? h("p", { class: "hint" }, `${count(shown.length)} of ${count(runs.length)}`) : null,
   ].filter(Boolean);
 }

@@ -7,6 +7,7 @@
 
 #include "api/grid.h"
 #include "daemon/error.h"
+#include "daemon/json_memory.h"
 
 bool results_more_is_better(const char *metric)
 {
@@ -220,6 +221,7 @@ enum prilora_status results_make(struct results **out, const struct experiment *
                                  const struct outcome *outcomes, size_t n, const char *metric,
                                  struct prilora_error *err)
 {
+    unsigned long before = json_memory_refusals();
     struct results *r = new_results(experiment);
     double *room = r ? calloc(2 * r->n_seeds + 1, sizeof *room) : NULL;
     enum prilora_status rc = room ? PRILORA_OK : error_memory(err);
@@ -240,6 +242,11 @@ enum prilora_status results_make(struct results **out, const struct experiment *
             average(r, m, room);
         *out = r;
         r = NULL;
+    }
+    if (rc == PRILORA_OK && json_memory_refusals() != before) { /* values may be missing */
+        results_free(*out);
+        *out = NULL;
+        rc = error_memory(err);
     }
     free(room);
     results_free(r);

@@ -172,7 +172,8 @@ enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
  * model stands for; of the others what was only on its way, if the sweep is deep enough. */
 enum prilora_status queue_sweep(struct store *store, struct sweep *sweep,
                                 struct prilora_error *err);
-/* Jobs that have been over for longer than they are kept, adapters and all. */
+/* Jobs that have been over for longer than they are kept, adapters and all; of an experiment only
+ * when all its jobs are over. */
 enum prilora_status queue_sweep_old(struct store *store, struct sweep *sweep,
                                     struct prilora_error *err);
 

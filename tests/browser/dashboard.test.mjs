@@ -77,6 +77,7 @@ test("an uploaded file shows its first rows, labels and a forecast", async () =>
 test("a wrong setting is told at its field, which gets the focus", async () => {
   const page = await browser.open("#/new", { expected: /status of 400/ });
   await choose(page, "train.jsonl");
+  await page.locator(".preview").waitFor(); // it moves what is below
   await page.getByText("All settings").click();
   await page.getByLabel("Prune decay").fill("much");
   await page.getByText("All settings").click();

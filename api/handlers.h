@@ -45,6 +45,17 @@ void api_job_layers(struct request *r);
 void api_job_metrics(struct request *r);
 void api_job_ranks(struct request *r);
 
+void api_experiment_create(struct request *r);
+void api_experiment_list(struct request *r);
+void api_experiment_show(struct request *r);
+void api_experiment_jobs(struct request *r);
+void api_experiment_results(struct request *r);
+void api_experiment_cancel(struct request *r);
+void api_experiment_pause(struct request *r);
+void api_experiment_resume(struct request *r);
+void api_experiment_retry(struct request *r);
+void api_experiment_delete(struct request *r);
+
 void api_adapter_tar(struct request *r);
 void api_adapter_file(struct request *r);
 
@@ -82,6 +93,9 @@ struct job_settings;
 bool api_read_job(struct request *r, struct job *out, struct job_settings *settings);
 /* The job that the path names; answers and returns false if there is none. job_clear it. */
 bool api_find_job(struct request *r, struct job *out);
+struct experiment;
+/* The experiment that the path names, likewise. experiment_clear it. */
+bool api_find_experiment(struct request *r, struct experiment *out);
 struct file;
 /* The file that the path names, likewise. file_clear it. */
 bool api_find_file(struct request *r, struct file *out);

@@ -153,6 +153,20 @@ static void write_adapter(struct json_out *out, const struct job *job,
     json_out_close(out, '}');
 }
 
+/* The experiment that it is part of, and its place there; the seed is the job's own. */
+static void write_cell(struct json_out *out, const struct job *job)
+{
+    if (!job->experiment) {
+        json_out_null(out, "experiment");
+        return;
+    }
+    json_out_open(out, "experiment", '{');
+    json_out_text(out, "id", job->experiment);
+    json_out_text(out, "method", job->experiment_method);
+    json_out_text(out, "task", job->experiment_task);
+    json_out_close(out, '}');
+}
+
 static void write_openai(struct json_out *out, const struct job *job, const struct job_view *view,
                          struct json_raw method)
 {
@@ -192,6 +206,7 @@ void job_encode(struct json_out *out, const struct job *job, const struct job_vi
     /* ours */
     json_out_text(out, "base_model", job->model);
     json_out_text(out, "suffix", job->suffix);
+    write_cell(out, job);
     json_out_integer(out, "priority", job->priority);
     write_unless_zero(out, "started_at", job->started_at);
     json_out_bool(out, "cancel_requested", job->cancel_requested);

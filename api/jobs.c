@@ -4,19 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/json_memory.h"
 #include "api/aside.h"
 #include "api/creation.h"
 #include "api/idempotency.h"
+#include "api/job_check.h"
 #include "api/job_codec.h"
 #include "api/job_suggest.h"
 #include "api/list.h"
 #include "api/poll.h"
 #include "api/respond.h"
-#include "daemon/error.h"
-#include "daemon/files.h"
+#include "daemon/experiments.h"
 #include "daemon/live.h"
-#include "daemon/worker.h"
 
 #define JOBS_PER_PAGE     20
 #define MAX_JOBS_PER_PAGE 100
@@ -146,18 +144,21 @@ static void respond_jobs(struct request *r, const struct page *page,
     }
 }
 
-void api_job_list(struct request *r)
+/* Of an experiment: the one that the path names, or the one of the query. */
+static void list_jobs(struct request *r, const char *const *others, bool of_path)
 {
-    static const char *const others[] = {"metadata[", "status", NULL};
-    static const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
+    const struct page_rules rules = {JOBS_PER_PAGE, MAX_JOBS_PER_PAGE, false, others};
     char *keys[QUERY_MAX_PARAMETERS + 1] = {NULL};
     const char *pairs[2 * QUERY_MAX_PARAMETERS + 1] = {NULL};
+    struct experiment experiment = {0};
     struct page page;
-    struct queue_query query;
+    struct queue_query query = {0};
 
-    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses))
+    if (!page_read(r, &rules, &page) || !read_statuses(r, &query.statuses) ||
+        (of_path && !api_find_experiment(r, &experiment)))
         return;
     if (read_filter(r, keys, pairs)) {
+        query.experiment = of_path ? experiment.id : query_get(&r->query, "experiment");
         query.after = page.after;
         query.limit = page.limit;
         query.metadata = pairs[0] ? pairs : NULL;
@@ -165,161 +166,24 @@ void api_job_list(struct request *r)
     }
     for (size_t i = 0; keys[i]; i++)
         free(keys[i]);
+    experiment_clear(&experiment);
+}
+
+void api_job_list(struct request *r)
+{
+    static const char *const others[] = {"metadata[", "status", "experiment", NULL};
+
+    list_jobs(r, others, false);
+}
+
+void api_experiment_jobs(struct request *r)
+{
+    static const char *const others[] = {"metadata[", "status", NULL};
+
+    list_jobs(r, others, true);
 }
 
 /* ---- creating ---- */
-
-/* A file that a job may train on; answers and returns false if this one is not. */
-static bool check_file(struct request *r, const char *param, const char *id)
-{
-    struct file file;
-    struct prilora_error err;
-    enum prilora_status rc;
-    bool right;
-
-    if (!id)
-        return true;
-    rc = files_get(r->api->store, id, &file, &err);
-    if (rc == PRILORA_ENOENT)
-        respond_error(r, 400, "file_not_found", param, "%s: no such file: %s", param, id);
-    else if (rc != PRILORA_OK)
-        respond_internal(r, &err);
-    if (rc != PRILORA_OK)
-        return false;
-    right = strcmp(file.purpose, "fine-tune") == 0 && strcmp(file.status, "processed") == 0;
-    if (!right)
-        respond_error(r, 400, "invalid_file", param,
-                      "%s: file %s is \"%s\" for \"%s\", but must be processed for fine-tune",
-                      param, id, file.status, file.purpose);
-    file_clear(&file);
-    return right;
-}
-
-/* A base that cannot be opened: which of our errors are the client's to know. */
-static void respond_bad_model(struct request *r, const struct prilora_error *err)
-{
-    if (err->status == PRILORA_ENOMEM)
-        respond_internal(r, err);
-    else
-        respond_error(r, 400,
-                      err->status == PRILORA_EUNSUPPORTED ? "unsupported_model" : "invalid_model",
-                      "model", "model: %s", err->message);
-}
-
-/* Steps and operations are known when the data have been read. */
-static char *forecast_text(const struct prilora_forecast *f)
-{
-    json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:n, s:n, s:n}", "memory_bytes",
-                               (json_int_t)f->memory_bytes, "base_bytes", (json_int_t)f->base_bytes,
-                               "n_trainable", (json_int_t)f->n_trainable, "n_adapter",
-                               (json_int_t)f->n_adapter, "total_steps", "flops", "seconds");
-    char *text = object ? json_whole_text(object, JSON_COMPACT) : NULL;
-
-    json_decref(object);
-    return text;
-}
-
-/* The settings of a job that goes on from an adapter: what the client left open is the adapter's.
- */
-static enum prilora_status continue_spec(struct request *r, struct job *job,
-                                         struct job_settings *settings,
-                                         const struct prilora_base *base, struct prilora_error *err)
-{
-    struct job made;
-    char *folder = NULL;
-    enum prilora_status rc = queue_find_model(r->api->store, job->start_from, &made, err);
-
-    if (rc != PRILORA_OK)
-        return rc;
-    folder = queue_folder(r->api->store, made.id, "adapter");
-    job_clear(&made);
-    prilora_spec_free(settings->spec);
-    settings->spec = NULL;
-    rc = folder ? prilora_spec_continue(&settings->spec, settings->text, strlen(settings->text),
-                                        base, folder, err)
-                : error_memory(err);
-    free(folder);
-    if (rc != PRILORA_OK)
-        return rc;
-    free(job->spec);
-    job->spec = prilora_spec_dump(settings->spec);
-    return job->spec ? PRILORA_OK : error_memory(err);
-}
-
-static void respond_bad_spec(struct request *r, const struct prilora_error *err)
-{
-    struct fault fault;
-
-    if (error_is_machines(err->status)) {
-        respond_internal(r, err);
-        return;
-    }
-    fault_from_spec(&fault, err);
-    respond_fault(r, &fault);
-}
-
-/* What the job will need, into job->forecast; answers and returns false if that is too much. */
-static bool forecast(struct request *r, struct job *job, struct job_settings *settings)
-{
-    struct prilora_base *base;
-    struct prilora_forecast forecast;
-    struct prilora_error err;
-    enum prilora_status rc = PRILORA_OK;
-
-    if (models_acquire(r->api->models, job->model, &base, &err) != PRILORA_OK) {
-        respond_bad_model(r, &err);
-        return false;
-    }
-    if (job->start_from)
-        rc = continue_spec(r, job, settings, base, &err);
-    if (rc == PRILORA_OK)
-        rc = worker_forecast(&forecast, r->api->config, base, settings->spec, NULL, NULL, &err);
-    if (rc != PRILORA_OK) {
-        respond_bad_spec(r, &err);
-    } else if (worker_check_memory(r->api->config, &forecast, &err) != PRILORA_OK) {
-        respond_error(r, 422, "not_enough_memory", NULL, "%s", err.message);
-    } else {
-        job->forecast = forecast_text(&forecast);
-        if (!job->forecast)
-            respond_json(r, 503, NULL);
-    }
-    models_release(r->api->models, base);
-    return job->forecast != NULL;
-}
-
-/*
- * A base model; or a finished adapter, which the job then goes on from: its base becomes
- * job->model. Answers and returns false if it is neither.
- */
-static bool check_model(struct request *r, struct job *job)
-{
-    struct model_entry entry;
-    struct job made;
-    struct prilora_error err;
-    enum prilora_status rc = models_find(r->api->models, job->model, &entry, &err);
-
-    if (rc == PRILORA_OK) {
-        model_entry_clear(&entry);
-        return true;
-    }
-    if (rc == PRILORA_ENOENT)
-        rc = queue_find_model(r->api->store, job->model, &made, &err);
-    if (rc == PRILORA_OK) {
-        job->start_from = job->model;
-        job->model = made.model;
-        made.model = NULL;
-        job_clear(&made);
-        return true;
-    }
-    if (rc == PRILORA_ENOENT)
-        respond_error(r, 400, "model_not_found", "model",
-                      "model: no such base model or finished adapter: %s (GET /v1/models lists "
-                      "those there are)",
-                      job->model);
-    else
-        respond_internal(r, &err);
-    return false;
-}
 
 /* creation.write; the object is the struct job that was submitted. */
 static enum prilora_status write_created(struct json_out *out, struct api *api, const void *object,
@@ -356,11 +220,18 @@ static void submit(struct request *r, struct job *job)
         respond_internal(r, &err);
 }
 
-/* What must be looked up; answers and returns false if something is not there or does not fit. */
 static bool check(struct request *r, struct job *job, struct job_settings *settings)
 {
-    return check_model(r, job) && check_file(r, "training_file", job->training_file) &&
-           check_file(r, "validation_file", job->validation_file) && forecast(r, job, settings);
+    struct prilora_error err = {0};
+    struct fault fault;
+
+    if (job_check(r->api, job, settings, &fault, &err))
+        return true;
+    if (err.status != PRILORA_OK)
+        respond_internal(r, &err);
+    else
+        respond_fault(r, &fault);
+    return false;
 }
 
 /* is_new: it is to be made, so that an Idempotency-Key counts. */

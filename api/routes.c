@@ -9,7 +9,8 @@
 #include "api/handlers.h"
 #include "api/query.h"
 
-#define JOB "/v1/fine_tuning/jobs/{id}"
+#define JOB        "/v1/fine_tuning/jobs/{id}"
+#define EXPERIMENT "/v1/experiments/{id}"
 
 const struct route routes[] = {
     {"POST", "/v1/files", SCOPE_SUBMIT, api_file_create, "upload a file", &api_file_sink},
@@ -68,6 +69,24 @@ const struct route routes[] = {
     {"GET", JOB "/adapter", SCOPE_READ, api_adapter_tar, "the finished PEFT adapter as one tar",
      NULL},
     {"GET", JOB "/adapter/{file}", SCOPE_READ, api_adapter_file, "one file of the adapter", NULL},
+
+    {"POST", "/v1/experiments", SCOPE_SUBMIT, api_experiment_create,
+     "queue a grid of jobs: methods, tasks, seeds", NULL},
+    {"GET", "/v1/experiments", SCOPE_READ, api_experiment_list, "experiments, newest first", NULL},
+    {"GET", EXPERIMENT, SCOPE_READ, api_experiment_show, "one experiment, with its progress", NULL},
+    {"DELETE", EXPERIMENT, SCOPE_SUBMIT, api_experiment_delete,
+     "delete an experiment that is over, jobs and all", NULL},
+    {"GET", EXPERIMENT "/jobs", SCOPE_READ, api_experiment_jobs, "its jobs, newest first", NULL},
+    {"GET", EXPERIMENT "/results", SCOPE_READ, api_experiment_results,
+     "its table, as JSON, CSV or Markdown", NULL},
+    {"POST", EXPERIMENT "/cancel", SCOPE_SUBMIT, api_experiment_cancel,
+     "stop all jobs of an experiment", NULL},
+    {"POST", EXPERIMENT "/pause", SCOPE_SUBMIT, api_experiment_pause,
+     "pause all jobs of an experiment", NULL},
+    {"POST", EXPERIMENT "/resume", SCOPE_SUBMIT, api_experiment_resume,
+     "queue its paused jobs again", NULL},
+    {"POST", EXPERIMENT "/retry", SCOPE_SUBMIT, api_experiment_retry,
+     "run failed and cancelled cells again", NULL},
 
     {"GET", "/v1/webhooks/deliveries", SCOPE_ADMIN, api_webhook_list,
      "webhooks and how their sending went, newest first", NULL},

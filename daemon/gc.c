@@ -4,9 +4,11 @@
 #include <stdatomic.h>
 
 #include "daemon/error.h"
+#include "daemon/experiments.h"
 #include "daemon/files.h"
 #include "daemon/idempotency.h"
 #include "daemon/queue.h"
+#include "daemon/reads.h"
 #include "daemon/stale_pulls.h"
 #include "daemon/uploads.h"
 #include "daemon/webhooks.h"
@@ -28,6 +30,10 @@ static enum prilora_status sweep_all(struct store *store, const struct config *c
         rc = webhooks_sweep(store, sweep, err);
     if (rc == PRILORA_OK)
         rc = queue_sweep_old(store, sweep, err);
+    if (rc == PRILORA_OK)
+        rc = experiments_sweep(store, sweep, err);
+    if (rc == PRILORA_OK)
+        rc = reads_sweep(store, sweep, err);
     if (rc == PRILORA_OK && sweep->depth >= SWEEP_JOBS)
         rc = queue_sweep(store, sweep, err);
     if (rc == PRILORA_OK && sweep->depth >= SWEEP_ALL)

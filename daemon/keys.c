@@ -535,7 +535,8 @@ enum prilora_status keys_usage(struct store *store, const char *id, struct key_u
     return rc;
 }
 
-enum prilora_status keys_check_jobs(struct store *store, const char *id, struct prilora_error *err)
+enum prilora_status keys_check_jobs(struct store *store, const char *id, int64_t more,
+                                    struct prilora_error *err)
 {
     int64_t pair[2];
     enum prilora_status rc;
@@ -547,12 +548,17 @@ enum prilora_status keys_check_jobs(struct store *store, const char *id, struct 
                                "SELECT max_queued_jobs, " OPEN_JOBS " FROM keys WHERE id = ?1", "t",
                                id),
                    id, pair, err);
-    if (rc != PRILORA_OK || pair[0] == 0 || pair[1] < pair[0])
+    if (rc != PRILORA_OK || pair[0] == 0 || (pair[1] <= pair[0] && more <= pair[0] - pair[1]))
         return rc;
+    if (more == 1)
+        return error_set_at(err, PRILORA_ELIMIT, "max_queued_jobs",
+                            "max_queued_jobs of this key is %" PRId64 ", and %" PRId64
+                            " of its jobs are not over yet",
+                            pair[0], pair[1]);
     return error_set_at(err, PRILORA_ELIMIT, "max_queued_jobs",
                         "max_queued_jobs of this key is %" PRId64 ", and %" PRId64
-                        " of its jobs are not over yet",
-                        pair[0], pair[1]);
+                        " of its jobs are not over yet: %" PRId64 " more do not fit",
+                        pair[0], pair[1], more);
 }
 
 enum prilora_status keys_check_bytes(struct store *store, const char *id, int64_t more,

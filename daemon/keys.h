@@ -75,11 +75,12 @@ enum prilora_status keys_usage(struct store *store, const char *id, struct key_u
                                struct prilora_error *err);
 
 /*
- * Whether one more job, or a file of `more` bytes, is within the quota of key `id` (NULL or "":
+ * Whether `more` jobs, or a file of `more` bytes, are within the quota of key `id` (NULL or "":
  * nobody's, without any): else ELIMIT, err->where the quota's name. For the answer to hold, the
  * caller is inside of the transaction, or under the lock, in which he adds it.
  */
-enum prilora_status keys_check_jobs(struct store *store, const char *id, struct prilora_error *err);
+enum prilora_status keys_check_jobs(struct store *store, const char *id, int64_t more,
+                                    struct prilora_error *err);
 enum prilora_status keys_check_bytes(struct store *store, const char *id, int64_t more,
                                      struct prilora_error *err);
 

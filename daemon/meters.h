@@ -17,6 +17,8 @@ enum meter {
     METER_SENT_BYTES,     /* of answers' bodies that were taken whole */
     METER_PREDICTIONS,    /* texts that were classified */
     METER_PULLED_BYTES,   /* of base models */
+    METER_FILES_READ,     /* data files tokenized for jobs */
+    METER_FILES_SHARED,   /* of those that jobs needed besides, taken from reads.h */
     METERS
 };
 void meters_add(enum meter meter, uint64_t n);

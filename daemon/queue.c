@@ -151,12 +151,14 @@ static enum prilora_status insert(struct store *store, const struct job *job,
     return store_run(store, err, "write a job",
                      "INSERT INTO jobs (id, status, created_at, priority, seed, model, "
                      "start_from, training_file, validation_file, suffix, metadata, spec, "
-                     "requested, forecast, key_id) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "ttiiitttttttttt", job->id, job_status_name(job->status), job->created_at,
+                     "requested, forecast, key_id, experiment_id, experiment_method, "
+                     "experiment_task) "
+                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "ttiiittttttttttttt", job->id, job_status_name(job->status), job->created_at,
                      job->priority, job->seed, job->model, job->start_from, job->training_file,
                      job->validation_file, job->suffix, job->metadata, job->spec, job->requested,
-                     job->forecast, job->key_id[0] ? job->key_id : NULL);
+                     job->forecast, job->key_id[0] ? job->key_id : NULL, job->experiment,
+                     job->experiment_method, job->experiment_task);
 }
 
 static enum prilora_status add_first_notes(struct store *store, const struct job *job,
@@ -178,29 +180,34 @@ static enum prilora_status add_first_notes(struct store *store, const struct job
     return rc;
 }
 
+enum prilora_status queue_insert(struct store *store, struct job *job, struct prilora_error *err)
+{
+    enum prilora_status rc = check_there(store, file_sql, job->training_file, "training_file", err);
+
+    store_new_id(job->id, "ftjob-");
+    job->status = JOB_VALIDATING;
+    job->created_at = store_now();
+    if (rc == PRILORA_OK)
+        rc = check_there(store, file_sql, job->validation_file, "validation_file", err);
+    if (rc == PRILORA_OK)
+        rc = check_there(store, model_sql, job->start_from, "model", err);
+    if (rc == PRILORA_OK)
+        rc = insert(store, job, err);
+    return rc == PRILORA_OK ? add_first_notes(store, job, err) : rc;
+}
+
 enum prilora_status queue_submit(struct store *store, struct job *job, struct prilora_error *err)
 {
     enum prilora_status rc;
     struct prilora_error local;
 
     err = err ? err : &local;
-    store_new_id(job->id, "ftjob-");
-    job->status = JOB_VALIDATING;
-    job->created_at = store_now();
     rc = store_begin(store, err);
     if (rc != PRILORA_OK)
         return rc;
-    rc = check_there(store, file_sql, job->training_file, "training_file", err);
+    rc = keys_check_jobs(store, job->key_id, 1, err);
     if (rc == PRILORA_OK)
-        rc = check_there(store, file_sql, job->validation_file, "validation_file", err);
-    if (rc == PRILORA_OK)
-        rc = check_there(store, model_sql, job->start_from, "model", err);
-    if (rc == PRILORA_OK)
-        rc = keys_check_jobs(store, job->key_id, err);
-    if (rc == PRILORA_OK)
-        rc = insert(store, job, err);
-    if (rc == PRILORA_OK)
-        rc = add_first_notes(store, job, err);
+        rc = queue_insert(store, job, err);
     return queue_end_change(store, rc, job->id, "submit", NULL, err);
 }
 

@@ -52,8 +52,9 @@ struct job {
     char *requested; /* JSON: {"hyperparameters", "method"} as the client sent them */
     char *forecast;  /* JSON or NULL: memory_bytes, total_steps, ... */
     char *result;    /* JSON or NULL: final metrics, labels, sizes */
-    char *fine_tuned_model;                         /* NULL until there is an adapter */
-    char *error_code, *error_message, *error_param; /* NULL unless failed */
+    char *fine_tuned_model;                                 /* NULL until there is an adapter */
+    char *error_code, *error_message, *error_param;         /* NULL unless failed */
+    char *experiment, *experiment_method, *experiment_task; /* its cell; NULL: of no experiment */
     uint64_t trained_tokens;
     int64_t attempts; /* times a worker has begun it */
     bool cancel_requested;
@@ -76,6 +77,7 @@ struct queue_query {
     const char *after;
     size_t limit;
     unsigned statuses;           /* bit JOB_...: those; 0: any */
+    const char *experiment;      /* of this one; NULL: any */
     const char *const *metadata; /* pairs key, value; NULL-terminated; NULL: any */
 };
 /* Newest first. ENOENT if `after` names no job. */
@@ -118,6 +120,14 @@ enum prilora_status queue_edit(struct store *store, const char *id, const struct
  * while a job that is being validated starts from its adapter (after that it has a copy).
  */
 enum prilora_status queue_delete(struct store *store, const char *id, struct prilora_error *err);
+
+/*
+ * queue_steer_all - queue_cancel, queue_pause or queue_resume of all jobs of an experiment that it
+ * does anything to, in one transaction; *n of them. What is being cancelled already is left alone.
+ */
+enum queue_verb { QUEUE_CANCEL, QUEUE_PAUSE, QUEUE_RESUME };
+enum prilora_status queue_steer_all(struct store *store, const char *experiment,
+                                    enum queue_verb verb, size_t *n, struct prilora_error *err);
 
 /* ---- for the workers ---- */
 
@@ -164,7 +174,8 @@ enum prilora_status queue_recover(struct store *store, size_t *n_requeued,
  * model stands for; of the others what was only on its way, if the sweep is deep enough. */
 enum prilora_status queue_sweep(struct store *store, struct sweep *sweep,
                                 struct prilora_error *err);
-/* Jobs that have been over for longer than they are kept, adapters and all. */
+/* Jobs that have been over for longer than they are kept, adapters and all; of an experiment only
+ * when all its jobs are over. */
 enum prilora_status queue_sweep_old(struct store *store, struct sweep *sweep,
                                     struct prilora_error *err);
 

@@ -79,6 +79,9 @@ static const size_t texts[] = {
     offsetof(struct job, error_code),
     offsetof(struct job, error_message),
     offsetof(struct job, error_param),
+    offsetof(struct job, experiment),
+    offsetof(struct job, experiment_method),
+    offsetof(struct job, experiment_task),
 };
 #define FIRST_TEXT  19
 #define N_OF(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -220,23 +223,26 @@ static enum prilora_status find_row(struct store *store, const char *id, int64_t
     return rc;
 }
 
-/* Jobs before row ?1, of one state (a name of ours) or of any (NULL); one condition for each pair
- * that the metadata must have: pairs are parameters, never text. */
-static void write_arm(FILE *text, const char *status, size_t n_pairs)
+/* Jobs before row ?1, of one state (a name of ours) or of any (NULL), of experiment ?2 or of any;
+ * one condition for each pair that the metadata must have: pairs are parameters, never text. */
+static void write_arm(FILE *text, const char *status, const struct queue_query *query,
+                      size_t n_pairs)
 {
     fputs("SELECT " QUEUE_COLUMNS ", row FROM jobs WHERE row < ?1", text);
+    if (query->experiment)
+        fputs(" AND experiment_id = ?2", text);
     if (status)
-        fprintf(text, " AND status = '%s'", status);
+        fprintf(text, " AND %sstatus = '%s'", query->experiment ? "+" : "", status);
     for (size_t i = 0; i < n_pairs; i++)
         fprintf(text,
                 " AND EXISTS (SELECT 1 FROM json_each(jobs.metadata) AS m "
                 "WHERE m.key = ?%zu AND m.value = ?%zu)",
-                2 * i + 2, 2 * i + 3);
+                2 * i + 3, 2 * i + 4);
 }
 
 /* Each state's jobs come in order from their index, and SQLite merges them: "status IN (...)" would
  * read and sort all of them for one page. */
-static char *list_sql(unsigned statuses, size_t n_pairs)
+static char *list_sql(const struct queue_query *query, size_t n_pairs)
 {
     const char *before = "";
     char *sql = NULL;
@@ -245,13 +251,13 @@ static char *list_sql(unsigned statuses, size_t n_pairs)
 
     if (!text)
         return NULL;
-    if (!statuses)
-        write_arm(text, NULL, n_pairs);
+    if (!query->statuses)
+        write_arm(text, NULL, query, n_pairs);
     for (size_t i = 0; i < N_STATUSES; i++) {
-        if (!(statuses >> i & 1))
+        if (!(query->statuses >> i & 1))
             continue;
         fputs(before, text);
-        write_arm(text, status_names[i], n_pairs);
+        write_arm(text, status_names[i], query, n_pairs);
         before = " UNION ALL ";
     }
     fputs(" ORDER BY row DESC", text);
@@ -277,7 +283,7 @@ static sqlite3_stmt *list_query(struct store *store, const struct queue_query *q
                   n / 2, MAX_METADATA_PAIRS);
         return NULL;
     }
-    sql = list_sql(query->statuses, n / 2);
+    sql = list_sql(query, n / 2);
     if (!sql) {
         error_memory(err);
         return NULL;
@@ -286,9 +292,11 @@ static sqlite3_stmt *list_query(struct store *store, const struct queue_query *q
     free(sql);
     if (!s)
         return NULL;
-    bound = sqlite3_bind_int64(s, 1, after) == SQLITE_OK;
+    bound = sqlite3_bind_int64(s, 1, after) == SQLITE_OK &&
+            (!query->experiment ||
+             sqlite3_bind_text(s, 2, query->experiment, -1, SQLITE_STATIC) == SQLITE_OK);
     for (size_t i = 0; i < n; i++)
-        bound = bound && sqlite3_bind_text(s, (int)i + 2, query->metadata[i], -1, SQLITE_STATIC) ==
+        bound = bound && sqlite3_bind_text(s, (int)i + 3, query->metadata[i], -1, SQLITE_STATIC) ==
                              SQLITE_OK;
     if (!bound) {
         store_fail(store, "list jobs", err);
@@ -332,6 +340,34 @@ enum prilora_status queue_list_models(struct store *store, struct job **out, siz
                     "ORDER BY row DESC",
                     "");
     return s ? collect(store, s, SIZE_MAX, out, n, NULL, err) : err->status;
+}
+
+static enum prilora_status read_id(sqlite3_stmt *row, void *out, struct prilora_error *err)
+{
+    (void)err;
+    snprintf(out, ID_SIZE, "%s", (const char *)sqlite3_column_text(row, 0));
+    return PRILORA_OK;
+}
+
+enum prilora_status queue_collect_ids(struct store *store, sqlite3_stmt *query,
+                                      char (**out)[ID_SIZE], size_t *n, struct prilora_error *err)
+{
+    const struct store_rows rows = {ID_SIZE, SIZE_MAX, read_id, "list jobs"};
+    void *ids = NULL;
+    enum prilora_status rc;
+
+    *out = NULL;
+    *n = 0;
+    if (!query)
+        return err->status;
+    rc = store_collect(store, query, &rows, &ids, n, NULL, err);
+    if (rc != PRILORA_OK) {
+        free(ids);
+        ids = NULL;
+        *n = 0;
+    }
+    *out = ids;
+    return rc;
 }
 
 enum prilora_status queue_counts(struct store *store, uint64_t *counts, struct prilora_error *err)

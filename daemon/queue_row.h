@@ -13,10 +13,21 @@
     "cancel_requested, pause_requested, step, total_steps, n_tokens, peak_memory_bytes, epoch, "   \
     "loss, tokens_per_second, seconds_left, model, start_from, training_file, validation_file, "   \
     "suffix, metadata, spec, requested, forecast, result, fine_tuned_model, error_code, "          \
-    "error_message, error_param"
+    "error_message, error_param, experiment_id, experiment_method, experiment_task"
 
 /* `job` is a struct job; the form that store_collect calls. */
 enum prilora_status queue_read_row(sqlite3_stmt *row, void *job, struct prilora_error *err);
+
+/* The rows of a query for ids, into an array that is freed with free. */
+enum prilora_status queue_collect_ids(struct store *store, sqlite3_stmt *query,
+                                      char (**out)[ID_SIZE], size_t *n, struct prilora_error *err);
+
+/* What queue_submit does inside of its transaction, but for the quota. */
+enum prilora_status queue_insert(struct store *store, struct job *job, struct prilora_error *err);
+
+/* EMISMATCH that names a job which still has to copy the adapter of job `id`, if there is one. */
+enum prilora_status queue_check_readers(struct store *store, const char *id,
+                                        struct prilora_error *err);
 
 /* An event of the queue's own; key as in events_add. */
 struct queue_note {

@@ -180,6 +180,76 @@ enum prilora_status queue_resume(struct store *store, const char *id, struct job
     return steer(store, id, resume, NULL, out, err);
 }
 
+/* ---- all jobs of an experiment ---- */
+
+/* Which jobs a verb does something to, and what it does to each. */
+static const struct {
+    const char *sql;
+    enum prilora_status (*change)(struct store *store, const char *id,
+                                  const struct queue_edit *edit, struct job *out,
+                                  struct prilora_error *err);
+} verbs[] = {
+    [QUEUE_CANCEL] = {"SELECT id FROM jobs WHERE experiment_id = ? AND +status NOT IN " OVER
+                      " AND cancel_requested = 0 ORDER BY row",
+                      cancel},
+    [QUEUE_PAUSE] = {"SELECT id FROM jobs WHERE experiment_id = ? AND +status IN "
+                     "('validating_files', 'queued', 'running') AND cancel_requested = 0 AND "
+                     "pause_requested = 0 ORDER BY row",
+                     pause_job},
+    [QUEUE_RESUME] = {"SELECT id FROM jobs WHERE experiment_id = ? AND "
+                      "(+status = 'paused' OR pause_requested = 1) ORDER BY row",
+                      resume},
+};
+
+/* In a transaction: those jobs, as they are afterwards, each with its id and state. */
+static enum prilora_status change_all(struct store *store, const char *experiment,
+                                      enum queue_verb verb, struct job **out, size_t *n,
+                                      struct prilora_error *err)
+{
+    char(*ids)[ID_SIZE];
+    enum prilora_status rc =
+        queue_collect_ids(store, store_query(store, err, verbs[verb].sql, "t", experiment), &ids, n,
+                          err);
+
+    *out = rc == PRILORA_OK && *n ? calloc(*n, sizeof **out) : NULL;
+    if (rc == PRILORA_OK && *n && !*out)
+        rc = error_memory(err);
+    for (size_t i = 0; *out && i < *n && rc == PRILORA_OK; i++)
+        rc = verbs[verb].change(store, ids[i], NULL, &(*out)[i], err);
+    free(ids);
+    return rc;
+}
+
+/* After the commit, as queue_cancel and queue_pause do for one. */
+static void follow_up(struct store *store, enum queue_verb verb, const struct job *job)
+{
+    events_notify(job->id);
+    if (job->status == JOB_CANCELLED) {
+        queue_count_end(job);
+        queue_clean_folder(store, job->id, false);
+    } else if (verb != QUEUE_RESUME) {
+        live_stop(job->id);
+    }
+}
+
+enum prilora_status queue_steer_all(struct store *store, const char *experiment,
+                                    enum queue_verb verb, size_t *n, struct prilora_error *err)
+{
+    struct job *jobs = NULL;
+    enum prilora_status rc = store_begin(store, err);
+
+    *n = 0;
+    if (rc != PRILORA_OK)
+        return rc;
+    rc = store_end(store, change_all(store, experiment, verb, &jobs, n, err), err);
+    for (size_t i = 0; rc == PRILORA_OK && i < *n; i++)
+        follow_up(store, verb, &jobs[i]);
+    if (rc == PRILORA_OK && *n)
+        queue_wake(store);
+    queue_free_list(jobs, *n);
+    return rc;
+}
+
 /* ---- editing ---- */
 
 static bool differs(const char *a, const char *b)
@@ -235,9 +305,8 @@ enum prilora_status queue_edit(struct store *store, const char *id, const struct
 
 /* ---- deleting ---- */
 
-/* EMISMATCH that names a job which still has to copy the adapter of job `id`, if there is one. */
-static enum prilora_status check_readers(struct store *store, const char *id,
-                                         struct prilora_error *err)
+enum prilora_status queue_check_readers(struct store *store, const char *id,
+                                        struct prilora_error *err)
 {
     enum prilora_status rc;
     bool row;
@@ -283,7 +352,7 @@ enum prilora_status queue_delete(struct store *store, const char *id, struct pri
     rc = store_begin(store, err);
     if (rc != PRILORA_OK)
         return rc;
-    rc = check_readers(store, id, err);
+    rc = queue_check_readers(store, id, err);
     if (rc == PRILORA_OK)
         rc = store_run(store, err, "delete a job",
                        "DELETE FROM jobs WHERE id = ? AND status IN " OVER, "t", id);
@@ -311,7 +380,7 @@ enum prilora_status queue_delete_model(struct store *store, const char *model,
     rc = store_begin(store, err);
     if (rc != PRILORA_OK)
         goto out;
-    rc = check_readers(store, job.id, err);
+    rc = queue_check_readers(store, job.id, err);
     if (rc == PRILORA_OK)
         rc = store_run(store, err, "delete a fine-tuned model",
                        "UPDATE jobs SET fine_tuned_model = NULL "

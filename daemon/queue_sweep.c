@@ -57,7 +57,9 @@ enum prilora_status queue_sweep_old(struct store *store, struct sweep *sweep,
                     "SELECT id FROM jobs WHERE status IN ('succeeded', 'failed', 'cancelled') AND "
                     "finished_at > 0 AND finished_at <= ? AND NOT EXISTS (SELECT 1 FROM jobs AS "
                     "reader WHERE reader.status = 'validating_files' AND reader.start_from = "
-                    "jobs.fine_tuned_model) ORDER BY row",
+                    "jobs.fine_tuned_model) AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE "
+                    "other.experiment_id = jobs.experiment_id AND +other.status NOT IN "
+                    "('succeeded', 'failed', 'cancelled')) ORDER BY row",
                     "i", store_now() - sweep->keep_jobs_s);
     if (!s)
         return err->status;

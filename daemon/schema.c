@@ -171,6 +171,24 @@ static const char *const steps[] = {
     "    'evt_' || lower(hex(randomblob(12))), NEW.id, 'fine_tuning.job.' || NEW.status,"
     "    CAST(strftime('%s', 'now') AS INTEGER), CAST(strftime('%s', 'now') AS INTEGER));"
     "END;",
+
+    /* 3: experiments; a job of one stands in the cell (method, task, seed) */
+    "CREATE TABLE experiments ("
+    "  row INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  key_id TEXT,"
+    "  created_at INTEGER NOT NULL,"
+    "  name TEXT,"
+    "  model TEXT NOT NULL,"
+    "  metadata TEXT,"
+    "  n_cells INTEGER NOT NULL,"
+    "  grid TEXT NOT NULL);" /* {"methods", "tasks", "seeds"} */
+    "ALTER TABLE jobs ADD COLUMN experiment_id TEXT;"
+    "ALTER TABLE jobs ADD COLUMN experiment_method TEXT;" /* the names in the grid */
+    "ALTER TABLE jobs ADD COLUMN experiment_task TEXT;"
+    "CREATE INDEX jobs_by_experiment ON jobs (experiment_id, row) WHERE experiment_id IS NOT NULL;"
+    "CREATE UNIQUE INDEX jobs_by_cell ON jobs"
+    "  (experiment_id, experiment_method, experiment_task, seed) WHERE experiment_id IS NOT NULL;",
 };
 #define N_STEPS ((long)(sizeof steps / sizeof *steps))
 

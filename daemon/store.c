@@ -62,7 +62,8 @@ static enum prilora_status make_folders(const char *folder, struct prilora_error
         const char *name;
         bool is_emptied; /* of what the daemon before has left half-way */
     } folders[] = {
-        {"files", false}, {"uploads", true}, {"parts", false}, {"jobs", false}, {"backups", true},
+        {"files", false}, {"uploads", true}, {"parts", false},
+        {"jobs", false},  {"reads", false},  {"backups", true},
     };
     enum prilora_status rc = PRILORA_OK;
 

@@ -8,6 +8,7 @@
  *   backups/         links to what is being backed up, see backup.h; emptied at start
  *   speed            see speed.h
  *   parts/<id>       parts of uploads that are not complete yet
+ *   reads/           see reads.h
  *   jobs/<id>/       train.tokens, valid.tokens, start/ (a copy of the adapter that it goes on
  *                    from), checkpoint, adapter/
  *

@@ -17,7 +17,9 @@
 #include "daemon/files.h"
 #include "daemon/json_memory.h"
 #include "daemon/log.h"
+#include "daemon/meters.h"
 #include "daemon/path.h"
+#include "daemon/reads.h"
 #include "daemon/speed.h"
 
 #define MAX_BAD_ROWS_TOLD 20
@@ -42,6 +44,7 @@ struct validation {
     struct prilora_spec *spec;
     struct prilora_dataset *train, *valid;
     char *start; /* folder of the adapter that the job goes on from, or NULL */
+    char train_key[READS_KEY_SIZE], valid_key[READS_KEY_SIZE]; /* in reads.h; "": not there */
     struct prilora_forecast forecast;
 };
 
@@ -102,34 +105,73 @@ static enum prilora_status check_size(const char *path, const struct file *file,
                      (long long)st.st_size, (long long)file->bytes);
 }
 
-static enum prilora_status read_file(struct validation *v, const char *file_id,
-                                     struct prilora_dataset **out, struct prilora_error *err)
+/* What an option means must be in the key of reads.h, too. */
+static enum prilora_status tokenize(struct validation *v, const struct file *file, const char *path,
+                                    struct prilora_dataset **out, struct prilora_error *err)
 {
     struct bad_rows rows = {0};
-    struct file file;
-    char *path = files_path(v->work->store, file_id);
-    enum prilora_status rc = files_get(v->work->store, file_id, &file, err);
+    enum prilora_status rc;
     struct prilora_dataset_options options = {
         .task = v->spec->task,
         .max_length = (size_t)v->spec->max_length,
         .train = v->train,
         .adapter = v->start,
-        .name = file.filename,
+        .name = file->filename,
         .bad_row = keep_bad_row,
         .context = &rows,
         .stop = &v->work->stopping,
     };
+
+    rc = prilora_dataset_read(out, v->base, path, &options, err);
+    if (rc != PRILORA_OK)
+        tell_bad_rows(v, file->id, file->filename, &rows);
+    else if (!v->is_silent)
+        meters_add(METER_FILES_READ, 1);
+    for (size_t i = 0; i < MAX_BAD_ROWS_TOLD; i++)
+        free(rows.reasons[i]);
+    return rc;
+}
+
+/* The same, but read once for all jobs of experiments that read it alike. Sharing that fails for
+ * any reason of its own only costs time. */
+static enum prilora_status tokenize_once(struct validation *v, const struct file *file,
+                                         const char *path, char key[READS_KEY_SIZE],
+                                         struct prilora_dataset **out, struct prilora_error *err)
+{
+    const struct reading reading = {v->base, v->spec, file, v->train};
+    struct prilora_error why;
+    enum prilora_status rc = reads_key(key, &reading, err);
+
+    if (rc != PRILORA_OK)
+        return rc;
+    if (reads_find(v->work->store, key, out, &why) == PRILORA_OK) {
+        meters_add(METER_FILES_SHARED, 1);
+        return PRILORA_OK;
+    }
+    rc = tokenize(v, file, path, out, err);
+    if (rc == PRILORA_OK && reads_keep(v->work->store, key, *out, &why) != PRILORA_OK) {
+        log_warn("worker", "%s: %s", v->job->id, why.message);
+        key[0] = '\0';
+    }
+    return rc;
+}
+
+static enum prilora_status read_file(struct validation *v, const char *file_id,
+                                     char key[READS_KEY_SIZE], struct prilora_dataset **out,
+                                     struct prilora_error *err)
+{
+    struct file file;
+    char *path = files_path(v->work->store, file_id);
+    enum prilora_status rc = files_get(v->work->store, file_id, &file, err);
 
     if (rc == PRILORA_OK && !path)
         rc = error_memory(err);
     if (rc == PRILORA_OK)
         rc = check_size(path, &file, err);
     if (rc == PRILORA_OK)
-        rc = prilora_dataset_read(out, v->base, path, &options, err);
-    if (rc != PRILORA_OK)
-        tell_bad_rows(v, file_id, file.filename ? file.filename : file_id, &rows);
-    for (size_t i = 0; i < MAX_BAD_ROWS_TOLD; i++)
-        free(rows.reasons[i]);
+        rc = v->job->experiment && !v->start && !v->is_silent
+                 ? tokenize_once(v, &file, path, key, out, err)
+                 : tokenize(v, &file, path, out, err);
     file_clear(&file);
     free(path);
     return rc;
@@ -152,6 +194,7 @@ static enum prilora_status hold_out(struct validation *v, struct prilora_error *
     rc = prilora_dataset_split(v->train, &v->valid, HELD_OUT, v->spec->seed, err);
     if (rc != PRILORA_OK)
         return rc;
+    v->train_key[0] = '\0'; /* it is another one now */
     prilora_dataset_describe(v->valid, &held);
     snprintf(message, sizeof message,
              "No validation file: %zu of the %zu training examples, chosen by the seed, are held "
@@ -167,33 +210,38 @@ static enum prilora_status read_data(struct validation *v, struct prilora_error 
     enum prilora_status rc;
 
     v->stage = WORK_TRAINING;
-    rc = read_file(v, v->job->training_file, &v->train, err);
+    rc = read_file(v, v->job->training_file, v->train_key, &v->train, err);
     if (rc != PRILORA_OK)
         return rc;
     prilora_dataset_describe(v->train, &info);
     v->spec->task = info.task;
     v->stage = WORK_VALIDATION;
     if (v->job->validation_file)
-        return read_file(v, v->job->validation_file, &v->valid, err);
+        return read_file(v, v->job->validation_file, v->valid_key, &v->valid, err);
     v->stage = WORK_TRAINING;
     return hold_out(v, err);
 }
 
 static enum prilora_status save(struct validation *v, const struct prilora_dataset *data,
-                                const char *name, struct prilora_error *err)
+                                const char *key, const char *name, struct prilora_error *err)
 {
     char *path = queue_folder(v->work->store, v->job->id, name);
-    enum prilora_status rc = path ? prilora_dataset_save(data, path, err) : error_memory(err);
+    enum prilora_status rc = path ? PRILORA_OK : error_memory(err);
+    bool linked = path && *key && reads_link(v->work->store, key, path, err) == PRILORA_OK;
 
+    if (path && !linked)
+        rc = prilora_dataset_save(data, path, err);
     free(path);
     return rc;
 }
 
 static enum prilora_status save_data(struct validation *v, struct prilora_error *err)
 {
-    enum prilora_status rc = save(v, v->train, "train.tokens", err);
+    enum prilora_status rc = save(v, v->train, v->train_key, "train.tokens", err);
 
-    return rc == PRILORA_OK && v->valid ? save(v, v->valid, "valid.tokens", err) : rc;
+    if (rc != PRILORA_OK || !v->valid)
+        return rc;
+    return save(v, v->valid, v->valid_key, "valid.tokens", err);
 }
 
 /* ---- the adapter that it goes on from ---- */
@@ -472,6 +520,8 @@ void work_validate(struct work *work, const struct job *job)
     else if (rc != PRILORA_OK)
         give_up(&v, &err);
     validation_close(&v);
+    if (job->experiment)
+        reads_trim(work->store);
 }
 
 /* ---- only a look ahead ---- */

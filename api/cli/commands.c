@@ -108,6 +108,35 @@ static const struct option_spec pull_options[] = {
     END,
 };
 
+static const struct option_spec grid_options[] = {
+    {"model", 'm', "MODEL", "base model, or a finished adapter to go on from", COMPLETE_MODEL},
+    {"method", 0, "NAME[=TYPE]", "prilora, lora, ...; may be given again", COMPLETE_NOTHING},
+    {"task", 0, "NAME=DATA[,DATA]", "training and validation data; may be given again",
+     COMPLETE_NOTHING},
+    {"set", 's', "NAME=VALUE", "a setting of all methods, or as lora.r=4 of one", COMPLETE_NOTHING},
+    {"seeds", 0, "N|N,N,...", "how many, or which; default 5", COMPLETE_NOTHING},
+    {"data", 0, "DIR", "where the files are that the grid names; default: beside it",
+     COMPLETE_PATH},
+    {"name", 0, "TEXT", "of the experiment", COMPLETE_NOTHING},
+    {"metadata", 0, "NAME=TEXT", "kept with it and its jobs; may be given again", COMPLETE_NOTHING},
+    {"priority", 0, "N", "-100 to 100; jobs of higher ones run first", COMPLETE_NOTHING},
+    {"watch", 'w', NULL, "then follow it to its end", COMPLETE_NOTHING},
+    END,
+};
+
+static const struct option_spec results_options[] = {
+    {"format", 0, "markdown|csv|json", "default markdown", COMPLETE_NOTHING},
+    {"metric", 0, "METRIC", "of all tasks, not the one each is judged by", COMPLETE_NOTHING},
+    {"compare", 0, "METHOD,METHOD", "these two; default: the first with each other",
+     COMPLETE_NOTHING},
+    END,
+};
+
+static const struct option_spec follow_options[] = {
+    {"timeout", 't', "TIME", "give up after so long, as 90, 15m or 24h", COMPLETE_NOTHING},
+    END,
+};
+
 static const struct option_spec key_options[] = {
     {"scope", 0, "read|submit|admin", "what it may do; default submit", COMPLETE_NOTHING},
     {"expires", 0, "TIME", "how long it is good for, as 24h or 90d; default for ever",
@@ -207,6 +236,35 @@ const struct command commands[] = {
      false},
     {"pulls cancel", "PULL...", "stop downloads of base models", 1, ANY_NUMBER, COMPLETE_PULL, none,
      run_pulls_cancel, NULL, false, false},
+    {"experiment", "", "grids of jobs, newest first", 0, 0, COMPLETE_NOTHING, limit_options,
+     run_experiments, NULL, false, false},
+    {"experiment list", "", "the same", 0, 0, COMPLETE_NOTHING, limit_options, run_experiments,
+     NULL, true, false},
+    {"experiment submit", "[GRID]", "upload data and queue a grid of jobs", 0, 1, COMPLETE_PATH,
+     grid_options, run_experiment_submit,
+     "GRID is a file of JSON as the daemon takes it: methods, tasks, seeds; data in it may be "
+     "files\n"
+     "that are uploaded, each once. Options add to it or win over it. Prints the id.\n",
+     false, false},
+    {"experiment show", "EXPERIMENT", "its jobs by state", 1, 1, COMPLETE_EXPERIMENT, none,
+     run_experiment_show, NULL, false, false},
+    {"experiment results", "EXPERIMENT", "its table so far", 1, 1, COMPLETE_EXPERIMENT,
+     results_options, run_experiment_results, NULL, false, false},
+    {"experiment watch", "[EXPERIMENT]", "follow one to its end", 0, 1, COMPLETE_EXPERIMENT,
+     follow_options, run_experiment_watch,
+     "Without an EXPERIMENT: the newest. Prints its table at the end. Exit status: 0 if all jobs\n"
+     "succeeded, 1 if not, 6 after --timeout.\n",
+     false, false},
+    {"experiment cancel", "EXPERIMENT...", "stop all their jobs", 1, ANY_NUMBER,
+     COMPLETE_EXPERIMENT, none, run_experiment_cancel, NULL, false, false},
+    {"experiment pause", "EXPERIMENT...", "let others train", 1, ANY_NUMBER, COMPLETE_EXPERIMENT,
+     none, run_experiment_pause, NULL, false, false},
+    {"experiment resume", "EXPERIMENT...", "queue paused jobs again", 1, ANY_NUMBER,
+     COMPLETE_EXPERIMENT, none, run_experiment_resume, NULL, false, false},
+    {"experiment retry", "EXPERIMENT...", "run failed and cancelled cells again", 1, ANY_NUMBER,
+     COMPLETE_EXPERIMENT, none, run_experiment_retry, NULL, false, false},
+    {"experiment delete", "EXPERIMENT...", "delete finished ones, jobs and all", 1, ANY_NUMBER,
+     COMPLETE_EXPERIMENT, none, run_experiment_delete, NULL, false, false},
     {"keys", "", "the keys that the daemon knows", 0, 0, COMPLETE_NOTHING, none, run_keys, NULL,
      false, false},
     {"keys list", "", "the same", 0, 0, COMPLETE_NOTHING, none, run_keys, NULL, true, false},

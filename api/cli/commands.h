@@ -16,6 +16,7 @@ enum completes {
     COMPLETE_TARGET,  /* a job or a finished adapter */
     COMPLETE_KEY,
     COMPLETE_PULL,
+    COMPLETE_EXPERIMENT,
     COMPLETE_CONFIG,
     COMPLETE_COMMAND,
 };
@@ -86,6 +87,16 @@ int run_models_delete(struct call *call);
 int run_pull(struct call *call);
 int run_pulls(struct call *call);
 int run_pulls_cancel(struct call *call);
+int run_experiments(struct call *call);
+int run_experiment_submit(struct call *call);
+int run_experiment_show(struct call *call);
+int run_experiment_results(struct call *call);
+int run_experiment_watch(struct call *call);
+int run_experiment_cancel(struct call *call);
+int run_experiment_pause(struct call *call);
+int run_experiment_resume(struct call *call);
+int run_experiment_retry(struct call *call);
+int run_experiment_delete(struct call *call);
 int run_keys(struct call *call);
 int run_keys_create(struct call *call);
 int run_keys_revoke(struct call *call);

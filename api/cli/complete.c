@@ -83,6 +83,7 @@ static void offer_kind(const struct completing *c, enum completes kind)
         [COMPLETE_TARGET] = {"/v1/models", "base_model", NULL},
         [COMPLETE_KEY] = {"/v1/keys", NULL, NULL},
         [COMPLETE_PULL] = {"/v1/pulls", NULL, NULL},
+        [COMPLETE_EXPERIMENT] = {"/v1/experiments?limit=100", NULL, NULL},
         [COMPLETE_COMMAND] = {NULL, NULL, NULL},
     };
 
@@ -92,7 +93,7 @@ static void offer_kind(const struct completing *c, enum completes kind)
         offer_settings(c);
     if (kind == COMPLETE_COMMAND)
         offer_commands(c, NULL);
-    if (kind == COMPLETE_JOB || kind == COMPLETE_TARGET)
+    if (kind == COMPLETE_JOB || kind == COMPLETE_TARGET || kind == COMPLETE_EXPERIMENT)
         offer(c, "last");
     if (kind == COMPLETE_TARGET)
         offer_ids(c, lists[COMPLETE_JOB].path, "fine_tuned_model", NULL);

@@ -50,7 +50,8 @@ void help_program(FILE *out)
     put_options(out, common_options);
     put_row(out, "    --version", "print the version");
     fputs("\nIds may be shortened to any beginning or end that only one has; \"last\" is the newest"
-          "\njob. The environment and ~/.config/prilora/config (prilora config) say where the"
+          "\njob or experiment. The environment and ~/.config/prilora/config (prilora config) say "
+          "where the"
           "\ndaemon is: PRILORA_URL, PRILORA_API_KEY, PRILORA_SOCKET, PRILORA_CACERT,"
           "\nPRILORA_INSECURE. NO_COLOR: no colours.\n\n"
           "Exit status: 0 done; 1 failed, or the watched job did; 2 wrong usage; 3 the daemon\n"

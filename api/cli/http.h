@@ -21,6 +21,7 @@ struct http_request {
     double timeout_s;   /* 0: the standard one; for a whole answer, uploads excepted */
     bool probe;         /* a failure is not tried again */
     const char *shown;  /* with a progress line under this name */
+    bool is_text;       /* the answer need not be JSON */
 };
 
 struct http_reply {

@@ -118,6 +118,7 @@ static const struct kind kinds[] = {
     [THING_MODEL] = {"model", "/v1/models", "ft:", 0, false},
     [THING_KEY] = {"key", "/v1/keys", "key-", 0, false},
     [THING_PULL] = {"pull", "/v1/pulls", "pull-", 0, false},
+    [THING_EXPERIMENT] = {"experiment", "/v1/experiments", "exp-", 100, true},
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -200,7 +201,7 @@ int resolve(const struct call *call, enum thing thing, const char *word, char **
     }
     if (!*word)
         return fail(EXIT_USAGE, "the id of a %s must not be empty", kind->name);
-    if (strcmp(word, "last") == 0 && thing == THING_JOB)
+    if (strcmp(word, "last") == 0 && (thing == THING_JOB || thing == THING_EXPERIMENT))
         return newest(call, kind, id);
     rc = list_fetch(call, kind->path, 0, kind->per_page, &list);
     if (rc == EXIT_DONE)

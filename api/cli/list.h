@@ -14,7 +14,7 @@ int list_fetch_asked(const struct call *call, const char *path, size_t standard,
 /* With --json: prints it; true if it did. */
 bool list_show_json(const struct call *call, const json_t *list);
 
-enum thing { THING_JOB, THING_FILE, THING_MODEL, THING_KEY, THING_PULL };
+enum thing { THING_JOB, THING_FILE, THING_MODEL, THING_KEY, THING_PULL, THING_EXPERIMENT };
 
 /* The id that the user means by `word`: as it is, or its beginning or end, or "last". Free it. */
 int resolve(const struct call *call, enum thing thing, const char *word, char **id);

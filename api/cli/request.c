@@ -102,7 +102,7 @@ int request(const struct call *call, const struct http_request *request, struct 
     for (int i = 1;; i++, wait_s *= 3) {
         bool answered = http_send(call->http, request, out);
 
-        if (answered && out->status >= 200 && out->status < 300 && !out->json)
+        if (answered && out->status >= 200 && out->status < 300 && !out->json && !request->is_text)
             return fail(EXIT_FAILED, "%s does not answer in JSON; is it prilorad?", place(call));
         if (answered && out->status >= 200 && out->status < 300)
             return EXIT_DONE;

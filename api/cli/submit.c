@@ -3,7 +3,6 @@
  * has a key, so that one whose answer was lost may be sent again without a second job.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,71 +15,8 @@
 #include "api/cli/list.h"
 #include "api/cli/terminal.h"
 #include "api/cli/text.h"
+#include "api/cli/value.h"
 #include "api/cli/watch.h"
-
-/* ---- values of --set ---- */
-
-/* A number as people write it, ".5" and "1e-3" too; NULL: it is none. */
-static json_t *parse_number(const char *text)
-{
-    char *end;
-    long long whole;
-    double value;
-
-    if (!*text || text[strspn(text, "+-.0123456789eE")] != '\0')
-        return NULL;
-    errno = 0;
-    whole = strtoll(text, &end, 10);
-    if (*end == '\0' && !errno)
-        return must(json_integer(whole));
-    value = strtod(text, &end);
-    return *end == '\0' && end > text && isfinite(value) ? must(json_real(value)) : NULL;
-}
-
-static json_t *parse_word(const char *text)
-{
-    json_t *value = parse_number(text);
-
-    if (value)
-        return value;
-    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
-        return json_boolean(text[0] == 't');
-    if (strcmp(text, "null") == 0)
-        return json_null();
-    return json_string(text); /* NULL: not UTF-8 */
-}
-
-static json_t *parse_list(const char *text)
-{
-    json_t *list = must(json_array());
-
-    for (const char *p = text;; p++) {
-        size_t n = strcspn(p, ",");
-        char *word = must(strndup(p, n));
-        json_t *value = parse_word(word);
-
-        free(word);
-        if (!value) {
-            json_decref(list);
-            return NULL;
-        }
-        json_array_append_new(list, value);
-        p += n;
-        if (!*p)
-            return list;
-    }
-}
-
-static json_t *parse_value(const char *text)
-{
-    if (strchr("[{\"", text[0]) && text[0]) {
-        json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-
-        if (value)
-            return value;
-    }
-    return strchr(text, ',') ? parse_list(text) : parse_word(text);
-}
 
 /* ---- the request ---- */
 
@@ -120,7 +56,7 @@ static int apply_set(json_t *job, const char *pair)
 
     if (!equals || equals == pair)
         return fail(EXIT_USAGE, "--set: \"%s\", but must be NAME=VALUE", pair);
-    value = parse_value(equals + 1);
+    value = value_parse(equals + 1);
     if (!value)
         return fail(EXIT_USAGE, "--set: \"%s\" is not UTF-8", pair);
     path = memchr(pair, '.', (size_t)(equals - pair))

@@ -28,6 +28,7 @@
     X(parts_js,    "parts.js",    "text/javascript; charset=utf-8")                                \
     X(actions_js,  "actions.js",  "text/javascript; charset=utf-8")                                \
     X(try_js,      "try.js",      "text/javascript; charset=utf-8")                                \
+    X(experiments_js, "experiments.js", "text/javascript; charset=utf-8")                          \
     X(pulls_js,    "pulls.js",    "text/javascript; charset=utf-8")                                \
     X(models_js,   "models.js",   "text/javascript; charset=utf-8")
 /* clang-format on */

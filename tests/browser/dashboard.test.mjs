@@ -13,7 +13,7 @@ const LAYERS = 6, MAPS = 6; // of examples/prilora-mini-en, adapted on all its l
 
 const daemon = await startDaemon();
 const browser = await startBrowser(daemon.base);
-let jobId = null;
+let jobId = null, experimentId = null;
 
 const connected = "#connection.up";
 const chip = (page) => page.locator(".head .chip");
@@ -77,6 +77,7 @@ test("an uploaded file shows its first rows, labels and a forecast", async () =>
 test("a wrong setting is told at its field, which gets the focus", async () => {
   const page = await browser.open("#/new", { expected: /status of 400/ });
   await choose(page, "train.jsonl");
+  await page.locator(".preview").waitFor(); // it moves what is below
   await page.getByText("All settings").click();
   await page.getByLabel("Prune decay").fill("much");
   await page.getByText("All settings").click();
@@ -408,15 +409,57 @@ test("jobs are filtered by their state", async () => {
   await until("the good ones", async () => (await page.locator(".job").count()) === all.filter((j) => j.status === "succeeded").length);
 });
 
+test("an experiment's table fills, is compared, saved and deleted", async () => {
+  const { id: training } = (await daemon.get("v1/files")).data.find((file) => file.filename === "train.jsonl");
+  const grid = (name, steps, extra) => ({ name, model: "prilora-mini-en", seeds: 2,
+    methods: ["prilora", "lora", "small"].map((m) => ({ name: m, method: { type: m === "small" ? "lora" : m, ...extra[m] } })),
+    tasks: [{ name: "desk", training_file: training, hyperparameters: { max_steps: steps, batch_size: 8, max_length: 16 } }] });
+  const made = await daemon.post("v1/experiments", grid("a grid", 2, { small: { lora: { hyperparameters: { r: 2 } } } }));
+  assert.equal(made.status, 200, JSON.stringify(made.body));
+  experimentId = made.body.id;
+  const page = await browser.open("#/experiments");
+  await page.getByText("3 methods × 1 task × 2 seeds").waitFor();
+  await page.getByRole("link", { name: "a grid" }).click();
+  await page.locator(".head .chip", { hasText: "succeeded" }).waitFor();
+  const results = await daemon.get(`v1/experiments/${experimentId}/results`);
+  const cell = results.cells.find((c) => c.method === "small");
+  const row = page.locator("section", { hasText: "Results" }).locator("tbody tr", { hasText: "small" });
+  await until("the numbers", async () => (await row.innerText()).includes(cell.n_trainable.toLocaleString("en")));
+  assert.match(await row.innerText(), / ± /);
+  assert.equal(await page.getByText("prilora − small").count(), 1);
+  await page.getByLabel("Compare").selectOption("lora,small");
+  await page.getByText("lora − small").waitFor();
+  assert.equal(await page.getByText("prilora − small").count(), 0);
+  await page.getByLabel("Metric").selectOption("valid_loss");
+  await page.getByText("desk, valid loss").waitFor();
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as CSV" }).click()]);
+  assert.equal(saved.suggestedFilename(), "a grid.csv");
+  assert.equal(readFileSync(await saved.path(), "utf8"),
+    (await daemon.bytes(`v1/experiments/${experimentId}/results?format=csv&metric=valid_loss`)).toString());
+  assert.equal(await page.locator("section", { hasText: "Jobs" }).locator("table.rows tbody tr").count(), 6);
+
+  const other = (await daemon.post("v1/experiments", grid("to go", 1000000, {}))).body.id;
+  await page.goto(`${daemon.base}#/experiments/${other}`);
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("button", { name: "Cancel all jobs" }).click();
+  await page.locator(".head .chip", { hasText: "cancelled" }).waitFor();
+  await page.getByRole("button", { name: "Delete", exact: true }).click();
+  await page.getByRole("button", { name: "Delete the experiment" }).click();
+  await page.waitForURL(/#\/experiments$/);
+  assert.equal((await daemon.get("v1/experiments")).data.length, 1);
+});
+
 // what axe-core finds depends on colours or on widths, hardly on both: two of the four are asked
 for (const [scheme, width, height, isAsked] of [["light", 1280, 900, true], ["light", 360, 800, false],
   ["dark", 1280, 900, false], ["dark", 360, 800, true]])
   test(`nothing ${isAsked ? "serious stands in the way of access" : "is wider than the screen"}, ${scheme}, ${width} px`, async () => {
     const wrong = [];
-    for (const [name, hash] of [["jobs", "#/jobs"], ["job", `#/jobs/${jobId}`], ["new", "#/new"], ["models", "#/models"]]) {
+    for (const [name, hash] of [["jobs", "#/jobs"], ["job", `#/jobs/${jobId}`], ["new", "#/new"], ["models", "#/models"],
+      ["experiments", "#/experiments"], ["experiment", `#/experiments/${experimentId}`]]) {
       const page = await browser.open(hash, { viewport: { width, height }, colorScheme: scheme });
       await page.locator(connected).waitFor();
       if (name === "job") await page.locator("table.heat td").first().waitFor();
+      if (name === "experiment") await page.locator("table.rows tbody tr").first().waitFor();
       if (name === "models") await page.getByText("Bring a model from a hub").click();
       if (name === "new") {
         await choose(page, "train.jsonl");

@@ -275,6 +275,33 @@ test("a job that is paused, changed, resumed and cancelled", async () => {
     await waitFor(made.id, "cancelled");
 });
 
+test("an experiment from its beginning to its end", async () => {
+    const training = await call("createFile", { form: file() });
+    const request = (max_steps) => ({
+        model: "prilora-mini-en", seeds: [1, 2], name: "grid", metadata: { a: "b" },
+        methods: [{ name: "p", method: { type: "prilora" } }, { name: "l", method: { type: "lora" } }],
+        tasks: [{ name: "t", training_file: training.id, hyperparameters: { max_steps, batch_size: 8, max_length: 24 } }],
+    });
+    const made = await call("createExperiment", { json: request(2) });
+    const path = { id: made.id };
+    await call("getExperimentResults", { path });
+    for (let i = 0; i < 2400 && (await call("getExperiment", { path })).status === "running"; i++)
+        await new Promise((done) => setTimeout(done, 50));
+    await call("listExperiments", { query: "?limit=1" });
+    await call("listJobs", { query: `?experiment=${made.id}` });
+    assert.equal((await call("listExperimentJobs", { path, query: "?limit=3&status=succeeded" })).data.length, 3);
+    assert.equal((await call("getExperimentResults", { path, query: "?metric=f1&compare=l,p" })).cells[0].n, 2);
+    for (const format of ["csv", "markdown"]) await call("getExperimentResults", { path, query: `?format=${format}` });
+    await call("retryExperiment", { path, status: 409 });
+    await call("deleteExperiment", { path });
+    const { id } = await call("createExperiment", { json: request(1000000), headers: { "Idempotency-Key": "grid" } });
+    for (const verb of ["pause", "resume", "cancel"]) await call(`${verb}Experiment`, { path: { id } });
+    await call("retryExperiment", { path: { id } });
+    await call("cancelExperiment", { path: { id } });
+    await call("createExperiment", { json: { ...request(2), seeds: 0 }, status: 400 });
+    await call("getExperiment", { path: { id: "exp-none" }, status: 404 });
+});
+
 test("keys", async () => {
     const made = await call("createKey", { json: { name: "ci", scope: "submit", max_queued_jobs: 3, expires_in: 3600 } });
     await call("listKeys");

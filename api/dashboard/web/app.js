@@ -3,6 +3,7 @@
 import { hasKey, isNoAnswer, keepTrue, onConnection, onKeyNeeded, setKey, currentKey } from "./api.js";
 import { errorBox, h, setText } from "./dom.js";
 import { sentence } from "./format.js";
+import { showExperiment, showExperiments } from "./experiments.js";
 import { showJobs } from "./jobs.js";
 import { showJob } from "./job.js";
 import { showModels } from "./models.js";
@@ -11,6 +12,8 @@ import { showNew } from "./new.js";
 const pages = [
   { pattern: /^\/jobs$/, show: showJobs, title: "Jobs", nav: "#/jobs" },
   { pattern: /^\/jobs\/([^/]+)$/, show: showJob, title: "Job", nav: "#/jobs" },
+  { pattern: /^\/experiments$/, show: showExperiments, title: "Experiments", nav: "#/experiments" },
+  { pattern: /^\/experiments\/([^/]+)$/, show: showExperiment, title: "Experiment", nav: "#/experiments" },
   { pattern: /^\/new$/, show: showNew, title: "New job", nav: "#/new" },
   { pattern: /^\/models$/, show: showModels, title: "Models", nav: "#/models" },
 ];

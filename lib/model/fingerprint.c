@@ -88,7 +88,7 @@ static void add_tensor(struct pl_digest *digest, const struct pl_tensors *tensor
 void pl_fingerprint(char out[65], const struct pl_model *model, const struct pl_binder *binder)
 {
     const struct pl_head_tensors *h = &model->head;
-    const struct pl_tensor *head[] = {h->pooler_weight, h->pooler_bias, h->weight, h->bias};
+    const struct pl_tensor *head[] = {h->dense_weight, h->dense_bias, h->weight, h->bias};
     struct pl_digest digest;
 
     pl_digest_init(&digest);

@@ -80,10 +80,10 @@ bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_r
     const struct pl_head_tensors *from = &model->head;
     const double range = model->config.initializer_range;
     const size_t inner = head->inner, n = head->n_outputs;
-    const bool dense = from->dense_weight != NULL;
+    const bool has_dense = from->dense_weight != NULL;
     const bool classifier = from->weight && from->weight->dims[0] == n;
 
-    if (dense) {
+    if (has_dense) {
         pl_tensors_read(model->tensors, from->dense_weight, params + head->dense_weight, 0,
                         inner * inner);
         pl_tensors_read(model->tensors, from->dense_bias, params + head->dense_bias, 0, inner);
@@ -98,7 +98,7 @@ bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_r
         draw(params + head->weight, n * inner, range, seed, 1);
         memset(params + head->bias, 0, n * sizeof *params);
     }
-    return (dense || !head->dense_trained) && classifier;
+    return (has_dense || !head->dense_trained) && classifier;
 }
 
 /* ---- forward and backward ----------------------------------------------------------------- */
@@ -118,18 +118,15 @@ static void dense(pl_real *y, const pl_real *x, const pl_real *weight, const pl_
             in, 1, 1);
 }
 
-/* Both are added to. */
-static void dense_backward_weights(pl_real *dweight, pl_real *dbias, const pl_real *dy,
-                                   const pl_real *x, size_t n, size_t in, size_t out)
+/* dweight and dbias are added to; dweight NULL: the map is frozen. */
+static void dense_backward(pl_real *dx, pl_real *dweight, pl_real *dbias, const pl_real *dy,
+                           const pl_real *x, const pl_real *weight, size_t n, size_t in, size_t out)
 {
-    pl_gemm(dweight, in, (struct pl_matrix){dy, out, true}, (struct pl_matrix){x, in, false}, out,
-            in, n, 1, 1);
-    pl_column_sums(dbias, dy, n, out);
-}
-
-static void dense_backward_input(pl_real *dx, const pl_real *dy, const pl_real *weight, size_t n,
-                                 size_t in, size_t out)
-{
+    if (dweight) {
+        pl_gemm(dweight, in, (struct pl_matrix){dy, out, true}, (struct pl_matrix){x, in, false},
+                out, in, n, 1, 1);
+        pl_column_sums(dbias, dy, n, out);
+    }
     pl_gemm(dx, in, (struct pl_matrix){dy, out, false}, (struct pl_matrix){weight, in, false}, n,
             in, out, 1, 0);
 }
@@ -183,17 +180,13 @@ void pl_head_backward(const struct pl_flow *f, pl_real *d)
                             after =
                                 pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
 
-    dense_backward_weights(f->grads + head->weight, f->grads + head->bias, s->dlogits, s->dropped,
-                           rows.n, head->inner, head->n_outputs);
-    dense_backward_input(s->gradient, s->dlogits, params + head->weight, rows.n, head->inner,
-                         head->n_outputs);
+    dense_backward(s->gradient, f->grads + head->weight, f->grads + head->bias, s->dlogits,
+                   s->dropped, params + head->weight, rows.n, head->inner, head->n_outputs);
     pl_dropout_rows(&after, &rows, s->gradient, s->gradient, head->inner);
     head->activation->backward(s->gradient, s->pooled, s->before, rows.n * head->inner);
-    if (head->dense_trained)
-        dense_backward_weights(f->grads + head->dense_weight, f->grads + head->dense_bias,
-                               s->gradient, s->first, rows.n, head->inner, head->inner);
-    dense_backward_input(s->dropped, s->gradient, dense_weight(f), rows.n, head->inner,
-                         head->inner);
+    dense_backward(s->dropped, head->dense_trained ? f->grads + head->dense_weight : NULL,
+                   f->grads + head->dense_bias, s->gradient, s->first, dense_weight(f), rows.n,
+                   head->inner, head->inner);
     pl_dropout_rows(&before, &rows, d, s->dropped, head->inner);
 }
 

@@ -127,7 +127,7 @@ static void a_head_is_used_or_listed(void **state)
 
     (void)state;
     assert_int_equal(model->n_unused, 0);
-    assert_non_null(model->head.pooler_weight);
+    assert_non_null(model->head.dense_weight);
     assert_non_null(model->head.weight);
     pl_model_close(model);
     model = opened(&(struct test_tiny){V3_TINY, .labels = 3, .omit = "classifier.bias"});
@@ -136,7 +136,7 @@ static void a_head_is_used_or_listed(void **state)
     assert_string_equal(model->unused[0], "classifier.weight");
     pl_model_close(model);
     model = opened(&(struct test_tiny){V3_TINY, .labels = 3, .widen = "pooler.dense.weight"});
-    assert_null(model->head.pooler_weight);
+    assert_null(model->head.dense_weight);
     assert_int_equal(model->n_unused, 2);
     pl_model_close(model);
 }

@@ -35,7 +35,7 @@ extern const char *const test_tiny_types[];
 const char *test_tiny_write(const char *name, const struct test_tiny *tiny);
 
 /* The same with a small tokenizer of the type's kind, so that it is a base; `vocab` is set to its
- * size. DeBERTa, XLM-R and CamemBERT have the bundled SentencePiece model. */
+ * size. DeBERTa has the bundled SentencePiece model. */
 const char *test_tiny_write_base(const char *name, const struct test_tiny *tiny);
 
 #endif

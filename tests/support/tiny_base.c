@@ -77,23 +77,52 @@ static void write_bpe(const char *folder)
     json_decref(vocab);
 }
 
-static void write_pieces(const char *folder, const char *file)
+static void write_bundled(const char *folder)
 {
     size_t size;
     char *data = test_file(PIECES, &size);
 
-    put(folder, file, data, size);
+    put(folder, "spm.model", data, size);
     free(data);
+}
+
+/* One piece of SentencePiece's ModelProto: its text, and its type or a score of -1. */
+static size_t add_piece(char *to, const char *text, int type)
+{
+    size_t n = strlen(text), rest = type ? 2 : 5;
+
+    to[0] = to[2] = 0x0A;
+    to[1] = (char)(2 + n + rest);
+    to[3] = (char)n;
+    memcpy(to + 4, text, n);
+    memcpy(to + 4 + n, type == 2 ? "\x18\x02" : type ? "\x18\x03" : "\x15\x00\x00\x80\xBF", rest);
+    return 4 + n + rest;
+}
+
+/* As fairseq numbers them: what is unknown first, then beginning and end, then letters. */
+static void write_pieces(const char *folder)
+{
+    char data[1024], piece[8];
+    size_t n = add_piece(data, "<unk>", 2);
+
+    n += add_piece(data + n, "<s>", 3);
+    n += add_piece(data + n, "</s>", 3);
+    for (char c = 'a'; c <= 'z'; c++) {
+        snprintf(piece, sizeof piece, "\xE2\x96\x81%c", c);
+        n += add_piece(data + n, piece, 0);
+        n += add_piece(data + n, piece + 3, 0);
+    }
+    put(folder, "sentencepiece.bpe.model", data, n);
 }
 
 static void write_tokenizer(const char *folder, const char *type)
 {
     if (strcmp(type, "deberta-v2") == 0)
-        write_pieces(folder, "spm.model");
+        write_bundled(folder);
     else if (strcmp(type, "roberta") == 0)
         write_bpe(folder);
     else if (strcmp(type, "xlm-roberta") == 0 || strcmp(type, "camembert") == 0)
-        write_pieces(folder, "sentencepiece.bpe.model");
+        write_pieces(folder);
     else
         write_wordpiece(folder);
 }

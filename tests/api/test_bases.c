@@ -25,9 +25,10 @@ struct bases {
 static int open_group(void **state)
 {
     static const char albert[] = "{\"model_type\": \"albert\", \"num_hidden_groups\": 1}";
-    struct bases *b = calloc(1, sizeof *b);
+    static struct bases kept;
+    struct bases *b = &kept;
     const char *settings[] = {"--training.threads=1", b->models, NULL};
-    char *rows = test_sentences(48, 1);
+    char *rows;
 
     if (test_scratch_open(state) != 0)
         return -1;
@@ -38,6 +39,7 @@ static int open_group(void **state)
     test_scratch_write("models/tiny-albert/config.json", albert, sizeof albert - 1);
     snprintf(b->models, sizeof b->models, "--storage.models_dirs=%s", test_scratch_path("models"));
     b->server = test_server_new(settings);
+    rows = test_sentences(48, 1);
     snprintf(b->train, sizeof b->train, "%s", test_upload(b->server, "train.jsonl", rows));
     free(rows);
     *state = b;
@@ -49,7 +51,6 @@ static int close_group(void **state)
     struct bases *b = *state;
 
     test_server_free(b->server);
-    free(b);
     return test_scratch_close(state);
 }
 

@@ -130,24 +130,131 @@ static void set(struct checkpoint *c, const char *member, json_t *value_of)
     assert_int_equal(json_object_set_new(c->config, member, value_of), 0);
 }
 
-/* Writes it into the scratch folder `name`, and lets go of it. */
-static const char *written(struct checkpoint *c, const char *name)
+static void free_checkpoint(struct checkpoint *c)
 {
-    const char *folder = test_scratch_path(name);
-    struct prilora_error err;
-    char path[600];
-
-    must(pl_file_make_folder(folder, &err), &err);
-    snprintf(path, sizeof path, "%s/config.json", folder);
-    assert_int_equal(json_dump_file(c->config, path, 0), 0);
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    must(pl_safetensors_write(path, c->tensors, c->n, NULL, &err), &err);
     for (size_t i = 0; i < c->n; i++) {
         free((char *)(uintptr_t)c->tensors[i].name);
         free((void *)(uintptr_t)c->tensors[i].data);
     }
     json_decref(c->config);
     pl_tensors_close(c->from);
+}
+
+/* The folder, with config.json; and `file` in it. */
+static const char *folder_of(const struct checkpoint *c, const char *name, char *path, size_t room,
+                             const char *file)
+{
+    const char *folder = test_scratch_path(name);
+    struct prilora_error err;
+
+    must(pl_file_make_folder(folder, &err), &err);
+    snprintf(path, room, "%s/config.json", folder);
+    assert_int_equal(json_dump_file(c->config, path, 0), 0);
+    snprintf(path, room, "%s/%s", folder, file);
+    return folder;
+}
+
+/* Writes it into the scratch folder `name`, and lets go of it. */
+static const char *written(struct checkpoint *c, const char *name)
+{
+    struct prilora_error err;
+    char path[600];
+    const char *folder = folder_of(c, name, path, sizeof path, "model.safetensors");
+
+    must(pl_safetensors_write(path, c->tensors, c->n, NULL, &err), &err);
+    free_checkpoint(c);
+    return folder;
+}
+
+static void put_number(FILE *file, uint64_t number, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        fputc((int)(number >> 8 * i & 0xFF), file);
+}
+
+/* A string, and an integer, of a pickle. */
+static void pickle_text(FILE *file, const char *text)
+{
+    fputc('X', file);
+    put_number(file, strlen(text), 4);
+    fputs(text, file);
+}
+
+static void pickle_number(FILE *file, size_t number)
+{
+    fputc('J', file);
+    put_number(file, number, 4);
+}
+
+/* _rebuild_tensor_v2(storage, 0, size, stride, False, OrderedDict()); storages are called by
+ * number.
+ */
+static void pickle_tensor(FILE *file, const struct pl_tensor *t, size_t number)
+{
+    char key[24];
+
+    snprintf(key, sizeof key, "%zu", number);
+    pickle_text(file, t->name);
+    fputs("ctorch._utils\n_rebuild_tensor_v2\n((", file);
+    pickle_text(file, "storage");
+    fputs("ctorch\nFloatStorage\n", file);
+    pickle_text(file, key);
+    pickle_text(file, "cpu");
+    pickle_number(file, t->n_elements);
+    fputs("NtQ", file);
+    pickle_number(file, 0);
+    fputc('(', file);
+    for (size_t d = 0; d < t->n_dims; d++)
+        pickle_number(file, t->dims[d]);
+    fputs("t(", file);
+    for (size_t d = 0; d < t->n_dims; d++)
+        pickle_number(file, d + 1 < t->n_dims ? t->dims[1] : 1);
+    fputs("t\x89"
+          "ccollections\nOrderedDict\n)RtR",
+          file);
+}
+
+static void write_storages(FILE *file, const struct checkpoint *c)
+{
+    fputs("\x80\x02](", file);
+    for (size_t i = 0; i < c->n; i++) {
+        char key[24];
+
+        snprintf(key, sizeof key, "%zu", i);
+        pickle_text(file, key);
+    }
+    fputs("e.", file);
+    for (size_t i = 0; i < c->n; i++) {
+        const double *x = c->tensors[i].data;
+
+        put_number(file, c->tensors[i].n_elements, 8);
+        for (size_t k = 0; k < c->tensors[i].n_elements; k++) {
+            const float single = (float)x[k];
+
+            fwrite(&single, sizeof single, 1, file);
+        }
+    }
+}
+
+/* The same as pytorch_model.bin, in the form that torch wrote before 1.6; in float, as all came. */
+static const char *written_by_torch(struct checkpoint *c, const char *name)
+{
+    static const char head[] = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+                               "\x80\x02M\xe9\x03.\x80\x02}";
+    char path[600];
+    const char *folder = folder_of(c, name, path, sizeof path, "pytorch_model.bin");
+    FILE *file = fopen(path, "wb");
+
+    assert_non_null(file);
+    fwrite(head, sizeof head - 1, 1, file);
+    pickle_text(file, "little_endian");
+    fputs("\x88s.\x80\x02}(", file);
+    for (size_t i = 0; i < c->n; i++)
+        pickle_tensor(file, &c->tensors[i], i);
+    fputs("u.", file);
+    write_storages(file, c);
+    assert_int_equal(fclose(file), 0);
+    free_checkpoint(c);
     return folder;
 }
 
@@ -322,18 +429,33 @@ static void xlm_roberta_and_camembert_are_roberta(void **state)
     }
 }
 
-/* bert-base-uncased and others of its time. */
-static void gamma_and_beta_are_weight_and_bias(void **state)
+/* bert-base-uncased and others of its time, with what it has of its training. */
+static struct checkpoint old_bert(void)
 {
     static const char *const old[][2] = {{"LayerNorm.weight", "LayerNorm.gamma"},
                                          {"LayerNorm.bias", "LayerNorm.beta"}};
     struct checkpoint c = checkpoint_of("tiny-bert");
 
-    (void)state;
     copy_all(&c, NULL, old, 2);
     add(&c, "cls.predictions.bias", 1, (const size_t[]){320});
     add(&c, "cls.seq_relationship.weight", 2, (const size_t[]){2, HIDDEN});
+    return c;
+}
+
+static void gamma_and_beta_are_weight_and_bias(void **state)
+{
+    struct checkpoint c = old_bert();
+
+    (void)state;
     is_the_reference(written(&c, "old"), "tiny-bert", NULL, 0);
+}
+
+static void pytorch_model_bin_says_the_same(void **state)
+{
+    struct checkpoint c = old_bert();
+
+    (void)state;
+    is_the_reference(written_by_torch(&c, "torch"), "tiny-bert", NULL, 0);
 }
 
 /* Of BertModel, its pooler too; and of RobertaModel, whose pooler means nothing here. */
@@ -620,6 +742,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xlm_roberta_and_camembert_are_roberta),
         cmocka_unit_test(gamma_and_beta_are_weight_and_bias),
+        cmocka_unit_test(pytorch_model_bin_says_the_same),
         cmocka_unit_test(names_may_lack_the_prefix),
         cmocka_unit_test(distilbert_has_bert_s_layers),
         cmocka_unit_test(electra_has_bert_s_layers),

@@ -199,6 +199,13 @@ static void fingerprints_tell_models_apart(void **state)
             assert_string_not_equal(seen[i], seen[j]);
         pl_model_close(model);
     }
+    for (size_t i = 0; i < 2; i++) { /* positions begin elsewhere */
+        model =
+            opened(&(struct test_tiny){.type = "roberta", .padding = 1 + (long)i, .positions = 20});
+        memcpy(seen[i + 1], model->fingerprint, 65);
+        pl_model_close(model);
+    }
+    assert_string_not_equal(seen[1], seen[2]);
     /* what no task uses does not count */
     model = opened(&(struct test_tiny){V3_TINY, .extra = "lm_predictions.lm_head.bias"});
     assert_string_equal(model->fingerprint, seen[0]);

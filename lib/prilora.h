@@ -205,6 +205,8 @@ struct prilora_spec {
     double lora_dropout;
     enum prilora_scaling scaling;
     bool targets_are_pattern; /* target_modules was one string: a whole-path pattern */
+    /* else ends of paths, or kinds of maps: query, key, value, attention_output, intermediate,
+     * output */
     char *targets[PRILORA_MAX_TARGETS];
     size_t n_targets; /* 0: "all-linear" */
 

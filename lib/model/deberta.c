@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "math/blas.h"
 #include "math/vector.h"
 #include "model/architecture.h"
 

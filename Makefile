@@ -182,7 +182,7 @@ HUB          = $(BUILD)/tests/cli/hub
 TESTS_asan   = $(call tests_in,unit) $(call tests_in,golden) $(call tests_in,api) $(call tests_in,crash) \
 	$(FUZZERS)
 TESTS_release = $(patsubst %,$(BUILD)/tests/%,unit/test_math unit/test_products unit/test_bf16 \
-	golden/test_deberta golden/test_recompute) $(call tests_in,memory) $(call tests_in,faults)
+	golden/test_reference golden/test_recompute) $(call tests_in,memory) $(call tests_in,faults)
 TESTS_double = $(call tests_in,grad) $(call tests_in,golden)
 TESTS_tsan   = $(call tests_in,api)
 TESTS        = $(TESTS_$(VARIANT))

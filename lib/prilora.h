@@ -104,7 +104,8 @@ struct prilora_base;
 struct prilora_base_info {
     char model_type[32];  /* "deberta-v2" */
     char fingerprint[65]; /* SHA-256 of configuration, names, shapes and sampled weights */
-    size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size, max_positions;
+    size_t hidden_size, n_layers, n_heads, intermediate_size, vocab_size;
+    size_t max_positions;  /* tokens of the longest text that it reads */
     size_t n_parameters;   /* of the frozen model, task head not counted */
     size_t resident_bytes; /* memory that the open model holds beyond the file map */
     size_t mapped_bytes;   /* bytes of the read-only file map */
@@ -206,6 +207,8 @@ struct prilora_spec {
     double lora_dropout;
     enum prilora_scaling scaling;
     bool targets_are_pattern; /* target_modules was one string: a whole-path pattern */
+    /* else ends of paths, or kinds of maps: query, key, value, attention_output, intermediate,
+     * output */
     char *targets[PRILORA_MAX_TARGETS];
     size_t n_targets; /* 0: "all-linear" */
 

@@ -21,7 +21,7 @@ static enum prilora_status choose(struct pl_adapter *adapter, const struct pl_ma
     bool matches;
 
     for (size_t i = 0; rc == PRILORA_OK && i < adapter->n_maps; i++) {
-        rc = pl_targets_match(&targets, sites[i].path, &matches, err);
+        rc = pl_targets_match(&targets, sites[i].path, sites[i].kind, &matches, err);
         if (rc != PRILORA_OK || !matches)
             continue;
         adapter->maps[i].rank = ranks[sites[i].layer];

@@ -36,8 +36,9 @@ struct pl_adapter {
  * appends A and B to the layout.
  *
  * Targets  "all-linear": every site. A list: a site whose path equals an entry or ends in
- *          "." + entry. A pattern: a POSIX-extended-like regular expression (PCRE2) on the whole
- * path. Errors   EINVAL if nothing matches or the pattern is malformed, EUNSUPPORTED never
+ *          "." + entry, or whose kind is an entry. A pattern: a POSIX-extended-like regular
+ * expression (PCRE2) on the whole path. Errors   EINVAL if nothing matches or the pattern is
+ * malformed, EUNSUPPORTED never
  */
 enum prilora_status pl_adapter_plan(struct pl_adapter *out, struct pl_layout *layout,
                                     const struct pl_map_site *sites, size_t n_sites,

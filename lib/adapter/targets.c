@@ -33,7 +33,7 @@ static bool is_suffix(const char *path, const char *entry)
 }
 
 enum prilora_status pl_targets_match(const struct pl_targets *targets, const char *path,
-                                     bool *matches, struct prilora_error *err)
+                                     const char *kind, bool *matches, struct prilora_error *err)
 {
     const struct prilora_spec *spec = targets->spec;
 
@@ -41,6 +41,6 @@ enum prilora_status pl_targets_match(const struct pl_targets *targets, const cha
         return pl_pattern_match(targets->pattern, path, matches, err);
     *matches = spec->n_targets == 0;
     for (size_t i = 0; !*matches && i < spec->n_targets; i++)
-        *matches = is_suffix(path, spec->targets[i]);
+        *matches = is_suffix(path, spec->targets[i]) || strcmp(kind, spec->targets[i]) == 0;
     return PRILORA_OK;
 }

@@ -1,4 +1,7 @@
-/* targets.h - which maps a specification's target_modules means, by PEFT's rule. */
+/*
+ * targets.h - which maps a specification's target_modules means, by PEFT's rule; and by kind, which
+ * is the same word for every architecture ("query" is also DistilBERT's q_lin).
+ */
 #ifndef PL_TARGETS_H
 #define PL_TARGETS_H
 
@@ -13,7 +16,7 @@ struct pl_targets {
  * pl_targets_new - what spec's targets say, ready to be asked. The specification must outlive it.
  *
  *   none       ("all-linear") every path
- *   a list     a path that equals an entry or ends in "." + entry
+ *   a list     a path that equals an entry or ends in "." + entry; a map whose kind an entry names
  *   a pattern  a regular expression that matches the whole path, from its first byte to its last
  *
  * Errors  EINVAL for a malformed pattern, at its JSON pointer
@@ -24,6 +27,6 @@ void pl_targets_free(struct pl_targets *targets);
 
 /* Errors: those of pl_pattern_match. */
 enum prilora_status pl_targets_match(const struct pl_targets *targets, const char *path,
-                                     bool *matches, struct prilora_error *err);
+                                     const char *kind, bool *matches, struct prilora_error *err);
 
 #endif

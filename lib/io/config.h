@@ -13,9 +13,10 @@ enum pl_activation { PL_ACT_GELU, PL_ACT_GELU_TANH, PL_ACT_RELU, PL_ACT_TANH, PL
 #define PL_CONFIG_MAX_BYTES  ((size_t)16 << 20) /* of the file */
 
 /*
- * Members keep their Hugging Face names; absent ones, and null, have the value that transformers
- * gives them. Sizes are above 0 (type_vocab_size, conv_kernel_size: or 0), num_attention_heads and
- * conv_groups divide hidden_size, pooler_hidden_size equals it, probabilities are in [0, 1).
+ * Members keep their Hugging Face names, BERT's where types have different ones; absent ones, and
+ * null, have the value that transformers gives them. Sizes are above 0 (type_vocab_size,
+ * conv_kernel_size: or 0), num_attention_heads and conv_groups divide hidden_size,
+ * pooler_hidden_size equals it, probabilities are in [0, 1).
  */
 struct pl_config {
     char model_type[32];
@@ -23,10 +24,11 @@ struct pl_config {
     size_t intermediate_size, max_position_embeddings, type_vocab_size;
     double layer_norm_eps, hidden_dropout_prob, attention_probs_dropout_prob, initializer_range;
     enum pl_activation hidden_act;
-    long pad_token_id; /* -1: none */
+    long pad_token_id;          /* -1: none */
+    bool position_biased_input; /* there are absolute positions; of deberta-v2, others always */
 
     /* deberta-v2 */
-    bool relative_attention, share_att_key, position_biased_input;
+    bool relative_attention, share_att_key;
     bool norm_rel_ebd;                             /* "layer_norm" stands in the list */
     bool pos_c2p, pos_p2c;                         /* from pos_att_type, string "a|b" or list */
     long position_buckets, max_relative_positions; /* as written: below 1 means none given */
@@ -35,7 +37,7 @@ struct pl_config {
     size_t pooler_hidden_size;
     double pooler_dropout;
     enum pl_activation pooler_hidden_act;
-    double cls_dropout; /* negative: absent */
+    double cls_dropout; /* classifier_dropout of others; negative: absent */
 
     /* the labels that the checkpoint's own head was trained for */
     size_t n_labels; /* of id2label or num_labels; 2 when absent */

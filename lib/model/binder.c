@@ -100,14 +100,15 @@ static const char *join(char *name, const char *path, const char *leaf)
 }
 
 void pl_bind_linear(struct pl_binder *binder, struct pl_linear *linear, const char *path, size_t in,
-                    size_t out)
+                    size_t out, bool bias)
 {
     char name[PL_BINDER_MAX_NAME];
 
     linear->in = in;
     linear->out = out;
     pl_bind(binder, &linear->weight, join(name, path, "weight"), (const size_t[]){out, in}, 2);
-    pl_bind(binder, &linear->bias, join(name, path, "bias"), &out, 1);
+    if (bias)
+        pl_bind(binder, &linear->bias, join(name, path, "bias"), &out, 1);
 }
 
 void pl_bind_map(struct pl_binder *binder, struct pl_linear *map, const char *path, size_t in,
@@ -121,14 +122,24 @@ void pl_bind_map(struct pl_binder *binder, struct pl_linear *map, const char *pa
     pl_bind(binder, &map->bias, join(name, path, "bias"), &out, 1);
 }
 
+/* A checkpoint made by TensorFlow's names, as those of the first BERTs are. */
+static bool has_old_names(const struct pl_binder *binder, const char *path)
+{
+    char name[2 * PL_BINDER_MAX_NAME];
+
+    snprintf(name, sizeof name, "%s%s.gamma", binder->prefix, path);
+    return pl_tensors_find(binder->model->tensors, name) != NULL;
+}
+
 void pl_bind_norm(struct pl_binder *binder, struct pl_norm *norm, const char *path, size_t width,
                   double eps)
 {
+    const bool old = has_old_names(binder, path);
     char name[PL_BINDER_MAX_NAME];
 
     norm->eps = eps;
-    pl_bind(binder, &norm->weight, join(name, path, "weight"), &width, 1);
-    pl_bind(binder, &norm->shift, join(name, path, "bias"), &width, 1);
+    pl_bind(binder, &norm->weight, join(name, path, old ? "gamma" : "weight"), &width, 1);
+    pl_bind(binder, &norm->shift, join(name, path, old ? "beta" : "bias"), &width, 1);
 }
 
 /* ---- finishing ---------------------------------------------------------------------------- */
@@ -179,7 +190,7 @@ static bool is_used(const struct pl_binder *binder, const struct pl_tensor *tens
 {
     const struct pl_head_tensors *head = &binder->model->head;
 
-    if (tensor == head->pooler_weight || tensor == head->pooler_bias || tensor == head->weight ||
+    if (tensor == head->dense_weight || tensor == head->dense_bias || tensor == head->weight ||
         tensor == head->bias)
         return true;
     for (size_t i = 0; i < binder->n; i++)

@@ -35,13 +35,13 @@ void pl_bind(struct pl_binder *binder, const pl_real **to, const char *name, con
 /* The tensor itself, left in its own dtype. */
 const struct pl_tensor *pl_bind_tensor(struct pl_binder *binder, const char *name,
                                        const size_t *dims, size_t n_dims);
-/* path + ".weight" [out, in] and path + ".bias" [out]. */
+/* path + ".weight" [out, in] and, if `bias`, path + ".bias" [out]. */
 void pl_bind_linear(struct pl_binder *binder, struct pl_linear *linear, const char *path, size_t in,
-                    size_t out);
-/* The same for an adaptable map: its weights are left to pl_model_use. */
+                    size_t out, bool bias);
+/* The same, with bias, for an adaptable map: its weights are left to pl_model_use. */
 void pl_bind_map(struct pl_binder *binder, struct pl_linear *map, const char *path, size_t in,
                  size_t out);
-/* path + ".weight" and path + ".bias", both [width]. */
+/* path + ".weight" and path + ".bias", both [width]; ".gamma" and ".beta" in older files. */
 void pl_bind_norm(struct pl_binder *binder, struct pl_norm *norm, const char *path, size_t width,
                   double eps);
 

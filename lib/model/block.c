@@ -13,6 +13,8 @@ static struct pl_map map_of(const struct pl_flow *f, const struct pl_block *b, s
 static struct pl_dropout dropout_of(const struct pl_flow *f, const struct pl_block *b,
                                     enum pl_site site)
 {
+    if (site == PL_SITE_OUTPUT_DROPOUT && b->attention_output_kept)
+        return pl_dropout_none();
     return pl_pass_dropout(f->pass, f->net->options.hidden_dropout, site, b->layer);
 }
 

@@ -1,5 +1,5 @@
 /*
- * block.h - one encoder layer with normalisation after each half (BERT, RoBERTa, DeBERTa).
+ * block.h - one encoder layer with normalisation after each half (BERT and its relatives, DeBERTa).
  *
  *     m = norm0(x + drop(W_o attention(W_q x, W_k x, W_v x)))
  *     y = norm1(m + drop(W_2 f(W_1 m)))
@@ -16,6 +16,7 @@ struct pl_block {
     size_t layer;
     const struct pl_norm *norms[2];
     const struct pl_activation_map *activation;
+    bool attention_output_kept; /* no dropout after W_o */
     struct pl_attention attention;
     struct pl_attention_gradients table; /* its table_ members: where the table's gradients go */
 };

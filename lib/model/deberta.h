@@ -1,13 +1,11 @@
-/* deberta.h - inside view of DeBERTa v2 and v3: weights, and the parts that only they have. */
+/* deberta.h - inside view of DeBERTa v2 and v3: weights and parts that only they have. */
 #ifndef PL_DEBERTA_H
 #define PL_DEBERTA_H
 
 #include "math/norm.h"
-#include "model/block.h"
-#include "model/flow.h"
+#include "model/encoder.h"
 
 struct pl_deberta_layer {
-    struct pl_norm norms[2];
     struct pl_linear position_key, position_query; /* without share_att_key; else weight NULL */
 };
 
@@ -21,11 +19,6 @@ struct pl_conv {
 };
 
 struct pl_deberta {
-    const struct pl_tensor *words; /* [vocab, embedding] in its own dtype */
-    const pl_real *positions;      /* [max_position_embeddings, embedding] or NULL */
-    const pl_real *types;          /* [type_vocab, embedding] or NULL */
-    const pl_real *embed_proj;     /* [hidden, embedding] or NULL */
-    struct pl_norm embeddings_norm;
     const pl_real *raw_table; /* [2 span, hidden] */
     pl_real *table;           /* the same after its norm, if it has one */
     struct pl_norm table_norm;

@@ -9,7 +9,7 @@
 
 static const struct pl_deberta *weights_of(const struct pl_flow *f)
 {
-    return f->net->model->weights;
+    return f->net->model->own;
 }
 
 /* Rows first .. first + n - 1 of the table after this layer's dropout, in ws->table. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/digest.h"
+#include "model/architecture.h"
 
 static void add_text(struct pl_digest *digest, const char *name, const char *value)
 {
@@ -21,8 +22,10 @@ static void add_number(struct pl_digest *digest, const char *name, double value)
     add_text(digest, name, text);
 }
 
-static void add_config(struct pl_digest *digest, const struct pl_config *c)
+/* What DeBERTa's fingerprint has always been made of, and then what matters to others alone. */
+static void add_config(struct pl_digest *digest, const struct pl_model *model)
 {
+    const struct pl_config *c = &model->config;
     const struct {
         const char *name;
         double value;
@@ -59,6 +62,8 @@ static void add_config(struct pl_digest *digest, const struct pl_config *c)
     add_text(digest, "model_type", c->model_type);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         add_number(digest, members[i].name, members[i].value);
+    if (model->architecture->encoder.positions_after_padding)
+        add_number(digest, "pad_token_id", (double)c->pad_token_id);
 }
 
 static void add_sample(struct pl_digest *digest, const struct pl_tensors *tensors,
@@ -88,11 +93,11 @@ static void add_tensor(struct pl_digest *digest, const struct pl_tensors *tensor
 void pl_fingerprint(char out[65], const struct pl_model *model, const struct pl_binder *binder)
 {
     const struct pl_head_tensors *h = &model->head;
-    const struct pl_tensor *head[] = {h->pooler_weight, h->pooler_bias, h->weight, h->bias};
+    const struct pl_tensor *head[] = {h->dense_weight, h->dense_bias, h->weight, h->bias};
     struct pl_digest digest;
 
     pl_digest_init(&digest);
-    add_config(&digest, &model->config);
+    add_config(&digest, model);
     for (size_t i = 0; i < binder->n; i++)
         add_tensor(&digest, model->tensors, binder->bindings[i].tensor);
     for (size_t i = 0; i < sizeof head / sizeof *head; i++)

@@ -35,23 +35,34 @@ static enum prilora_status add(struct pl_layout *layout, const char *path, const
     return rc;
 }
 
+static const struct pl_activation_map *activation_of(const struct pl_model *model)
+{
+    const int own = model->architecture->head.activation;
+
+    return pl_activation_find(own == PL_ACT_CONFIGURED ? model->config.pooler_hidden_act
+                                                       : (enum pl_activation)own);
+}
+
 enum prilora_status pl_head_plan(struct pl_head *head, struct pl_layout *layout,
                                  const struct pl_model *model, size_t n_outputs,
                                  struct prilora_error *err)
 {
-    const struct pl_architecture *a = model->architecture;
+    const struct pl_head_shape *shape = &model->architecture->head;
     const size_t inner = model->config.hidden_size;
-    enum prilora_status rc;
+    enum prilora_status rc = PRILORA_OK;
 
     head->inner = inner;
     head->n_outputs = n_outputs;
-    rc = add(layout, a->pooler, "weight", inner, inner, &head->pooler_weight, err);
+    head->dense_trained = !model->pooler.weight;
+    head->activation = activation_of(model);
+    if (head->dense_trained)
+        rc = add(layout, shape->dense, "weight", inner, inner, &head->dense_weight, err);
+    if (rc == PRILORA_OK && head->dense_trained)
+        rc = add(layout, shape->dense, "bias", 0, inner, &head->dense_bias, err);
     if (rc == PRILORA_OK)
-        rc = add(layout, a->pooler, "bias", 0, inner, &head->pooler_bias, err);
+        rc = add(layout, shape->classifier, "weight", n_outputs, inner, &head->weight, err);
     if (rc == PRILORA_OK)
-        rc = add(layout, a->classifier, "weight", n_outputs, inner, &head->weight, err);
-    if (rc == PRILORA_OK)
-        rc = add(layout, a->classifier, "bias", 0, n_outputs, &head->bias, err);
+        rc = add(layout, shape->classifier, "bias", 0, n_outputs, &head->bias, err);
     return rc;
 }
 
@@ -69,16 +80,16 @@ bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_r
     const struct pl_head_tensors *from = &model->head;
     const double range = model->config.initializer_range;
     const size_t inner = head->inner, n = head->n_outputs;
-    const bool pooler = from->pooler_weight != NULL;
+    const bool has_dense = from->dense_weight != NULL;
     const bool classifier = from->weight && from->weight->dims[0] == n;
 
-    if (pooler) {
-        pl_tensors_read(model->tensors, from->pooler_weight, params + head->pooler_weight, 0,
+    if (has_dense) {
+        pl_tensors_read(model->tensors, from->dense_weight, params + head->dense_weight, 0,
                         inner * inner);
-        pl_tensors_read(model->tensors, from->pooler_bias, params + head->pooler_bias, 0, inner);
-    } else {
-        draw(params + head->pooler_weight, inner * inner, range, seed, 0);
-        memset(params + head->pooler_bias, 0, inner * sizeof *params);
+        pl_tensors_read(model->tensors, from->dense_bias, params + head->dense_bias, 0, inner);
+    } else if (head->dense_trained) {
+        draw(params + head->dense_weight, inner * inner, range, seed, 0);
+        memset(params + head->dense_bias, 0, inner * sizeof *params);
     }
     if (classifier) {
         pl_tensors_read(model->tensors, from->weight, params + head->weight, 0, n * inner);
@@ -87,7 +98,7 @@ bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_r
         draw(params + head->weight, n * inner, range, seed, 1);
         memset(params + head->bias, 0, n * sizeof *params);
     }
-    return pooler && classifier;
+    return (has_dense || !head->dense_trained) && classifier;
 }
 
 /* ---- forward and backward ----------------------------------------------------------------- */
@@ -107,15 +118,33 @@ static void dense(pl_real *y, const pl_real *x, const pl_real *weight, const pl_
             in, 1, 1);
 }
 
-/* dx may be NULL; dweight and dbias are added to. */
+/* dweight and dbias are added to; dweight NULL: the map is frozen. */
 static void dense_backward(pl_real *dx, pl_real *dweight, pl_real *dbias, const pl_real *dy,
                            const pl_real *x, const pl_real *weight, size_t n, size_t in, size_t out)
 {
-    pl_gemm(dweight, in, (struct pl_matrix){dy, out, true}, (struct pl_matrix){x, in, false}, out,
-            in, n, 1, 1);
-    pl_column_sums(dbias, dy, n, out);
+    if (dweight) {
+        pl_gemm(dweight, in, (struct pl_matrix){dy, out, true}, (struct pl_matrix){x, in, false},
+                out, in, n, 1, 1);
+        pl_column_sums(dbias, dy, n, out);
+    }
     pl_gemm(dx, in, (struct pl_matrix){dy, out, false}, (struct pl_matrix){weight, in, false}, n,
             in, out, 1, 0);
+}
+
+/* Where the dense map is trained, its weight and bias stand in the block. */
+static const pl_real *dense_weight(const struct pl_flow *f)
+{
+    const struct pl_head *head = &f->net->head;
+
+    return head->dense_trained ? f->pass->params + head->dense_weight
+                               : f->net->model->pooler.weight;
+}
+
+static const pl_real *dense_bias(const struct pl_flow *f)
+{
+    const struct pl_head *head = &f->net->head;
+
+    return head->dense_trained ? f->pass->params + head->dense_bias : f->net->model->pooler.bias;
 }
 
 void pl_head_forward(const struct pl_flow *f, const pl_real *x)
@@ -124,7 +153,7 @@ void pl_head_forward(const struct pl_flow *f, const pl_real *x)
     struct pl_head_scratch *s = &f->ws->head;
     const struct pl_rows rows = sequences(f);
     const pl_real *params = f->pass->params;
-    const struct pl_dropout before = pl_pass_dropout(f->pass, head->pooler_dropout,
+    const struct pl_dropout before = pl_pass_dropout(f->pass, head->dense_dropout,
                                                      PL_SITE_POOLER_DROPOUT, 0),
                             after =
                                 pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
@@ -133,10 +162,8 @@ void pl_head_forward(const struct pl_flow *f, const pl_real *x)
         memcpy(s->first + k * head->inner, x + f->rows.starts[k] * head->inner,
                head->inner * sizeof *x);
     pl_dropout_rows(&before, &rows, s->first, s->first, head->inner);
-    dense(s->before, s->first, params + head->pooler_weight, params + head->pooler_bias, rows.n,
-          head->inner, head->inner);
-    pl_activation_find(f->net->model->config.pooler_hidden_act)
-        ->forward(s->pooled, s->before, NULL, rows.n, head->inner);
+    dense(s->before, s->first, dense_weight(f), dense_bias(f), rows.n, head->inner, head->inner);
+    head->activation->forward(s->pooled, s->before, NULL, rows.n, head->inner);
     pl_dropout_rows(&after, &rows, s->dropped, s->pooled, head->inner);
     dense(s->logits, s->dropped, params + head->weight, params + head->bias, rows.n, head->inner,
           head->n_outputs);
@@ -148,7 +175,7 @@ void pl_head_backward(const struct pl_flow *f, pl_real *d)
     struct pl_head_scratch *s = &f->ws->head;
     const struct pl_rows rows = sequences(f);
     const pl_real *params = f->pass->params;
-    const struct pl_dropout before = pl_pass_dropout(f->pass, head->pooler_dropout,
+    const struct pl_dropout before = pl_pass_dropout(f->pass, head->dense_dropout,
                                                      PL_SITE_POOLER_DROPOUT, 0),
                             after =
                                 pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
@@ -156,11 +183,10 @@ void pl_head_backward(const struct pl_flow *f, pl_real *d)
     dense_backward(s->gradient, f->grads + head->weight, f->grads + head->bias, s->dlogits,
                    s->dropped, params + head->weight, rows.n, head->inner, head->n_outputs);
     pl_dropout_rows(&after, &rows, s->gradient, s->gradient, head->inner);
-    pl_activation_find(f->net->model->config.pooler_hidden_act)
-        ->backward(s->gradient, s->pooled, s->before, rows.n * head->inner);
-    dense_backward(s->dropped, f->grads + head->pooler_weight, f->grads + head->pooler_bias,
-                   s->gradient, s->first, params + head->pooler_weight, rows.n, head->inner,
-                   head->inner);
+    head->activation->backward(s->gradient, s->pooled, s->before, rows.n * head->inner);
+    dense_backward(s->dropped, head->dense_trained ? f->grads + head->dense_weight : NULL,
+                   f->grads + head->dense_bias, s->gradient, s->first, dense_weight(f), rows.n,
+                   head->inner, head->inner);
     pl_dropout_rows(&before, &rows, d, s->dropped, head->inner);
 }
 

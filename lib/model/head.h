@@ -1,6 +1,7 @@
 /*
- * head.h - the task head: first token, dropout, pooler, activation, dropout, classifier, loss. All
- * of it is trained.
+ * head.h - the task head: first token, dropout, dense map, activation, dropout, classifier, loss.
+ * What it is called and where dropout is, the architecture says. All of it is trained, but a dense
+ * map that came with the encoder (BERT's pooler) stays as it is.
  */
 #ifndef PL_HEAD_H
 #define PL_HEAD_H
@@ -15,26 +16,28 @@ struct pl_flow;
 
 struct pl_head {
     size_t inner, n_outputs;
-    size_t pooler_weight, pooler_bias, weight, bias; /* offsets in a block */
-    double pooler_dropout, dropout;
+    bool dense_trained;
+    size_t dense_weight, dense_bias, weight, bias; /* offsets in a block */
+    double dense_dropout, dropout;
+    const struct pl_activation_map *activation;
 };
 
 /* [n_sequences, inner] each; a NULL needs no backward pass. */
 struct pl_head_scratch {
     pl_real *first;   /* first tokens after dropout */
-    pl_real *before;  /* pooler before its activation */
+    pl_real *before;  /* dense map before its activation */
     pl_real *pooled;  /* after it */
     pl_real *dropped; /* and after dropout */
     pl_real *gradient;
     pl_real *logits, *dlogits; /* [n_sequences, n_outputs] */
 };
 
-/* Appends the four tensors to the layout. */
+/* Appends what is trained to the layout; the dropouts are the caller's to set. */
 enum prilora_status pl_head_plan(struct pl_head *head, struct pl_layout *layout,
                                  const struct pl_model *model, size_t n_outputs,
                                  struct prilora_error *err);
 
-/* True if pooler and classifier both come from the checkpoint. */
+/* True if all of it comes from the checkpoint. */
 bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
                   uint64_t seed);
 

@@ -8,19 +8,8 @@
 
 #include "base/memory.h"
 #include "model/architecture.h"
+#include "model/encoder.h"
 #include "model/fingerprint.h"
-
-static const struct pl_architecture *const architectures[] = {
-    &pl_architecture_deberta_v2,
-};
-
-const struct pl_architecture *pl_architecture_find(const char *model_type)
-{
-    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
-        if (strcmp(architectures[i]->model_type, model_type) == 0)
-            return architectures[i];
-    return NULL;
-}
 
 /* Tensor `path`.`leaf`, if it is there with that many dimensions, the last of them `width`. */
 static const struct pl_tensor *head_tensor(const struct pl_model *model, const char *path,
@@ -37,22 +26,44 @@ static const struct pl_tensor *head_tensor(const struct pl_model *model, const c
     return tensor;
 }
 
-/* A head is taken only with weight and bias of one shape. */
-static void find_head(struct pl_model *model)
+/* Its names as they are without the architecture's prefix, if that is how this checkpoint's are. */
+static const char *dense_path(const struct pl_model *model, const struct pl_binder *binder)
 {
     const struct pl_architecture *a = model->architecture;
+
+    return a->head.dense_of_encoder && !*binder->prefix ? a->head.dense + strlen(a->prefix)
+                                                        : a->head.dense;
+}
+
+/* A head is taken only with weight and bias of one shape. */
+static void find_head(struct pl_model *model, const struct pl_binder *binder)
+{
+    const struct pl_architecture *a = model->architecture;
+    const char *dense = dense_path(model, binder);
     struct pl_head_tensors *head = &model->head;
     const size_t width = model->config.hidden_size;
 
-    head->pooler_weight = head_tensor(model, a->pooler, "weight", 2, width);
-    head->pooler_bias = head_tensor(model, a->pooler, "bias", 1, width);
-    if (!head->pooler_weight || !head->pooler_bias || head->pooler_weight->dims[0] != width)
-        head->pooler_weight = head->pooler_bias = NULL;
-    head->weight = head_tensor(model, a->classifier, "weight", 2, width);
+    head->dense_weight = head_tensor(model, dense, "weight", 2, width);
+    head->dense_bias = head_tensor(model, dense, "bias", 1, width);
+    if (!head->dense_weight || !head->dense_bias || head->dense_weight->dims[0] != width)
+        head->dense_weight = head->dense_bias = NULL;
+    head->weight = head_tensor(model, a->head.classifier, "weight", 2, width);
     if (head->weight)
-        head->bias = head_tensor(model, a->classifier, "bias", 1, head->weight->dims[0]);
+        head->bias = head_tensor(model, a->head.classifier, "bias", 1, head->weight->dims[0]);
     if (!head->bias)
         head->weight = NULL;
+}
+
+/* A dense map that came with the encoder stays as it is. */
+static void bind_pooler(struct pl_model *model, struct pl_binder *binder)
+{
+    const struct pl_architecture *a = model->architecture;
+    const size_t width = model->config.hidden_size;
+
+    if (!a->head.dense_of_encoder || !model->head.dense_weight)
+        return;
+    pl_bind_linear(binder, &model->pooler, a->head.dense + strlen(a->prefix), width, width, true);
+    model->head.dense_weight = model->head.dense_bias = NULL;
 }
 
 static enum prilora_status bind(struct pl_model *model, struct prilora_error *err)
@@ -62,10 +73,11 @@ static enum prilora_status bind(struct pl_model *model, struct prilora_error *er
     enum prilora_status rc;
 
     /* With neither name there, the error names the usual one, with the prefix. */
-    if (pl_tensors_find(model->tensors, a->probe))
+    if (pl_tensors_find(model->tensors, PL_ENCODER_WORDS))
         binder.prefix = "";
-    find_head(model);
+    find_head(model, &binder);
     a->bind(model, &binder);
+    bind_pooler(model, &binder);
     rc = pl_binder_finish(&binder);
     if (rc == PRILORA_OK)
         pl_fingerprint(model->fingerprint, model, &binder);
@@ -110,15 +122,12 @@ void pl_model_close(struct pl_model *model)
 {
     if (!model)
         return;
-    if (model->architecture)
+    if (model->architecture && model->architecture->unbind)
         model->architecture->unbind(model);
-    for (size_t i = 0; model->sites && i < model->n_sites; i++)
-        free((char *)(uintptr_t)model->sites[i].path);
+    pl_encoder_close(model);
     for (size_t i = 0; i < model->n_unused; i++)
         free(model->unused[i]);
     free(model->unused);
-    free(model->sites);
-    free(model->maps);
     free(model->forms[0]);
     free(model->forms[1]);
     pthread_mutex_destroy(&model->lock);
@@ -126,4 +135,12 @@ void pl_model_close(struct pl_model *model)
     pl_tensors_close(model->tensors);
     pl_config_free(&model->config);
     free(model);
+}
+
+/* Relative positions would go on, but no model was made with longer texts. */
+size_t pl_model_max_length(const struct pl_model *model)
+{
+    const size_t most = pl_encoder_max_length(model), named = model->config.max_position_embeddings;
+
+    return most < named ? most : named;
 }

@@ -21,20 +21,22 @@ struct pl_linear {
     const struct pl_tensor *tensor; /* the weights in the checkpoint */
 };
 
-/* The task head's tensors where the checkpoint has them well-shaped; else NULL. */
+/* The trained head's tensors where the checkpoint has them well-shaped; else NULL. */
 struct pl_head_tensors {
-    const struct pl_tensor *pooler_weight, *pooler_bias; /* [inner, inner], [inner] */
-    const struct pl_tensor *weight, *bias;               /* [labels, inner], [labels] */
+    const struct pl_tensor *dense_weight, *dense_bias; /* [inner, inner], [inner] */
+    const struct pl_tensor *weight, *bias;             /* [labels, inner], [labels] */
 };
 
 struct pl_model {
     struct pl_config config;
     struct pl_tensors *tensors;
     const struct pl_architecture *architecture;
-    void *weights;        /* the architecture's own struct of pointers */
-    pl_real *widened;     /* one block: what could not be used in the file map */
-    pthread_mutex_t lock; /* guards the making of `forms`; what is made never changes */
-    void *forms[2];       /* the maps' weights, beyond the file: as pl_real, in bfloat16 */
+    struct pl_encoder *encoder;
+    void *own;               /* what the architecture has beside it */
+    struct pl_linear pooler; /* the head's dense map where it is the encoder's; weight NULL: not */
+    pl_real *widened;        /* one block: what could not be used in the file map */
+    pthread_mutex_t lock;    /* guards the making of `forms`; what is made never changes */
+    void *forms[2];          /* the maps' weights, beyond the file: as pl_real, in bfloat16 */
     struct pl_head_tensors head;
     struct pl_map_site *sites; /* [n_sites]: every adaptable map, layer by layer */
     struct pl_linear *maps;    /* [n_sites]: the same maps' frozen weights */
@@ -51,5 +53,8 @@ struct pl_model {
 enum prilora_status pl_model_open(struct pl_model **out, const char *folder,
                                   struct prilora_error *err);
 void pl_model_close(struct pl_model *model);
+
+/* Tokens of the longest text that it is used for. */
+size_t pl_model_max_length(const struct pl_model *model);
 
 #endif

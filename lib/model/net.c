@@ -10,6 +10,7 @@
 #include "math/denormal.h"
 #include "math/vector.h"
 #include "model/architecture.h"
+#include "model/encoder.h"
 #include "model/flow.h"
 #include "model/precision.h"
 
@@ -27,13 +28,14 @@ static void resolve_dropouts(struct pl_net *net)
     if (o->classifier_dropout < 0)
         o->classifier_dropout = c->cls_dropout >= 0 ? c->cls_dropout : o->hidden_dropout;
     net->head.dropout = o->classifier_dropout;
-    net->head.pooler_dropout = c->pooler_dropout;
+    net->head.dense_dropout =
+        net->model->architecture->head.same_dropout ? o->classifier_dropout : c->pooler_dropout;
 }
 
 static enum prilora_status check_lengths(const struct pl_net *net, struct prilora_error *err)
 {
     const struct pl_net_options *o = &net->options;
-    const size_t limit = net->model->architecture->max_length(net->model);
+    const size_t limit = pl_encoder_max_length(net->model);
 
     assert(o->max_length && o->max_tokens >= o->max_length && o->max_sequences);
     if (o->max_length > limit)
@@ -297,7 +299,7 @@ static void forward(const struct pl_flow *f)
     pl_real **hidden = f->ws->hidden;
     const size_t layers = f->net->model->config.num_hidden_layers;
 
-    a->embed(f, hidden[0]);
+    pl_encoder_embed(f, hidden[0]);
     for (size_t l = 0; l < layers; l++)
         a->forward(f, l, hidden[l], hidden[l + 1]);
     pl_head_forward(f, hidden[layers]);
@@ -360,8 +362,11 @@ void pl_net_begin_layer(const struct pl_net *net, const struct pl_pass *pass, si
                         struct pl_workspace *ws)
 {
     const struct pl_flow flow = {.net = net, .pass = pass, .ws = ws};
-    const uint64_t kept = pl_denormals_flush();
+    uint64_t kept;
 
+    if (!net->model->architecture->begin_layer)
+        return;
+    kept = pl_denormals_flush();
     pl_meter_start(&ws->meter);
     net->model->architecture->begin_layer(&flow, layer);
     pl_meter_turn(&ws->meter, PL_PART_OTHER);
@@ -372,8 +377,11 @@ void pl_net_finish_layer(const struct pl_net *net, const struct pl_pass *pass, s
                          struct pl_workspace *ws, pl_real *grads)
 {
     const struct pl_flow flow = {.net = net, .pass = pass, .ws = ws, .grads = grads};
-    const uint64_t kept = pl_denormals_flush();
+    uint64_t kept;
 
+    if (!net->model->architecture->finish_layer)
+        return;
+    kept = pl_denormals_flush();
     pl_meter_start(&ws->meter);
     net->model->architecture->finish_layer(&flow, layer);
     pl_meter_turn(&ws->meter, PL_PART_OTHER);
@@ -426,11 +434,28 @@ static double backward_operations(const struct pl_net *net, size_t layer, double
            map_operations(net, layer, n, n_after, true);
 }
 
+/* Of a text: one product with each map, and one each for the gradients of inputs and weights. */
+static double head_operations(const struct pl_net *net, bool train)
+{
+    const double inner = (double)net->head.inner, outputs = (double)net->head.n_outputs;
+    const int dense = !train ? 1 : net->head.dense_trained ? 3 : 2;
+
+    return 2 * inner * (inner * dense + outputs * (train ? 3 : 1));
+}
+
+/* Of the embeddings' n tokens to the width of the hidden states; nothing goes back through it. */
+static double projection_operations(const struct pl_net *net, double n)
+{
+    const struct pl_linear *projection = &net->model->encoder->projection;
+
+    return projection->weight ? 2 * n * (double)projection->in * (double)projection->out : 0;
+}
+
 double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
 {
-    const double inner = (double)net->head.inner, n = (double)n_tokens;
     const size_t lowest = net->lowest / PL_STAGES;
-    double sum = 2 * inner * (inner + (double)net->head.n_outputs) * (train ? 3 : 1);
+    const double n = (double)n_tokens;
+    double sum = head_operations(net, train) + projection_operations(net, n);
 
     for (size_t l = 0; l < net->model->config.num_hidden_layers; l++) {
         sum += forward_operations(net, l, n);

@@ -9,7 +9,6 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/architecture.h"
 #include "train/dataset.h"
 #include "train/settings.h"
 
@@ -164,15 +163,13 @@ enum prilora_status pl_adapter_labels_complete(struct pl_adapter_labels *labels,
                                                struct prilora_error *err)
 {
     size_t n = labels->n ? labels->n : pl_import_n_outputs(in, model);
-    size_t most = model->architecture->max_length(model);
+    size_t most = pl_model_max_length(model);
 
     if (n < 1 || n > PL_MAX_LABELS)
         return pl_fail(err, PRILORA_EFORMAT, "%s: a classifier of %zu outputs, but must be 1 to %d",
                        in->path, n, PL_MAX_LABELS);
     if (labels->task == PRILORA_TASK_AUTO)
         labels->task = n == 1 ? PRILORA_TASK_REGRESSION : PRILORA_TASK_CLASSIFICATION;
-    if (most > model->config.max_position_embeddings)
-        most = model->config.max_position_embeddings;
     if (!labels->max_length || labels->max_length > most)
         labels->max_length = most;
     return labels->n ? PRILORA_OK : make_names(labels, n, &model->config, err);

@@ -99,7 +99,7 @@ void prilora_base_describe(const struct prilora_base *base, struct prilora_base_
         .n_heads = config->num_attention_heads,
         .intermediate_size = config->intermediate_size,
         .vocab_size = config->vocab_size,
-        .max_positions = config->max_position_embeddings,
+        .max_positions = pl_model_max_length(model),
         .n_parameters = model->n_parameters,
         .resident_bytes = model->resident_bytes,
         .mapped_bytes = model->mapped_bytes,
@@ -120,7 +120,7 @@ enum prilora_status prilora_dataset_read(struct prilora_dataset **out,
                                          struct prilora_error *err)
 {
     struct prilora_dataset_options capped = *options;
-    size_t limit = base->model->config.max_position_embeddings;
+    size_t limit = pl_model_max_length(base->model);
 
     if (capped.max_length == 0 || capped.max_length > limit)
         capped.max_length = limit;

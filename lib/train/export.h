@@ -40,7 +40,8 @@ char *pl_export_config(const struct pl_export *x);
 char *pl_export_labels(const struct pl_export *x);
 char *pl_export_card(const struct pl_export *x);
 
-/* "classifier" or "pooler": the module of modules_to_save that a head tensor belongs to. */
+/* The module of modules_to_save that a head tensor belongs to: "classifier", "pooler", ...; NULL if
+ * it is none of a head. */
 const char *pl_export_saved_module(const char *tensor);
 
 #endif

@@ -9,26 +9,43 @@
 #include "train/settings.h"
 #include "train/spec.h"
 
+/* Whether a path has that component: "bert.pooler.dense.weight" has "pooler". */
+static bool has_component(const char *path, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (; path; path = strchr(path, '.'), path += path ? 1 : 0)
+        if (strncmp(path, name, n) == 0 && (path[n] == '.' || !path[n]))
+            return true;
+    return false;
+}
+
+static const char *const modules[] = {"classifier", "pre_classifier", "pooler"};
+#define N_MODULES (sizeof modules / sizeof *modules)
+
 const char *pl_export_saved_module(const char *tensor)
 {
-    return strstr(tensor, "pooler.") ? "pooler" : "classifier";
+    for (size_t m = 0; m < N_MODULES; m++)
+        if (has_component(tensor, modules[m]))
+            return modules[m];
+    return NULL;
 }
 
 static json_t *saved_modules(const struct pl_export *x)
 {
-    static const char *const modules[] = {"classifier", "pooler"};
     json_t *list = json_array();
 
-    for (size_t m = 0; m < 2; m++) {
-        for (size_t i = 0; i < x->layout->n; i++) {
+    for (size_t m = 0; m < N_MODULES; m++) {
+        bool found = false;
+
+        for (size_t i = 0; !found && i < x->layout->n; i++) {
             const struct pl_param *param = &x->layout->params[i];
 
-            if (param->kind == PL_PARAM_HEAD &&
-                strcmp(pl_export_saved_module(param->name), modules[m]) == 0) {
-                pl_json_append(&list, json_string(modules[m]));
-                break;
-            }
+            found =
+                param->kind == PL_PARAM_HEAD && pl_export_saved_module(param->name) == modules[m];
         }
+        if (found)
+            pl_json_append(&list, json_string(modules[m]));
     }
     return list;
 }

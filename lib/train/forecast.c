@@ -181,7 +181,7 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
                      const struct prilora_spec *spec, const struct prilora_dataset *train,
                      const struct prilora_dataset *valid, struct prilora_error *err)
 {
-    const struct pl_config *config = &base->model->config;
+    const size_t most = pl_model_max_length(base->model);
     enum prilora_task task = train ? train->task : PRILORA_TASK_CLASSIFICATION;
     size_t step_size = (size_t)(spec->batch_size * spec->gradient_accumulation_steps);
     struct pl_engine_limits limits = {.n_outputs = GUESSED_LABELS, .train = true};
@@ -191,9 +191,7 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
     enum prilora_status rc;
 
     *out = (struct prilora_forecast){0};
-    limits.longest = (size_t)spec->max_length < config->max_position_embeddings
-                         ? (size_t)spec->max_length
-                         : config->max_position_embeddings;
+    limits.longest = (size_t)spec->max_length < most ? (size_t)spec->max_length : most;
     if (train) {
         step_size = step_size < train->n ? step_size : train->n;
         limits.n_outputs = train->n_labels;

@@ -283,7 +283,7 @@ enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_m
 
 size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model)
 {
-    const struct pl_tensor *t = find(in, model->architecture->classifier, ".weight");
+    const struct pl_tensor *t = find(in, model->architecture->head.classifier, ".weight");
 
     if (!t)
         t = model->head.weight;

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "math/vector.h"
 #include "model/architecture.h"
+#include "model/encoder.h"
 #include "train/adapter_labels.h"
 #include "train/base.h"
 #include "train/form.h"
@@ -109,21 +110,37 @@ static const struct pl_form_source merge_source = {merge_read, merge_digest, mer
 
 /* ---- the tensors -------------------------------------------------------------------------- */
 
-static char *join(const char *a, const char *b)
+static bool ends_in(const char *name, const char *end)
 {
-    size_t room = strlen(a) + strlen(b) + 1;
-    char *out = pl_alloc(room, 1);
+    size_t n = strlen(name), m = strlen(end);
 
-    if (out)
-        snprintf(out, room, "%s%s", a, b);
-    return out;
+    return n > m && strcmp(name + n - m, end) == 0;
+}
+
+/* A frozen tensor's name as Hugging Face writes it today; NULL: no memory. */
+static char *name_of(const struct pl_tensor *tensor, const char *prefix)
+{
+    static const char *const old[][2] = {{".gamma", ".weight"}, {".beta", ".bias"}};
+    size_t room = strlen(prefix) + strlen(tensor->name) + sizeof ".weight";
+    char *name = pl_alloc(room, 1);
+
+    if (!name)
+        return NULL;
+    snprintf(name, room, "%s%s", prefix, tensor->name);
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
+        size_t n = strlen(name);
+
+        if (ends_in(name, old[i][0]))
+            snprintf(name + n - strlen(old[i][0]), strlen(old[i][1]) + 1, "%s", old[i][1]);
+    }
+    return name;
 }
 
 static bool is_head(const struct pl_model *model, const struct pl_tensor *tensor)
 {
     const struct pl_head_tensors *head = &model->head;
 
-    return tensor == head->pooler_weight || tensor == head->pooler_bias || tensor == head->weight ||
+    return tensor == head->dense_weight || tensor == head->dense_bias || tensor == head->weight ||
            tensor == head->bias;
 }
 
@@ -152,11 +169,10 @@ static enum prilora_status add_frozen(struct prilora_form *form, struct merge *m
 
     *s = frozen_source(m, tensor);
     if (tensor->n_dims == 2)
-        return pl_form_add_tensor(form, join(prefix, tensor->name), tensor->dims[0],
-                                  tensor->dims[1], s, err);
+        return pl_form_add_tensor(form, name_of(tensor, prefix), tensor->dims[0], tensor->dims[1],
+                                  s, err);
     if (tensor->n_dims > 2) {
-        enum prilora_status rc =
-            pl_form_add_tensor(form, join(prefix, tensor->name), 1, cols, s, err);
+        enum prilora_status rc = pl_form_add_tensor(form, name_of(tensor, prefix), 1, cols, s, err);
         struct pl_tensor *added = &form->tensors[form->n_tensors - 1];
 
         if (rc != PRILORA_OK)
@@ -165,7 +181,7 @@ static enum prilora_status add_frozen(struct prilora_form *form, struct merge *m
         memcpy(added->dims, tensor->dims, sizeof added->dims);
         return PRILORA_OK;
     }
-    return pl_form_add_tensor(form, join(prefix, tensor->name), 0, cols, s, err);
+    return pl_form_add_tensor(form, name_of(tensor, prefix), 0, cols, s, err);
 }
 
 /* Everything of the checkpoint that the model uses; both lists are by name. */
@@ -174,7 +190,7 @@ static enum prilora_status add_all_frozen(struct prilora_form *form, struct merg
 {
     const struct pl_model *model = m->base->model;
     const struct pl_architecture *a = model->architecture;
-    const char *prefix = pl_tensors_find(model->tensors, a->probe) ? a->prefix : "";
+    const char *prefix = pl_tensors_find(model->tensors, PL_ENCODER_WORDS) ? a->prefix : "";
     enum prilora_status rc = PRILORA_OK;
     size_t unused = 0;
 

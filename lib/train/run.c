@@ -16,18 +16,19 @@ enum prilora_status pl_data_check(const struct prilora_base *base,
                                   const struct prilora_dataset *data, const char *which,
                                   struct prilora_error *err)
 {
-    const struct pl_config *config = &base->model->config;
+    const size_t most = pl_model_max_length(base->model);
+    const size_t vocabulary = base->model->config.vocab_size;
 
     if (data->n == 0)
         return pl_fail(err, PRILORA_EDATA, "the %s data has no examples", which);
-    if (data->longest > config->max_position_embeddings)
+    if (data->longest > most)
         return pl_fail(err, PRILORA_EDATA,
                        "the %s data has an example of %zu tokens, but the model reads %zu", which,
-                       data->longest, config->max_position_embeddings);
+                       data->longest, most);
     for (size_t k = 0; k < data->starts[data->n]; k++) {
-        if ((size_t)data->ids[k] >= config->vocab_size)
+        if ((size_t)data->ids[k] >= vocabulary)
             return pl_fail(err, PRILORA_EDATA, "the %s data has token %ld, but the model knows %zu",
-                           which, (long)data->ids[k], config->vocab_size);
+                           which, (long)data->ids[k], vocabulary);
     }
     return PRILORA_OK;
 }

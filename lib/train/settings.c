@@ -117,7 +117,7 @@ const struct pl_setting pl_settings[] = {
     NUMBER(lora_dropout, OURS, 0, 0.9, 0, "of the adapters' inputs"),
     CHOICE(scaling, OURS, scalings, PRILORA_SCALING_LAYER, "by each layer's rank or by the mean"),
     {"target_modules", PL_SETTING_TARGETS, OURS, 0, 0, 0, 0, NULL,
-     "\"all-linear\", names, or one pattern for whole paths"},
+     "\"all-linear\", names or kinds of maps, or one pattern for whole paths"},
 
     NUMBER(prune_ratio, METHOD, 0, 0.99, 0.5, "part of each row of A that becomes zero"),
     INTEGER(prune_interval, METHOD, 1, 1e9, 40, "optimiser steps between prunings"),

@@ -1,5 +1,5 @@
 /*
- * test_adamw.c - five steps of AdamW on tiny-deberta with adapters, against what transformers,
+ * test_adamw.c - five steps of AdamW on each tiny model with adapters, against what transformers,
  * PEFT and torch.optim.AdamW compute: the loss before each step and after the last, and all values
  * then. Tolerances are golden.h's.
  */
@@ -30,14 +30,14 @@ static struct pl_layout decay_everything(const struct pl_layout *layout)
     return copy;
 }
 
-static void follow(size_t n_threads)
+static void follow(const char *model, size_t n_threads)
 {
     const struct pl_adamw adamw = {0.9, 0.999, 1e-8, 0.01};
     struct test_golden golden;
     struct pl_layout layout;
     pl_real losses[STEPS + 1], *m, *v;
 
-    test_golden_open(&golden, n_threads);
+    test_golden_open(&golden, model, n_threads);
     layout = decay_everything(golden.engine->layout);
     m = pl_calloc_aligned(layout.size, sizeof *m);
     v = pl_calloc_aligned(layout.size, sizeof *v);
@@ -64,21 +64,22 @@ static void follow(size_t n_threads)
 static void five_steps_follow_the_reference(void **state)
 {
     (void)state;
-    follow(1);
+    for (size_t k = 0; test_golden_models[k]; k++)
+        follow(test_golden_models[k], 1);
 }
 
 static void three_threads_follow_it_too(void **state)
 {
     (void)state;
-    follow(3);
+    for (size_t k = 0; test_golden_models[k]; k++)
+        follow(test_golden_models[k], 3);
 }
 
-static void shares_sum_to_the_gradients_of_the_reference(void **state)
+static void sum_shares(const char *model)
 {
     struct test_golden golden;
 
-    (void)state;
-    test_golden_open(&golden, 2);
+    test_golden_open(&golden, model, 2);
     pl_engine_step(golden.engine, &golden.batch, golden.params, 1, 0);
     assert_true(golden.engine->shares.n >= 4);
     for (size_t i = 0; i < golden.engine->layout->n; i++) {
@@ -88,6 +89,13 @@ static void shares_sum_to_the_gradients_of_the_reference(void **state)
                             p->rows * p->cols);
     }
     test_golden_close(&golden);
+}
+
+static void shares_sum_to_the_gradients_of_the_reference(void **state)
+{
+    (void)state;
+    for (size_t k = 0; test_golden_models[k]; k++)
+        sum_shares(test_golden_models[k]);
 }
 
 int main(void)

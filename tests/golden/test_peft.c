@@ -20,7 +20,14 @@
 #include "train/export.h"
 #include "train/import.h"
 
-#define THEIRS TEST_GOLDEN_FOLDER "/peft-adapter"
+/* PEFT's folder for the model that is looked at. */
+static const char *theirs_path(const struct test_golden *golden, const char *file)
+{
+    static char path[256];
+
+    snprintf(path, sizeof path, "%s/peft-adapter%s%s", golden->expected, *file ? "/" : "", file);
+    return path;
+}
 
 static char *const labels[TEST_GOLDEN_OUTPUTS] = {"LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"};
 
@@ -51,19 +58,20 @@ static void export_golden(const struct test_golden *golden, const char *folder)
     must(pl_export_write(&x, folder, &err), &err);
 }
 
-static void our_tensors_are_peft_s(void **state)
+static void compare_tensors(const char *model)
 {
     struct test_golden golden;
     struct pl_tensors *ours, *theirs;
     struct prilora_error err;
 
-    (void)state;
-    test_golden_open(&golden, 1);
+    test_golden_open(&golden, model, 1);
     export_golden(&golden, test_scratch_path("ours"));
     must(pl_tensors_open_safetensors(&ours, test_scratch_path("ours/adapter_model.safetensors"),
                                      &err),
          &err);
-    must(pl_tensors_open_safetensors(&theirs, THEIRS "/adapter_model.safetensors", &err), &err);
+    must(pl_tensors_open_safetensors(&theirs, theirs_path(&golden, "adapter_model.safetensors"),
+                                     &err),
+         &err);
     assert_int_equal(pl_tensors_count(ours), pl_tensors_count(theirs));
     for (size_t i = 0; i < pl_tensors_count(theirs); i++) {
         const struct pl_tensor *t = pl_tensors_at(theirs, i), *o = pl_tensors_find(ours, t->name);
@@ -80,6 +88,13 @@ static void our_tensors_are_peft_s(void **state)
     test_golden_close(&golden);
 }
 
+static void our_tensors_are_peft_s(void **state)
+{
+    (void)state;
+    for (size_t k = 0; test_golden_models[k]; k++)
+        compare_tensors(test_golden_models[k]);
+}
+
 static json_t *load(const char *path)
 {
     json_t *root = json_load_file(path, 0, NULL);
@@ -90,21 +105,21 @@ static json_t *load(const char *path)
 }
 
 /* PEFT's own keys are suffixes, ours whole paths; both say the same rank of every module. */
-static void our_ranks_are_peft_s_by_full_path(void **state)
+static void compare_ranks(const char *model)
 {
     struct test_golden golden;
     json_t *ours, *theirs, *rank;
     const char *suffix;
 
-    (void)state;
-    test_golden_open(&golden, 1);
+    test_golden_open(&golden, model, 1);
     export_golden(&golden, test_scratch_path("config"));
     ours = load(test_scratch_path("config/adapter_config.json"));
-    theirs = load(THEIRS "/adapter_config.json");
+    theirs = load(theirs_path(&golden, "adapter_config.json"));
     json_object_foreach (json_object_get(theirs, "rank_pattern"), suffix, rank) {
         char path[160];
 
-        snprintf(path, sizeof path, "deberta.%s", suffix);
+        /* "bert.encoder..." of "tiny-bert" */
+        snprintf(path, sizeof path, "%s.%s", strchr(model, '-') + 1, suffix);
         assert_true(json_equal(json_object_get(json_object_get(ours, "rank_pattern"), path), rank));
         assert_int_equal(
             json_integer_value(json_object_get(json_object_get(ours, "alpha_pattern"), path)), 16);
@@ -114,6 +129,39 @@ static void our_ranks_are_peft_s_by_full_path(void **state)
     json_decref(ours);
     json_decref(theirs);
     test_golden_close(&golden);
+}
+
+static void our_ranks_are_peft_s_by_full_path(void **state)
+{
+    (void)state;
+    for (size_t k = 0; test_golden_models[k]; k++)
+        compare_ranks(test_golden_models[k]);
+}
+
+/* The names that PEFT itself gives: the pooler of BERT is the base's. */
+static void the_modules_that_were_trained_whole_are_named(void **state)
+{
+    static const char *const saved[][2] = {
+        {"tiny-deberta", "[\"classifier\", \"pooler\"]"},
+        {"tiny-bert", "[\"classifier\"]"},
+        {"tiny-roberta", "[\"classifier\"]"},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof saved / sizeof *saved; k++) {
+        struct test_golden golden;
+        json_t *config;
+        char *text;
+
+        test_golden_open(&golden, saved[k][0], 1);
+        export_golden(&golden, test_scratch_path("saved"));
+        config = load(test_scratch_path("saved/adapter_config.json"));
+        text = json_dumps(json_object_get(config, "modules_to_save"), 0);
+        assert_string_equal(text, saved[k][1]);
+        free(text);
+        json_decref(config);
+        test_golden_close(&golden);
+    }
 }
 
 /* Logits of the reference's batch under the adapter of a folder. */
@@ -148,14 +196,13 @@ static void compute(const struct test_golden *golden, const char *folder, pl_rea
     pl_import_close(&in);
 }
 
-static void peft_s_folder_gives_the_reference_s_logits(void **state)
+static void compare_logits(const char *model)
 {
     pl_real logits[TEST_GOLDEN_SEQUENCES * TEST_GOLDEN_OUTPUTS];
     struct test_golden golden;
 
-    (void)state;
-    test_golden_open(&golden, 1);
-    compute(&golden, THEIRS, logits);
+    test_golden_open(&golden, model, 1);
+    compute(&golden, theirs_path(&golden, ""), logits);
     test_golden_compare(&golden, "out.", "logits", logits,
                         TEST_GOLDEN_SEQUENCES * TEST_GOLDEN_OUTPUTS);
     export_golden(&golden, test_scratch_path("own"));
@@ -164,6 +211,15 @@ static void peft_s_folder_gives_the_reference_s_logits(void **state)
                         TEST_GOLDEN_SEQUENCES * TEST_GOLDEN_OUTPUTS);
     test_golden_close(&golden);
 }
+
+static void peft_s_folder_gives_the_reference_s_logits(void **state)
+{
+    (void)state;
+    for (size_t k = 0; test_golden_models[k]; k++)
+        compare_logits(test_golden_models[k]);
+}
+
+#define THEIRS "tests/golden/expected/tiny-deberta/peft-adapter"
 
 /* Copies PEFT's tensors beside a configuration with one member changed. */
 static const char *changed_folder(const char *name, const char *member, json_t *value)
@@ -197,7 +253,7 @@ static void alpha_patterns_and_rslora_are_understood(void **state)
     const char *folder;
 
     (void)state;
-    test_golden_open(&golden, 1);
+    test_golden_open(&golden, "tiny-deberta", 1);
     folder = changed_folder("alpha", "alpha_pattern",
                             json_pack("{s:i, s:i}", "encoder\\.layer\\.[01]\\..*", 16,
                                       "layer.2.output.dense", 16));
@@ -253,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_tensors_are_peft_s),
         cmocka_unit_test(our_ranks_are_peft_s_by_full_path),
+        cmocka_unit_test(the_modules_that_were_trained_whole_are_named),
         cmocka_unit_test(peft_s_folder_gives_the_reference_s_logits),
         cmocka_unit_test(alpha_patterns_and_rslora_are_understood),
         cmocka_unit_test(what_would_compute_something_else_is_refused),

@@ -12,6 +12,8 @@
 
 #include "base/memory.h"
 
+const char *const test_golden_models[] = {"tiny-deberta", "tiny-bert", "tiny-roberta", NULL};
+
 static void must(enum prilora_status rc, const struct prilora_error *err)
 {
     if (rc != PRILORA_OK)
@@ -75,8 +77,9 @@ static void load_params(struct test_golden *g)
     }
 }
 
-void test_golden_open(struct test_golden *golden, size_t n_threads)
+void test_golden_open(struct test_golden *golden, const char *model, size_t n_threads)
 {
+    char path[256];
     static const char settings[] =
         "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": {\"ranks\": [4, "
         "8, 2], \"lora_alpha\": 16, \"hidden_dropout\": 0, \"attention_dropout\": 0, "
@@ -91,11 +94,13 @@ void test_golden_open(struct test_golden *golden, size_t n_threads)
     struct prilora_error err = {0};
 
     memset(golden, 0, sizeof *golden);
-    must(pl_tensors_open_safetensors(&golden->wide, TEST_GOLDEN_FOLDER "/f64.safetensors", &err),
-         &err);
-    must(pl_tensors_open_safetensors(&golden->narrow, TEST_GOLDEN_FOLDER "/f32.safetensors", &err),
-         &err);
-    must(pl_model_open(&golden->model, "tests/golden/models/tiny-deberta", &err), &err);
+    snprintf(golden->expected, sizeof golden->expected, "tests/golden/expected/%s", model);
+    snprintf(path, sizeof path, "%s/f64.safetensors", golden->expected);
+    must(pl_tensors_open_safetensors(&golden->wide, path, &err), &err);
+    snprintf(path, sizeof path, "%s/f32.safetensors", golden->expected);
+    must(pl_tensors_open_safetensors(&golden->narrow, path, &err), &err);
+    snprintf(path, sizeof path, "tests/golden/models/%s", model);
+    must(pl_model_open(&golden->model, path, &err), &err);
     must(prilora_spec_parse(&golden->spec, settings, strlen(settings), &err), &err);
     must(pl_engine_new(&golden->engine, golden->model, golden->spec, PRILORA_TASK_CLASSIFICATION,
                        &limits, &err),

@@ -1,15 +1,19 @@
-/* golden.h - tiny-deberta with the adapters and the batch of its reference numbers, in an engine.
+/*
+ * golden.h - a tiny model of the reference (tests/golden) with the adapters and the batch of its
+ * reference numbers, in an engine.
  */
 #ifndef TEST_GOLDEN_H
 #define TEST_GOLDEN_H
 
 #include "train/engine.h"
 
-#define TEST_GOLDEN_FOLDER "tests/golden/expected/tiny-deberta"
-
 enum { TEST_GOLDEN_SEQUENCES = 5, TEST_GOLDEN_PADDED = 40, TEST_GOLDEN_OUTPUTS = 4 };
 
+/* "tiny-deberta" and so on; ends in NULL. */
+extern const char *const test_golden_models[];
+
 struct test_golden {
+    char expected[128];               /* the reference's folder */
     struct pl_tensors *wide, *narrow; /* the reference in F64 and in F32 */
     struct pl_model *model;
     struct prilora_spec *spec;
@@ -22,7 +26,7 @@ struct test_golden {
     float labels[TEST_GOLDEN_SEQUENCES];
 };
 
-void test_golden_open(struct test_golden *golden, size_t n_threads);
+void test_golden_open(struct test_golden *golden, const char *model, size_t n_threads);
 void test_golden_close(struct test_golden *golden);
 
 /*

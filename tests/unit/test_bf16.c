@@ -20,12 +20,12 @@
 #define ROUNDING 0x1p-9
 
 /* more than a strip of attention, odd lengths inside and at the end, the shortest there are */
-static const size_t lengths[] = {33, 2, 70, 1, 5};
-enum { SEQUENCES = 5, TOKENS = 33 + 2 + 70 + 1 + 5 };
+static const size_t lengths[] = {33, 2, 60, 1, 5};
+enum { SEQUENCES = 5, TOKENS = 33 + 2 + 60 + 1 + 5 };
 
 #define MINI "examples/prilora-mini-en"
 
-static void open_rig(struct test_rig *rig, bool half)
+static void open_base(struct test_rig *rig, const char *folder, size_t n_layers, bool half)
 {
     static const long ranks[] = {4, 6, 7, 9, 10, 12};
     const struct pl_net_options options = {.task = PRILORA_TASK_CLASSIFICATION,
@@ -36,9 +36,9 @@ static void open_rig(struct test_rig *rig, bool half)
                                            .half = half,
                                            .max_tokens = TOKENS,
                                            .max_sequences = SEQUENCES,
-                                           .max_length = 70};
+                                           .max_length = 60};
 
-    test_rig_open(rig, MINI, ranks, 6, NULL, 0, &options);
+    test_rig_open(rig, folder, ranks, n_layers, NULL, 0, &options);
     assert_true(pl_net_options(rig->net)->half == half);
     pl_net_init(rig->net, rig->params, 5, NULL);
     for (size_t i = 0; i < pl_net_layout(rig->net)->n; i++) {
@@ -51,16 +51,18 @@ static void open_rig(struct test_rig *rig, bool half)
     rig->seed = 3;
 }
 
-static void gradients_lie_around_those_in_single_precision(void **state)
+static void open_rig(struct test_rig *rig, bool half)
+{
+    open_base(rig, MINI, 6, half);
+}
+
+static void compare(const char *folder, size_t n_layers)
 {
     const struct pl_layout *layout;
     struct test_rig single, half;
 
-    (void)state;
-    if (!pl_half_supported())
-        skip();
-    open_rig(&single, false);
-    open_rig(&half, true);
+    open_base(&single, folder, n_layers, false);
+    open_base(&half, folder, n_layers, true);
     assert_true(fabs(test_rig_loss(&half) - test_rig_loss(&single)) < 4 * ROUNDING);
     layout = pl_net_layout(half.net);
     for (size_t i = 0; i < layout->n; i++) {
@@ -74,6 +76,22 @@ static void gradients_lie_around_those_in_single_precision(void **state)
     }
     test_rig_close(&single);
     test_rig_close(&half);
+}
+
+static void gradients_lie_around_those_in_single_precision(void **state)
+{
+    (void)state;
+    if (!pl_half_supported())
+        skip();
+    compare(MINI, 6);
+}
+
+static void without_relative_positions_they_do_too(void **state)
+{
+    (void)state;
+    if (!pl_half_supported())
+        skip();
+    compare("tests/golden/models/tiny-bert", 3);
 }
 
 /* The same sums in another order: far less than the rounding of factors. */
@@ -117,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_lie_around_those_in_single_precision),
+        cmocka_unit_test(without_relative_positions_they_do_too),
         cmocka_unit_test(the_cut_into_shares_does_not_matter),
         cmocka_unit_test(where_it_cannot_be_single_precision_is_used),
     };

@@ -127,7 +127,7 @@ static void a_head_is_used_or_listed(void **state)
 
     (void)state;
     assert_int_equal(model->n_unused, 0);
-    assert_non_null(model->head.pooler_weight);
+    assert_non_null(model->head.dense_weight);
     assert_non_null(model->head.weight);
     pl_model_close(model);
     model = opened(&(struct test_tiny){V3_TINY, .labels = 3, .omit = "classifier.bias"});
@@ -136,7 +136,7 @@ static void a_head_is_used_or_listed(void **state)
     assert_string_equal(model->unused[0], "classifier.weight");
     pl_model_close(model);
     model = opened(&(struct test_tiny){V3_TINY, .labels = 3, .widen = "pooler.dense.weight"});
-    assert_null(model->head.pooler_weight);
+    assert_null(model->head.dense_weight);
     assert_int_equal(model->n_unused, 2);
     pl_model_close(model);
 }
@@ -199,6 +199,13 @@ static void fingerprints_tell_models_apart(void **state)
             assert_string_not_equal(seen[i], seen[j]);
         pl_model_close(model);
     }
+    for (size_t i = 0; i < 2; i++) { /* positions begin elsewhere */
+        model =
+            opened(&(struct test_tiny){.type = "roberta", .padding = 1 + (long)i, .positions = 20});
+        memcpy(seen[i + 1], model->fingerprint, 65);
+        pl_model_close(model);
+    }
+    assert_string_not_equal(seen[1], seen[2]);
     /* what no task uses does not count */
     model = opened(&(struct test_tiny){V3_TINY, .extra = "lm_predictions.lm_head.bias"});
     assert_string_equal(model->fingerprint, seen[0]);

@@ -170,10 +170,11 @@ static void activations_have_the_names_of_transformers(void **state)
     static const struct {
         const char *name;
         enum pl_activation value;
-    } cases[] = {{"gelu", PL_ACT_GELU},          {"gelu_python", PL_ACT_GELU},
-                 {"gelu_new", PL_ACT_GELU_TANH}, {"gelu_pytorch_tanh", PL_ACT_GELU_TANH},
-                 {"relu", PL_ACT_RELU},          {"tanh", PL_ACT_TANH},
-                 {"silu", PL_ACT_SILU},          {"swish", PL_ACT_SILU}};
+    } cases[] = {{"gelu", PL_ACT_GELU},           {"gelu_python", PL_ACT_GELU},
+                 {"gelu_new", PL_ACT_GELU_TANH},  {"gelu_pytorch_tanh", PL_ACT_GELU_TANH},
+                 {"gelu_fast", PL_ACT_GELU_TANH}, {"relu", PL_ACT_RELU},
+                 {"tanh", PL_ACT_TANH},           {"silu", PL_ACT_SILU},
+                 {"swish", PL_ACT_SILU}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -253,7 +254,7 @@ static void words_that_are_not_known_are_refused(void **state)
     (void)state;
     refused("\"hidden_act\": \"mish\"", PRILORA_EUNSUPPORTED, "/hidden_act",
             "c: hidden_act is 'mish'; supported are gelu, gelu_python, gelu_new, "
-            "gelu_pytorch_tanh, relu, tanh, silu and swish");
+            "gelu_pytorch_tanh, gelu_fast, relu, tanh, silu and swish");
     refused("\"hidden_act\": 1", PRILORA_EFORMAT, "/hidden_act", "c: hidden_act is not a string");
     refused("\"pos_att_type\": \"c2p|p2p\"", PRILORA_EUNSUPPORTED, "/pos_att_type",
             "c: pos_att_type has 'p2p'; supported are c2p and p2c");
@@ -297,6 +298,134 @@ static void wrong_labels_are_refused(void **state)
             "c: num_labels is 0, but must be from 1 to 65536");
 }
 
+/* The values of BertConfig() and so on in transformers. */
+static void absent_members_depend_on_the_type(void **state)
+{
+    static const struct {
+        const char *type;
+        size_t vocab, hidden, embedding, layers, heads, wide, types;
+        long padding;
+        double classifier_dropout;
+    } cases[] = {
+        {"bert", 30522, 768, 768, 12, 12, 3072, 2, 0, -1},
+        {"distilbert", 30522, 768, 768, 6, 12, 3072, 0, 0, 0.2},
+        {"electra", 30522, 256, 128, 12, 4, 1024, 2, 0, -1},
+        {"roberta", 50265, 768, 768, 12, 12, 3072, 2, 1, -1},
+        {"xlm-roberta", 30522, 768, 768, 12, 12, 3072, 2, 1, -1},
+        {"camembert", 30522, 768, 768, 12, 12, 3072, 2, 1, -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct prilora_error err;
+        struct pl_config c;
+        char json[64];
+
+        snprintf(json, sizeof json, "{\"model_type\": \"%s\"}", cases[i].type);
+        assert_int_equal(parse(&c, json, &err), PRILORA_OK);
+        assert_string_equal(c.model_type, cases[i].type);
+        assert_int_equal(c.vocab_size, cases[i].vocab);
+        assert_int_equal(c.hidden_size, cases[i].hidden);
+        assert_int_equal(c.embedding_size, cases[i].embedding);
+        assert_int_equal(c.num_hidden_layers, cases[i].layers);
+        assert_int_equal(c.num_attention_heads, cases[i].heads);
+        assert_int_equal(c.intermediate_size, cases[i].wide);
+        assert_int_equal(c.max_position_embeddings, 512);
+        assert_int_equal(c.type_vocab_size, cases[i].types);
+        assert_int_equal(c.pad_token_id, cases[i].padding);
+        assert_true(c.cls_dropout == cases[i].classifier_dropout);
+        assert_true(c.layer_norm_eps == 1e-12);
+        assert_true(c.hidden_dropout_prob == 0.1 && c.attention_probs_dropout_prob == 0.1);
+        assert_int_equal(c.hidden_act, PL_ACT_GELU);
+        assert_true(c.position_biased_input && !c.relative_attention);
+        pl_config_free(&c);
+    }
+}
+
+static void distilbert_s_own_names_are_read(void **state)
+{
+    struct prilora_error err;
+    struct pl_config c;
+    static const char json[] =
+        "{\"model_type\": \"distilbert\", \"dim\": 64, \"n_layers\": 3, \"n_heads\": 4, "
+        "\"hidden_dim\": 160, \"activation\": \"relu\", \"dropout\": 0.3, "
+        "\"attention_dropout\": 0.25, \"seq_classif_dropout\": 0.5, \"sinusoidal_pos_embds\": "
+        "true, \"tie_weights_\": true}";
+
+    (void)state;
+    assert_int_equal(parse(&c, json, &err), PRILORA_OK);
+    assert_int_equal(c.hidden_size, 64);
+    assert_int_equal(c.num_hidden_layers, 3);
+    assert_int_equal(c.num_attention_heads, 4);
+    assert_int_equal(c.intermediate_size, 160);
+    assert_int_equal(c.hidden_act, PL_ACT_RELU);
+    assert_true(c.hidden_dropout_prob == 0.3 && c.attention_probs_dropout_prob == 0.25);
+    assert_true(c.cls_dropout == 0.5);
+    pl_config_free(&c);
+}
+
+static void variants_that_are_not_computed_are_refused(void **state)
+{
+    static const struct {
+        const char *type, *member;
+        enum prilora_status status;
+        const char *where, *message;
+    } cases[] = {
+        {"bert", "\"position_embedding_type\": \"relative_key_query\"", PRILORA_EUNSUPPORTED,
+         "/position_embedding_type",
+         "c: position_embedding_type is 'relative_key_query', but of this model_type only "
+         "'absolute' is supported"},
+        {"electra", "\"position_embedding_type\": 3", PRILORA_EFORMAT, "/position_embedding_type",
+         "c: position_embedding_type is not a string"},
+        {"roberta", "\"is_decoder\": true", PRILORA_EUNSUPPORTED, "/is_decoder",
+         "c: is_decoder is true, but only encoders are supported"},
+        {"bert", "\"add_cross_attention\": true", PRILORA_EUNSUPPORTED, "/add_cross_attention",
+         "c: add_cross_attention is true, but only encoders are supported"},
+        {"distilbert", "\"pruned_heads\": {\"0\": [1]}", PRILORA_EUNSUPPORTED, "/pruned_heads",
+         "c: pruned_heads is not empty, but only layers with all their heads are supported"},
+        {"distilbert", "\"n_heads\": 7", PRILORA_EFORMAT, "/dim",
+         "c: dim is 768, which 7 attention heads do not divide"},
+        {"roberta", "\"pad_token_id\": -1", PRILORA_EFORMAT, "/pad_token_id",
+         "c: pad_token_id is -1, but must be from 0 to 16777216"},
+        {"xlm-roberta", "\"max_position_embeddings\": 2", PRILORA_EFORMAT,
+         "/max_position_embeddings",
+         "c: max_position_embeddings is 2, but positions begin after that of the padding, "
+         "pad_token_id 1"},
+        {"camembert", "\"pad_token_id\": 40000", PRILORA_EFORMAT, "/pad_token_id",
+         "c: pad_token_id is 40000, but the vocabulary has 30522 entries"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct prilora_error err;
+        struct pl_config c;
+        char json[160];
+
+        snprintf(json, sizeof json, "{\"model_type\": \"%s\", %s}", cases[i].type, cases[i].member);
+        assert_int_equal(parse(&c, json, &err), cases[i].status);
+        assert_string_equal(err.message, cases[i].message);
+        assert_string_equal(err.where, cases[i].where);
+    }
+}
+
+/* What published files say of what is as it is here. */
+static void variants_that_are_none_are_accepted(void **state)
+{
+    static const char json[] =
+        "{\"model_type\": \"bert\", \"position_embedding_type\": \"absolute\", "
+        "\"is_decoder\": false, \"pruned_heads\": {}, \"gradient_checkpointing\": false, "
+        "\"classifier_dropout\": null, \"use_cache\": true}";
+    struct prilora_error err;
+    struct pl_config c;
+
+    (void)state;
+    assert_int_equal(parse(&c, json, &err), PRILORA_OK);
+    assert_true(c.cls_dropout < 0);
+    pl_config_free(&c);
+}
+
+#define SUPPORTED "deberta-v2, bert, distilbert, electra, roberta, xlm-roberta, camembert"
+
 static void other_models_are_named_with_what_is_supported(void **state)
 {
     struct pl_config c;
@@ -304,8 +433,12 @@ static void other_models_are_named_with_what_is_supported(void **state)
 
     (void)state;
     assert_int_equal(parse(&c, "{\"model_type\": \"t5\"}", &err), PRILORA_EUNSUPPORTED);
-    assert_string_equal(err.message, "c: model_type is 't5'; supported: deberta-v2");
+    assert_string_equal(err.message, "c: model_type is 't5'; supported: " SUPPORTED);
     assert_string_equal(err.where, "/model_type");
+    assert_int_equal(parse(&c, "{\"model_type\": \"albert\"}", &err), PRILORA_EUNSUPPORTED);
+    assert_string_equal(err.message,
+                        "c: model_type is 'albert', whose layers share one set of "
+                        "weights and so cannot have ranks of their own; supported: " SUPPORTED);
     assert_int_equal(parse(&c, "{}", &err), PRILORA_EFORMAT);
     assert_string_equal(err.message, "c: model_type is missing");
     assert_int_equal(parse(&c, "[]", &err), PRILORA_EFORMAT);
@@ -341,6 +474,10 @@ int main(void)
         cmocka_unit_test(the_members_of_v2_are_read),
         cmocka_unit_test(pos_att_type_is_a_string_or_a_list),
         cmocka_unit_test(activations_have_the_names_of_transformers),
+        cmocka_unit_test(absent_members_depend_on_the_type),
+        cmocka_unit_test(distilbert_s_own_names_are_read),
+        cmocka_unit_test(variants_that_are_not_computed_are_refused),
+        cmocka_unit_test(variants_that_are_none_are_accepted),
         cmocka_unit_test(labels_are_numbered_from_0),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(words_that_are_not_known_are_refused),

@@ -1,6 +1,6 @@
 /*
- * test_deberta.c - a small DeBERTa-v3 with adapters against what transformers and PEFT compute on
- * it (tests/golden/expected/tiny-deberta), padded on their side and packed on ours.
+ * test_reference.c - a small DeBERTa-v3, BERT and RoBERTa with adapters against what transformers
+ * and PEFT compute on them (tests/golden/expected), padded on their side and packed on ours.
  *
  * Tolerances: in float 1e-4 relative, or ten times the distance between the reference's own float
  * and double numbers where that is larger. In double 1e-9 for hidden states and logits: both sides
@@ -22,11 +22,9 @@
 #include "base/memory.h"
 #include "support/rig.h"
 
-#define MODEL    "tests/golden/models/tiny-deberta"
-#define EXPECTED "tests/golden/expected/tiny-deberta/"
-
 enum { LAYERS = 3, SEQUENCES = 5, PADDED = 40, OUTPUTS = 4 };
 
+static const char *model;                /* "tiny-bert" */
 static struct pl_tensors *wide, *narrow; /* the reference in F64 and in F32 */
 static struct test_rig rig;
 static size_t lengths[SEQUENCES];
@@ -130,11 +128,24 @@ static void load_batch(void)
             lengths[k] += integer("in.mask", k * PADDED + i) != 0;
     }
     test_rig_batch(&rig, lengths, SEQUENCES);
+    memset(rig.type_ids, 0, rig.starts[SEQUENCES] * sizeof *rig.type_ids);
     for (size_t k = 0; k < SEQUENCES; k++) {
         for (size_t i = 0; i < lengths[k]; i++)
             rig.ids[rig.starts[k] + i] = (int32_t)integer("in.ids", k * PADDED + i);
         rig.labels[k] = (float)integer("in.labels", k);
     }
+}
+
+static struct pl_tensors *expected(const char *file)
+{
+    struct pl_tensors *tensors = NULL;
+    struct prilora_error err;
+    char path[128];
+
+    snprintf(path, sizeof path, "tests/golden/expected/%s/%s", model, file);
+    if (pl_tensors_open_safetensors(&tensors, path, &err) != PRILORA_OK)
+        print_error("%s\n", err.message);
+    return tensors;
 }
 
 static int open_all(void **state)
@@ -144,18 +155,18 @@ static int open_all(void **state)
                                            .max_tokens = SEQUENCES * PADDED,
                                            .max_sequences = SEQUENCES,
                                            .max_length = PADDED};
-    struct prilora_error err;
+    char folder[128];
     long ranks[LAYERS];
 
     (void)state;
-    if (pl_tensors_open_safetensors(&wide, EXPECTED "f64.safetensors", &err) != PRILORA_OK ||
-        pl_tensors_open_safetensors(&narrow, EXPECTED "f32.safetensors", &err) != PRILORA_OK) {
-        print_error("%s\n", err.message);
+    wide = expected("f64.safetensors");
+    narrow = expected("f32.safetensors");
+    if (!wide || !narrow)
         return -1;
-    }
+    snprintf(folder, sizeof folder, "tests/golden/models/%s", model);
     for (size_t l = 0; l < LAYERS; l++)
         ranks[l] = (long)integer("in.ranks", l);
-    test_rig_open(&rig, MODEL, ranks, LAYERS, NULL, 0, &options);
+    test_rig_open(&rig, folder, ranks, LAYERS, NULL, 0, &options);
     load_params();
     load_batch();
     return 0;
@@ -281,6 +292,7 @@ static void statistics_are_the_column_norms_of_the_hidden_states(void **state)
 
 int main(void)
 {
+    static const char *const models[] = {"tiny-deberta", "tiny-bert", "tiny-roberta"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_hidden_state_is_the_reference),
         cmocka_unit_test(logits_and_loss_are_the_reference),
@@ -289,6 +301,11 @@ int main(void)
         cmocka_unit_test(evaluation_gives_the_reference_logits),
         cmocka_unit_test(statistics_are_the_column_norms_of_the_hidden_states),
     };
+    int failed = 0;
 
-    return cmocka_run_group_tests_name("deberta", tests, open_all, close_all);
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        model = models[k];
+        failed += cmocka_run_group_tests_name(model, tests, open_all, close_all);
+    }
+    return failed;
 }

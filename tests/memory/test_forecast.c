@@ -218,9 +218,7 @@ static void a_tag_for_each_token_is_forecast_too(void **state)
 {
     static const struct run_case cases[] = {
         {"examples/prilora-mini-en", 32, 128, 1, "", true},
-        {"examples/prilora-mini-en", 32, 0, 2, "\"classifier_dropout\": 0", true},
         {"examples/prilora-mini-en", 8, 128, 2, "\"recompute\": true", true},
-        {"examples/prilora-mini-en", 128, 0, 1, "\"lora_dropout\": 0.1", true},
     };
     size_t n_bad = 0;
 

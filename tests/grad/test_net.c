@@ -256,6 +256,14 @@ static void a_label_for_each_token_goes_back(void **state)
         check_gradients();
         test_rig_close(&rig);
     }
+    for (size_t k = 0; test_tiny_types[k]; k++) {
+        open_rig(&(struct test_tiny){.type = test_tiny_types[k], .dropout = 0.1}, NULL, 0,
+                 &options);
+        label_tokens();
+        test_rig_loss(&rig);
+        check_gradients();
+        test_rig_close(&rig);
+    }
     for (size_t k = 0; k < 2; k++) {
         open_rig(&(struct test_tiny){V3_TINY, .layers = 3}, k ? query : last, 1, &options);
         label_tokens();

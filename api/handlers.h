@@ -85,6 +85,10 @@ void api_openapi(struct request *r);
 
 /* "classification", "auto", ... */
 const char *api_task_word(enum prilora_task task);
+/* The other way round; false: there is none of that name. */
+bool api_task_find(const char *word, size_t n, enum prilora_task *out);
+/* That of a stored specification, AUTO if it does not say. */
+enum prilora_task api_task_of_spec(const char *spec);
 
 /* A body as POST /v1/fine_tuning/jobs takes it, checked as far as that can be done at once (with
  * settings->ranks_from only until job_suggest has found the ranks); answers and returns false if

@@ -15,13 +15,16 @@ struct prediction_request {
     json_t *root; /* holds all texts */
     const char *model;
     size_t top_k;
-    struct prilora_text *texts; /* [n] */
+    struct prilora_text *texts; /* [n]; their words are the request's too */
     size_t n;
 };
 
-/* {"model", "input", "top_k"?}. On a fault nothing is left to clear. */
+/* {"model", "input", "top_k"?}, the input unread. On a fault nothing is left to clear. */
 bool prediction_decode(const char *body, size_t size, struct prediction_request *out,
                        struct fault *fault);
+/* The input of an adapter with that task. A fault leaves the request to be cleared. */
+bool prediction_decode_input(struct prediction_request *request, enum prilora_task task,
+                             struct fault *fault);
 void prediction_request_clear(struct prediction_request *request);
 
 /* The answer to a prediction that is done and right. */

@@ -1,6 +1,8 @@
 /*
  * prediction_decode.c - see prediction_codec.h. Input is a text, {"text", "text_pair"?}, or a list
- * in which each element is a text, such an object, or a pair of texts in a list.
+ * in which each element is a text, such an object, or a pair of texts in a list. Where words are
+ * tagged there are no pairs: an object may have "words", a list of them, and an element may be such
+ * a list.
  */
 #include "api/prediction_codec.h"
 
@@ -14,10 +16,8 @@
 #include "api/utf8.h"
 
 static const char *const members[] = {"model", "input", "top_k", NULL};
-static const char *const of_input[] = {"text", "text_pair", NULL};
 
 #define MAX_POINTER 120 /* bytes of one to a member that nobody knows */
-#define FORMS       "a text, {\"text\", \"text_pair\"} or [text, text]"
 
 static const char *kind_of(const json_t *value)
 {
@@ -98,14 +98,12 @@ static bool read_text(const json_t *value, const char *pointer, const char **tex
     return true;
 }
 
-static bool read_object(json_t *value, const char *pointer, struct prilora_text *out,
-                        struct fault *fault)
+static bool read_pair_object(json_t *value, const char *pointer, struct prilora_text *out,
+                             struct fault *fault)
 {
     const json_t *pair = json_object_get(value, "text_pair");
     char inner[64];
 
-    if (!check_members(value, pointer, of_input, fault))
-        return false;
     snprintf(inner, sizeof inner, "%s/text", pointer);
     if (!read_text(json_object_get(value, "text"), inner, &out->text, &out->text_size, fault))
         return false;
@@ -114,8 +112,8 @@ static bool read_object(json_t *value, const char *pointer, struct prilora_text 
            read_text(pair, inner, &out->pair, &out->pair_size, fault);
 }
 
-static bool read_pair(const json_t *value, const char *pointer, struct prilora_text *out,
-                      struct fault *fault)
+static bool read_pair_list(const json_t *value, const char *pointer, struct prilora_text *out,
+                           struct fault *fault)
 {
     char inner[64];
 
@@ -129,28 +127,92 @@ static bool read_pair(const json_t *value, const char *pointer, struct prilora_t
     return read_text(json_array_get(value, 1), inner, &out->pair, &out->pair_size, fault);
 }
 
-static bool read_one(json_t *value, const char *pointer, struct prilora_text *out,
-                     struct fault *fault)
+static bool read_word_list(const json_t *value, const char *pointer, struct prilora_text *out,
+                           struct fault *fault)
+{
+    const size_t n = json_array_size(value);
+    struct prilora_word *words;
+    size_t total = 0;
+    char inner[96];
+
+    if (!json_is_array(value) || n < 1)
+        return fail_at(fault, pointer, "is %s, but must be a list of words",
+                       json_is_array(value) ? "an empty list" : kind_of(value));
+    out->words = words = calloc(n, sizeof *words);
+    if (!words)
+        return fault_set(fault, 503, "out_of_memory", NULL, "out of memory");
+    for (; out->n_words < n; out->n_words++) {
+        struct prilora_word *word = &words[out->n_words];
+
+        snprintf(inner, sizeof inner, "%s/%zu", pointer, out->n_words);
+        if (!read_text(json_array_get(value, out->n_words), inner, &word->text, &word->size, fault))
+            return false;
+        total += word->size;
+    }
+    if (total > PRILORA_MAX_TEXT_BYTES)
+        return fail_at(fault, pointer, "the words have %zu bytes, but at most %zu are read", total,
+                       PRILORA_MAX_TEXT_BYTES);
+    return true;
+}
+
+static bool read_word_object(json_t *value, const char *pointer, struct prilora_text *out,
+                             struct fault *fault)
+{
+    const json_t *text = json_object_get(value, "text"), *words = json_object_get(value, "words");
+    char inner[64];
+
+    if (text && words)
+        return fail_at(fault, pointer, "has both \"text\" and \"words\"");
+    snprintf(inner, sizeof inner, "%s/%s", pointer, words ? "words" : "text");
+    return words ? read_word_list(words, inner, out, fault)
+                 : read_text(text, inner, &out->text, &out->text_size, fault);
+}
+
+/* What an input may be but a text. */
+struct forms {
+    const char *all;
+    const char *members[3]; /* of an object; NULL-terminated */
+    bool (*object)(json_t *value, const char *pointer, struct prilora_text *out,
+                   struct fault *fault);
+    bool (*list)(const json_t *value, const char *pointer, struct prilora_text *out,
+                 struct fault *fault);
+};
+
+static const struct forms of_pairs = {"a text, {\"text\", \"text_pair\"} or [text, text]",
+                                      {"text", "text_pair", NULL},
+                                      read_pair_object,
+                                      read_pair_list};
+static const struct forms of_words = {"a text, {\"text\"}, {\"words\"} or [word, word, ...]",
+                                      {"text", "words", NULL},
+                                      read_word_object,
+                                      read_word_list};
+
+static bool read_one(const struct forms *forms, json_t *value, const char *pointer,
+                     struct prilora_text *out, struct fault *fault)
 {
     if (json_is_object(value))
-        return read_object(value, pointer, out, fault);
+        return check_members(value, pointer, forms->members, fault) &&
+               forms->object(value, pointer, out, fault);
     if (json_is_array(value))
-        return read_pair(value, pointer, out, fault);
+        return forms->list(value, pointer, out, fault);
     if (!json_is_string(value))
-        return fail_at(fault, pointer, "is %s, but must be " FORMS, kind_of(value));
+        return fail_at(fault, pointer, "is %s, but must be %s", kind_of(value), forms->all);
     return read_text(value, pointer, &out->text, &out->text_size, fault);
 }
 
 /* ---- all of it ---- */
 
-static bool read_inputs(struct prediction_request *out, json_t *input, struct fault *fault)
+bool prediction_decode_input(struct prediction_request *out, enum prilora_task task,
+                             struct fault *fault)
 {
+    const struct forms *forms = task == PRILORA_TASK_TOKEN_CLASSIFICATION ? &of_words : &of_pairs;
+    json_t *input = json_object_get(out->root, "input");
     bool is_list = json_is_array(input);
     char pointer[32] = "/input";
 
     if (!input)
         return fault_set(fault, 400, "missing_required_parameter", "input",
-                         "input is missing: it must be " FORMS ", or a list of these");
+                         "input is missing: it must be %s, or a list of these", forms->all);
     out->n = is_list ? json_array_size(input) : 1;
     if (out->n < 1 || out->n > PREDICTION_MAX_INPUTS)
         return fail_at(fault, pointer, "a list of %zu, but must hold 1 to %d", out->n,
@@ -161,7 +223,8 @@ static bool read_inputs(struct prediction_request *out, json_t *input, struct fa
     for (size_t i = 0; i < out->n; i++) {
         if (is_list)
             snprintf(pointer, sizeof pointer, "/input/%zu", i);
-        if (!read_one(is_list ? json_array_get(input, i) : input, pointer, &out->texts[i], fault))
+        if (!read_one(forms, is_list ? json_array_get(input, i) : input, pointer, &out->texts[i],
+                      fault))
             return false;
     }
     return true;
@@ -197,8 +260,7 @@ static bool read_body(struct prediction_request *out, struct fault *fault)
     if (!out->model)
         return fail_at(fault, "/model", "is %s, but must be the id of a finished adapter",
                        kind_of(model));
-    return read_top_k(out, json_object_get(out->root, "top_k"), fault) &&
-           read_inputs(out, json_object_get(out->root, "input"), fault);
+    return read_top_k(out, json_object_get(out->root, "top_k"), fault);
 }
 
 bool prediction_decode(const char *body, size_t size, struct prediction_request *out,
@@ -216,6 +278,8 @@ bool prediction_decode(const char *body, size_t size, struct prediction_request 
 
 void prediction_request_clear(struct prediction_request *request)
 {
+    for (size_t i = 0; request->texts && i < request->n; i++)
+        free((void *)(uintptr_t)request->texts[i].words);
     json_decref(request->root);
     free(request->texts);
     *request = (struct prediction_request){0};

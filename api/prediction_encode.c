@@ -1,5 +1,6 @@
 /* prediction_encode.c - see prediction_codec.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/prediction_codec.h"
 
@@ -43,14 +44,11 @@ static void encode_labels(struct json_out *out, const struct prediction *p,
 }
 
 /* `ranked` has room for all labels. */
-static void encode_one(struct json_out *out, const struct prediction *p, size_t i, size_t top_k,
-                       struct ranked *ranked)
+static void encode_values(struct json_out *out, const struct prediction *p, size_t i, size_t top_k,
+                          struct ranked *ranked)
 {
     const double *values = p->values + i * p->info.n_labels;
 
-    json_out_open(out, NULL, '{');
-    json_out_text(out, "object", "prediction");
-    json_out_integer(out, "index", (int64_t)i);
     if (p->info.task == PRILORA_TASK_REGRESSION) {
         json_out_real(out, "value", values[0]);
     } else {
@@ -64,6 +62,95 @@ static void encode_one(struct json_out *out, const struct prediction *p, size_t 
             json_out_real(out, "score", ranked[0].probability);
         }
         encode_probabilities(out, p, ranked, top_k);
+    }
+}
+
+/* ---- words ---- */
+
+/* Words first to end - 1 as they stand in the text; of words that were given with spaces between.
+ */
+static void encode_span(struct json_out *out, const char *name, const struct prilora_text *text,
+                        const struct prilora_tagging *tags, size_t first, size_t end)
+{
+    const struct prilora_tag *last = &tags->words[end - 1];
+    size_t size = last->byte + last->size - tags->words[first].byte, n = 0;
+    char *span;
+
+    for (size_t i = first; text->words && i < end; i++)
+        n += text->words[i].size + 1;
+    size = text->words ? n : size;
+    span = malloc(size + 1);
+    if (!span) {
+        out->failed = true;
+        return;
+    }
+    if (!text->words)
+        memcpy(span, text->text + tags->words[first].byte, size);
+    n = 0;
+    for (size_t i = first; text->words && i < end; i++) {
+        memcpy(span + n, text->words[i].text, text->words[i].size);
+        n += text->words[i].size;
+        span[n++] = ' ';
+    }
+    span[text->words ? size - 1 : size] = '\0';
+    json_out_text(out, name, span);
+    free(span);
+}
+
+static void encode_entities(struct json_out *out, const struct prilora_text *text,
+                            const struct prilora_tagging *tags)
+{
+    json_out_open(out, "entities", '[');
+    for (size_t i = 0; i < tags->n_entities; i++) {
+        const struct prilora_entity *entity = &tags->entities[i];
+
+        json_out_open(out, NULL, '{');
+        json_out_text(out, "label", entity->type);
+        encode_span(out, "text", text, tags, entity->first, entity->end);
+        json_out_integer(out, "start", (int64_t)entity->start);
+        json_out_integer(out, "end", (int64_t)entity->end_of_text);
+        json_out_real(out, "score", entity->score);
+        json_out_close(out, '}');
+    }
+    json_out_close(out, ']');
+}
+
+static void encode_words(struct json_out *out, const struct prediction *p, size_t i)
+{
+    const struct prilora_tagging *tags = &p->tags[i];
+
+    json_out_open(out, "words", '[');
+    for (size_t k = 0; k < tags->n_words; k++) {
+        const struct prilora_tag *tag = &tags->words[k];
+        const bool tagged = tag->label < p->info.n_labels;
+
+        json_out_open(out, NULL, '{');
+        encode_span(out, "word", &p->texts[i], tags, k, k + 1);
+        json_out_integer(out, "start", (int64_t)tag->start);
+        json_out_integer(out, "end", (int64_t)tag->end);
+        json_out_text(out, "tag", tagged ? p->labels[tag->label] : NULL);
+        if (tagged)
+            json_out_real(out, "score", tag->score);
+        else
+            json_out_null(out, "score");
+        json_out_close(out, '}');
+    }
+    json_out_close(out, ']');
+}
+
+/* ---- all of it ---- */
+
+static void encode_one(struct json_out *out, const struct prediction *p, size_t i, size_t top_k,
+                       struct ranked *ranked)
+{
+    json_out_open(out, NULL, '{');
+    json_out_text(out, "object", "prediction");
+    json_out_integer(out, "index", (int64_t)i);
+    if (p->tags) {
+        encode_entities(out, &p->texts[i], &p->tags[i]);
+        encode_words(out, p, i);
+    } else {
+        encode_values(out, p, i, top_k, ranked);
     }
     json_out_bool(out, "truncated", p->out[i].truncated);
     json_out_close(out, '}');

@@ -56,8 +56,10 @@ static void respond_no_adapter(struct request *r, const char *model)
     respond_error(r, 404, "model_not_found", "model", "no such model: %s", model);
 }
 
-/* Fills the job's id and base; answers and returns false if the model is no adapter. */
-static bool find_adapter(struct request *r, const char *model, struct prediction *prediction)
+/* Fills the job's id and base, and tells its task; answers and returns false if the model is no
+ * adapter. */
+static bool find_adapter(struct request *r, const char *model, struct prediction *prediction,
+                         enum prilora_task *task)
 {
     struct job job;
     struct prilora_error err;
@@ -73,6 +75,7 @@ static bool find_adapter(struct request *r, const char *model, struct prediction
     }
     snprintf(prediction->job_id, sizeof prediction->job_id, "%s", job.id);
     prediction->base = strdup(job.model);
+    *task = api_task_of_spec(job.spec);
     job_clear(&job);
     if (!prediction->base)
         respond_error(r, 503, "out_of_memory", NULL, "out of memory");
@@ -140,7 +143,7 @@ static bool submit(struct request *r, struct asking *a)
     return rc == PRILORA_OK;
 }
 
-/* What the request asks, ready to be submitted, as r->state; takes *body, also when it fails. */
+/* What the request asks, as r->state; takes *body, also when it fails. */
 static struct asking *prepare(struct request *r, struct prediction_request *body)
 {
     struct asking *a = calloc(1, sizeof *a);
@@ -160,16 +163,30 @@ static struct asking *prepare(struct request *r, struct prediction_request *body
         return NULL;
     }
     *owner = *body;
-    p->texts = owner->texts;
-    p->n = owner->n;
     p->owner = owner;
     p->free_owner = owner_free;
     return a;
 }
 
+/* What an input is depends on the adapter's task. */
+static bool read_input(struct request *r, struct asking *a, enum prilora_task task)
+{
+    struct prediction_request *body = a->prediction->owner;
+    struct fault fault;
+
+    if (!prediction_decode_input(body, task, &fault)) {
+        respond_fault(r, &fault);
+        return false;
+    }
+    a->prediction->texts = body->texts;
+    a->prediction->n = body->n;
+    return true;
+}
+
 void api_predictions(struct request *r)
 {
     struct prediction_request body;
+    enum prilora_task task;
     struct fault fault;
     struct asking *a;
 
@@ -180,7 +197,8 @@ void api_predictions(struct request *r)
         return;
     }
     a = prepare(r, &body);
-    if (!a || !find_adapter(r, a->model, a->prediction) || !submit(r, a))
+    if (!a || !find_adapter(r, a->model, a->prediction, &task) || !read_input(r, a, task) ||
+        !submit(r, a))
         return;
     request_suspend(r, resumed);
     predictor_await(a->predictor, a->prediction, wake, r);

@@ -17,26 +17,6 @@
 #define MAX_BYTES      ((size_t)32 * 1048576) /* of the file: a second or two */
 #define MAX_ROWS       200000
 
-static const struct {
-    const char *word;
-    enum prilora_task task;
-} tasks[] = {
-    {"auto", PRILORA_TASK_AUTO},
-    {"classification", PRILORA_TASK_CLASSIFICATION},
-    {"regression", PRILORA_TASK_REGRESSION},
-    {"multi_label", PRILORA_TASK_MULTI_LABEL},
-};
-#define N_TASKS (sizeof tasks / sizeof *tasks)
-
-const char *api_task_word(enum prilora_task task)
-{
-    size_t i = 0;
-
-    while (i + 1 < N_TASKS && tasks[i].task != task)
-        i++;
-    return tasks[i].word;
-}
-
 /* ---- reading, on a thread of its own ---- */
 
 struct previewing {
@@ -182,14 +162,12 @@ static bool read_task(struct request *r, enum prilora_task *out)
 {
     const char *word = query_get(&r->query, "task");
 
-    for (size_t i = 0; i < N_TASKS; i++) {
-        if (strcmp(word ? word : "auto", tasks[i].word) == 0) {
-            *out = tasks[i].task;
-            return true;
-        }
-    }
+    word = word ? word : "auto";
+    if (api_task_find(word, strlen(word), out))
+        return true;
     respond_error(r, 400, "invalid_value", "task",
-                  "task: \"%s\", but must be auto, classification, regression or multi_label",
+                  "task: \"%s\", but must be auto, classification, regression, multi_label or "
+                  "token_classification",
                   word);
     return false;
 }

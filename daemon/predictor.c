@@ -73,29 +73,40 @@ static void prediction_free(struct prediction *p)
         p->free_owner(p->owner);
     for (size_t k = 0; p->labels && k < p->info.n_labels; k++)
         free(p->labels[k]);
+    for (size_t i = 0; p->tags && i < p->n; i++)
+        prilora_tagging_clear(&p->tags[i]);
     free(p->labels);
     free(p->out);
     free(p->values);
+    free(p->tags);
     free(p->base);
     free(p);
+}
+
+static bool tags_words(const struct prediction *p)
+{
+    return p->info.task == PRILORA_TASK_TOKEN_CLASSIFICATION;
 }
 
 /* Room for what the adapter says, when it is first known how much that is. */
 static enum prilora_status prepare(struct prediction *p, const struct prilora_adapter *adapter,
                                    struct prilora_error *err)
 {
-    if (p->values)
+    if (p->out)
         return PRILORA_OK;
     prilora_adapter_describe(adapter, &p->info);
     p->labels = calloc(p->info.n_labels, sizeof *p->labels);
     p->out = calloc(p->n, sizeof *p->out);
-    p->values = calloc(p->n, p->info.n_labels * sizeof *p->values);
+    if (tags_words(p))
+        p->tags = calloc(p->n, sizeof *p->tags);
+    else
+        p->values = calloc(p->n, p->info.n_labels * sizeof *p->values);
     for (size_t k = 0; p->labels && k < p->info.n_labels; k++) {
         p->labels[k] = strdup(prilora_adapter_label(adapter, k));
         if (!p->labels[k])
             return error_memory(err);
     }
-    return p->labels && p->out && p->values ? PRILORA_OK : error_memory(err);
+    return p->labels && p->out && (p->values || p->tags) ? PRILORA_OK : error_memory(err);
 }
 
 /* ---- the queue; called with the mutex held ---- */
@@ -212,26 +223,53 @@ static void hand_out(const struct round *round, const struct prilora_prediction 
     }
 }
 
-static enum prilora_status compute(struct predictor *p, struct round *round,
-                                   struct prilora_adapter *adapter)
+static enum prilora_status compute_values(struct predictor *p, struct round *round,
+                                          struct prilora_adapter *adapter)
 {
+    const size_t width = round->pieces[0].prediction->info.n_labels;
     struct prilora_prediction out[ROUND_TEXTS];
-    enum prilora_status rc = PRILORA_OK;
-    double *values = NULL;
+    double *values = calloc(round->n_texts, width * sizeof *values);
+    enum prilora_status rc = values ? prilora_adapter_predict(adapter, round->texts, round->n_texts,
+                                                              &p->stop, out, values, &round->error)
+                                    : error_memory(&round->error);
 
-    for (size_t i = 0; rc == PRILORA_OK && i < round->n_pieces; i++)
-        rc = prepare(round->pieces[i].prediction, adapter, &round->error);
-    if (rc == PRILORA_OK) {
-        values =
-            calloc(round->n_texts, round->pieces[0].prediction->info.n_labels * sizeof(double));
-        rc = values ? prilora_adapter_predict(adapter, round->texts, round->n_texts, &p->stop, out,
-                                              values, &round->error)
-                    : error_memory(&round->error);
-    }
     if (rc == PRILORA_OK)
         hand_out(round, out, values);
     free(values);
     return rc;
+}
+
+/* What the words are tagged with changes hands. */
+static enum prilora_status compute_tags(struct predictor *p, struct round *round,
+                                        struct prilora_adapter *adapter)
+{
+    struct prilora_tagging out[ROUND_TEXTS];
+    const struct prilora_tagging *at = out;
+    enum prilora_status rc =
+        prilora_adapter_tag(adapter, round->texts, round->n_texts, &p->stop, out, &round->error);
+
+    for (size_t i = 0; rc == PRILORA_OK && i < round->n_pieces; i++) {
+        struct prediction *to = round->pieces[i].prediction;
+
+        for (size_t k = to->n_done; k < to->n_done + round->pieces[i].n; k++, at++) {
+            to->tags[k] = *at;
+            to->out[k] = (struct prilora_prediction){at->n_tokens, at->truncated};
+        }
+    }
+    return rc;
+}
+
+static enum prilora_status compute(struct predictor *p, struct round *round,
+                                   struct prilora_adapter *adapter)
+{
+    enum prilora_status rc = PRILORA_OK;
+
+    for (size_t i = 0; rc == PRILORA_OK && i < round->n_pieces; i++)
+        rc = prepare(round->pieces[i].prediction, adapter, &round->error);
+    if (rc != PRILORA_OK)
+        return rc;
+    return tags_words(round->pieces[0].prediction) ? compute_tags(p, round, adapter)
+                                                   : compute_values(p, round, adapter);
 }
 
 static void run(struct predictor *p, struct round *round)

@@ -41,7 +41,8 @@ struct prediction {
     struct prilora_adapter_info info;
     char **labels;                  /* [info.n_labels] */
     struct prilora_prediction *out; /* [n] */
-    double *values;                 /* [n, info.n_labels] */
+    double *values;                 /* [n, info.n_labels]; NULL: */
+    struct prilora_tagging *tags;   /* [n] of token classification */
 
     /* the predictor's, guarded by its mutex */
     size_t n_done;

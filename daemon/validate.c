@@ -349,6 +349,10 @@ static void tell_counts(struct validation *v, const char *key, const char *what,
         snprintf(message + n, sizeof message - (size_t)n,
                  "; %zu labels, the most frequent is %.1f %% of all", info.n_labels,
                  100.0 * (double)info.majority / (double)info.n_examples);
+    else if (info.task == PRILORA_TASK_TOKEN_CLASSIFICATION && n > 0)
+        snprintf(message + n, sizeof message - (size_t)n,
+                 "; %zu tagged words, %zu more were cut off; %zu tags", info.n_words, info.n_cut,
+                 info.n_labels);
     else if (info.task == PRILORA_TASK_MULTI_LABEL && n > 0)
         snprintf(message + n, sizeof message - (size_t)n, "; %zu labels", info.n_labels);
     note(v, key, "info", message);

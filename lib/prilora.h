@@ -12,6 +12,7 @@
  *     prilora_run_train       trains, reporting through one callback
  *     prilora_run_export      writes the adapter as Hugging Face PEFT reads it
  *     prilora_adapter_predict what a finished adapter says of texts
+ *     prilora_adapter_tag     the same of their words
  *     prilora_form_merged     the same adapter merged into its base, and other forms of it
  *     prilora_spectra_open    what a finished adapter has learned, direction by direction, and
  *                             which ranks that suggests for the next run
@@ -97,6 +98,12 @@ PRILORA_API bool prilora_mend_map(const void *address);
  */
 PRILORA_API void prilora_pulse(atomic_uint_least64_t *count);
 
+/* Bytes that belong to somebody else. */
+struct prilora_word {
+    const char *text;
+    size_t size;
+};
+
 /* ---- The base model ----------------------------------------------------------------------- */
 
 struct prilora_base;
@@ -143,11 +150,13 @@ enum prilora_task {
     PRILORA_TASK_CLASSIFICATION,
     PRILORA_TASK_REGRESSION,
     PRILORA_TASK_MULTI_LABEL,
+    PRILORA_TASK_TOKEN_CLASSIFICATION, /* a tag for every word, as in named entity recognition */
 };
 enum prilora_metric {
     PRILORA_METRIC_AUTO,
     PRILORA_METRIC_ACCURACY,
-    PRILORA_METRIC_F1, /* binary: of label 1; else macro average; multi-label: micro */
+    PRILORA_METRIC_F1, /* binary: of label 1; else macro average; multi-label: micro; tokens: of
+                          whole entities, as conlleval and seqeval count them */
     PRILORA_METRIC_MATTHEWS,
     PRILORA_METRIC_PEARSON,
     PRILORA_METRIC_SPEARMAN,
@@ -279,8 +288,8 @@ struct prilora_dataset_options {
     const char
         *adapter;     /* folder of an adapter to go on from: the task and the labels are its (of
                          labels.json; some may not occur), without train; NULL: told from the data */
-    const char *name; /* file name as its owner knows it: tells the format by
-                         its ending (.jsonl .json .csv .tsv), is used in errors */
+    const char *name; /* file name as its owner knows it: tells the format by its ending (.jsonl
+                         .json .csv .tsv .conll .bio .txt), is used in errors */
     void (*bad_row)(void *context, size_t line, const char *reason); /* may be NULL */
     void *context;
     const atomic_int *stop; /* read between rows: ESTOPPED once it is PRILORA_STOP; may be NULL */
@@ -289,10 +298,13 @@ struct prilora_dataset_options {
 struct prilora_dataset_info {
     enum prilora_task task;
     size_t n_examples, n_tokens, longest, n_truncated;
-    size_t n_labels;      /* outputs of the head: classes, or 1 for regression */
-    size_t majority;      /* examples of the most frequent class (classification) */
-    size_t n_skipped;     /* short rows of GLUE's QQP and MNLI, which every reader passes over */
-    char fingerprint[65]; /* SHA-256 of tokens and labels */
+    size_t n_labels;       /* outputs of the head: classes, or 1 for regression */
+    size_t majority;       /* examples of the most frequent class (classification) */
+    size_t n_skipped;      /* short rows of GLUE's QQP and MNLI, which every reader passes over,
+                              and lists of no words */
+    size_t n_words, n_cut; /* of token classification: words that have a tag; as it was read, those
+                              that were truncated away (not in a saved data set) */
+    char fingerprint[65];  /* SHA-256 of tokens and labels */
 };
 
 /*
@@ -300,7 +312,10 @@ struct prilora_dataset_info {
  *
  * JSONL ({"text", "text_pair"?, "label"} or GLUE's own column names; .json: a list of the same),
  * CSV (RFC 4180, with a header) and TSV as GLUE publishes it (no quoting; a header, or CoLA's four
- * columns). Told from the labels: lists are multi-label, numbers of which one is written as a real
+ * columns). Rows of {"tokens", "ner_tags" | "tags" | "labels"}, lists of one length, and .conll,
+ * .bio and .txt (a word a line, its tag in the last column, a blank line after each sentence) are
+ * token classification: a tag belongs to the first token of its word. Told from the labels: lists
+ * are multi-label, numbers of which one is written as a real
  * regression, all else classification; classes 0..k-1 keep their numbers, other names are sorted.
  * Errors: EDATA names file:line of the first bad row and their number; bad_row is told of each, in
  * line order, up to PRILORA_MAX_BAD_ROWS. ESTOPPED: *stop was raised.
@@ -353,6 +368,7 @@ struct prilora_preview_info {
     const char *problem; /* what is wrong with the labels as a whole, or NULL */
 };
 
+/* Of words with tags: text is the words with spaces between, labels are the tags of those shown. */
 struct prilora_preview_row {
     size_t line;
     const char *text, *text_pair; /* text_pair NULL: none */
@@ -596,8 +612,10 @@ PRILORA_API void prilora_adapter_close(struct prilora_adapter *adapter);
 struct prilora_text {
     const char *text, *pair; /* pair NULL: none */
     size_t text_size, pair_size;
+    const struct prilora_word *words; /* for prilora_adapter_tag: instead of text; NULL: none */
+    size_t n_words;
 };
-#define PRILORA_MAX_TEXT_BYTES ((size_t)1 << 20) /* of text and of pair */
+#define PRILORA_MAX_TEXT_BYTES ((size_t)1 << 20) /* of text, of pair and of all words */
 
 struct prilora_prediction {
     size_t n_tokens; /* that were computed, special ones included */
@@ -613,15 +631,51 @@ struct prilora_prediction {
  *
  * Shapes   texts, out [n]; values f64[n, n_labels]; out may be NULL
  * Errors   ELIMIT above PRILORA_MAX_TEXT_BYTES: err->where is "/i", the text's number; ENOMEM;
- *          ESTOPPED: *stop was raised (NULL: never); ENUMERIC: a damaged base. After an error
- * values mean nothing Memory   none that grows with n Numbers  a text's values do not depend on the
- * others beyond the rounding of float sums
+ *          ESTOPPED: *stop was raised (NULL: never); ENUMERIC: a damaged base; EINVAL for an
+ *          adapter of token classification. After an error values mean nothing
+ * Memory   none that grows with n
+ * Numbers  a text's values do not depend on the others beyond the rounding of float sums
  */
 PRILORA_API enum prilora_status prilora_adapter_predict(struct prilora_adapter *adapter,
                                                         const struct prilora_text *texts, size_t n,
                                                         const atomic_int *stop,
                                                         struct prilora_prediction *out,
                                                         double *values, struct prilora_error *err);
+
+/* A word and its tag. In code points of the text; of words that were given, of these with one space
+ * between two. */
+struct prilora_tag {
+    size_t start, end;
+    size_t byte, size; /* of it in the text; of words that were given, in the word */
+    size_t label;      /* SIZE_MAX: none, for the word was cut off or has no tokens */
+    double score;      /* its probability */
+};
+struct prilora_entity {
+    char *type;                /* "PER": what the tags of its words have behind "B-" or "I-" */
+    size_t first, end;         /* words; end is behind the last */
+    size_t start, end_of_text; /* code points, as of words */
+    double score;              /* mean of its words' */
+};
+struct prilora_tagging {
+    size_t n_tokens;
+    bool truncated;
+    struct prilora_tag *words; /* [n_words] */
+    struct prilora_entity *entities;
+    size_t n_words, n_entities;
+};
+PRILORA_API void prilora_tagging_clear(struct prilora_tagging *tagging); /* accepts {0} */
+
+/*
+ * prilora_adapter_tag - n texts for an adapter of token classification, each cut into words at
+ * white space unless its words are given. Entities are what seqeval makes of the words' tags.
+ *
+ * Shapes   texts, out [n]; out is filled anew, and to be cleared after OK
+ * Errors   as of prilora_adapter_predict; EINVAL for an adapter of another task
+ * Memory   what out holds, and none else that grows with n
+ */
+PRILORA_API enum prilora_status
+prilora_adapter_tag(struct prilora_adapter *adapter, const struct prilora_text *texts, size_t n,
+                    const atomic_int *stop, struct prilora_tagging *out, struct prilora_error *err);
 
 /* ---- Other forms of an adapter ----------------------------------------------------------------
  */

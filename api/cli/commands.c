@@ -93,9 +93,12 @@ static const struct option_spec output_options[] = {
 
 static const struct option_spec predict_options[] = {
     {"file", 'f', "FILE", "texts, one a line (- for stdin)", COMPLETE_PATH},
-    {"jsonl", 0, NULL, "each line is JSON: a text, or {\"text\", \"text_pair\"}", COMPLETE_NOTHING},
+    {"jsonl", 0, NULL, "each line is JSON: a text, {\"text\", \"text_pair\"}, or {\"words\"}",
+     COMPLETE_NOTHING},
     {"pairs", 0, NULL, "each line is two texts with a tab between", COMPLETE_NOTHING},
     {"top", 'k', "N", "the N most probable labels of each", COMPLETE_NOTHING},
+    {"words", 0, NULL, "of named entities: every word with its tag, as in a CoNLL file",
+     COMPLETE_NOTHING},
     {"batch", 0, "N", "texts a request; default 32", COMPLETE_NOTHING},
     END,
 };
@@ -159,7 +162,8 @@ static const struct option_spec gc_options[] = {
 const struct command commands[] = {
     {"submit", "[DATA]", "upload data and queue a training job", 0, 1, COMPLETE_DATA,
      submit_options, run_submit,
-     "DATA is a file of labelled text (.jsonl, .csv, .tsv) or the id of one that was uploaded.\n"
+     "DATA is a file of labelled text (.jsonl, .csv, .tsv, .conll) or the id of one that was\n"
+     "uploaded.\n"
      "Values of --set are numbers, true or false, lists with commas, JSON, or else text; a name\n"
      "with a dot reaches beyond the method, as task.metric=f1. Prints the job's id.\n",
      false, false},

@@ -26,9 +26,28 @@ struct predicting {
 
 /* ---- what comes back ---- */
 
+/* Words with spaces between. */
+static void put_words(const json_t *words)
+{
+    const json_t *word;
+    size_t i;
+
+    json_array_foreach ((json_t *)words, i, word) {
+        fputs(i ? " " : "", stdout);
+        text_put(stdout, json_string_value(word));
+    }
+}
+
 static void put_text(const json_t *input)
 {
     const char *pair = json_text(input, "text_pair");
+    const json_t *words = json_at(input, "words");
+
+    if (words) {
+        put_words(words);
+        putchar('\n');
+        return;
+    }
 
     text_put(stdout, json_is_string(input) ? json_string_value(input) : json_text(input, "text"));
     if (*pair) {
@@ -62,14 +81,54 @@ static void put_top(const json_t *prediction, const json_t *input, int64_t top)
     }
 }
 
+/* A line for each entity, or one that says that there is none. */
+static void put_entities(const json_t *entities, const json_t *input)
+{
+    const json_t *entity;
+    size_t i;
+
+    json_array_foreach ((json_t *)entities, i, entity) {
+        put_label(json_text(entity, "label"), entity, "score");
+        text_put(stdout, json_text(entity, "text"));
+        putchar('\t');
+        put_text(input);
+    }
+    if (json_array_size(entities) == 0) {
+        fputs("-\t-\t-\t", stdout);
+        put_text(input);
+    }
+}
+
+/* As a CoNLL file has them: a word a line with its tag, and a blank line after them. */
+static void put_tags(const json_t *words)
+{
+    const json_t *word;
+    size_t i;
+
+    json_array_foreach ((json_t *)words, i, word) {
+        const char *tag = json_text(word, "tag");
+
+        text_put(stdout, json_text(word, "word"));
+        putchar('\t');
+        text_put(stdout, *tag ? tag : "-");
+        putchar('\n');
+    }
+    putchar('\n');
+}
+
 static void put_prediction(const struct predicting *p, const json_t *prediction)
 {
     const json_t *input = json_array_get(p->texts, (size_t)json_whole(prediction, "index"));
     const json_t *labels = json_at(prediction, "labels"), *label;
+    const json_t *entities = json_at(prediction, "entities");
     double value;
     size_t i;
 
-    if (json_number(prediction, "value", &value)) {
+    if (entities && call_has(p->call, "words"))
+        put_tags(json_at(prediction, "words"));
+    else if (entities)
+        put_entities(entities, input);
+    else if (json_number(prediction, "value", &value)) {
         printf("%.6g\t", value);
         put_text(input);
     } else if (p->top > 0) {
@@ -124,27 +183,50 @@ static int add(struct predicting *p, json_t *input)
     return json_array_size(p->texts) >= (size_t)p->batch ? send_batch(p) : EXIT_DONE;
 }
 
+static bool are_texts(const json_t *list)
+{
+    const json_t *word;
+    size_t i;
+
+    json_array_foreach ((json_t *)list, i, word)
+        if (!json_is_string(word))
+            return false;
+    return json_array_size(list) > 0;
+}
+
+/* What is asked of a line's JSON; a row of training data will do: its label is left out. NULL: it
+ * is no input. Takes `line`. */
+static json_t *input_of(json_t *line)
+{
+    const json_t *tokens = json_at(line, "tokens");
+    json_t *words = (json_t *)(json_is_array(line) ? line
+                               : tokens            ? tokens
+                                                   : json_at(line, "words"));
+    json_t *input = NULL;
+
+    if (are_texts(words))
+        input = must(json_pack("{s:O}", "words", words));
+    else if (json_is_string(line))
+        input = json_incref(line);
+    else if (*json_text(line, "text"))
+        input = must(json_pack("{s:O, s:O*}", "text", json_object_get(line, "text"), "text_pair",
+                               json_object_get(line, "text_pair")));
+    json_decref(line);
+    return input;
+}
+
 static int add_line(struct predicting *p, char *line)
 {
     char *tab = strchr(line, '\t');
     json_t *input;
 
     if (call_has(p->call, "jsonl")) {
-        input = json_loads(line, JSON_DECODE_ANY, NULL);
-        if (!json_is_string(input) && !*json_text(input, "text")) {
-            json_decref(input);
-            return fail(EXIT_FAILED, "line %zu: must be a JSON string or an object with \"text\"",
-                        p->line);
-        }
-        if (json_is_object(input)) { /* a row of training data will do: its label is left out */
-            json_t *pair = json_object_get(input, "text_pair");
-            json_t *both = must(json_pack("{s:O, s:O*}", "text", json_object_get(input, "text"),
-                                          "text_pair", pair));
-
-            json_decref(input);
-            input = both;
-        }
-        return add(p, input);
+        input = input_of(json_loads(line, JSON_DECODE_ANY, NULL));
+        return input ? add(p, input)
+                     : fail(EXIT_FAILED,
+                            "line %zu: must be a JSON string, a list of words, or an object with "
+                            "\"text\" or \"words\"",
+                            p->line);
     }
     if (!call_has(p->call, "pairs"))
         return add(p, json_string(line));

@@ -32,6 +32,7 @@ struct pl_head_shape {
     const char *dense, *classifier;
     bool dense_of_encoder; /* it stands below the prefix and is frozen where it is there */
     bool same_dropout;     /* before the dense map as after it; else pooler_dropout */
+    bool own_dropout;      /* what config.json says of it is not true of heads on tokens */
     int activation;        /* enum pl_activation, or PL_ACT_CONFIGURED */
 };
 

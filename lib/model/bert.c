@@ -41,7 +41,10 @@ const struct pl_architecture pl_architecture_distilbert = {
                          "attention.out_lin", "ffn.lin1", "ffn.lin2"},
                 .norms = {"sa_layer_norm", "output_layer_norm"},
                 .attention_output_kept = true},
-    .head = {.dense = "pre_classifier", .classifier = "classifier", .activation = PL_ACT_RELU},
+    .head = {.dense = "pre_classifier",
+             .classifier = "classifier",
+             .own_dropout = true,
+             .activation = PL_ACT_RELU},
     PLAIN,
 };
 

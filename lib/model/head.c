@@ -1,8 +1,6 @@
 /* head.c - see head.h. */
 #include "model/head.h"
 
-#include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,9 +41,9 @@ static const struct pl_activation_map *activation_of(const struct pl_model *mode
                                                        : (enum pl_activation)own);
 }
 
-enum prilora_status pl_head_plan(struct pl_head *head, struct pl_layout *layout,
-                                 const struct pl_model *model, size_t n_outputs,
-                                 struct prilora_error *err)
+static enum prilora_status plan(struct pl_head *head, struct pl_layout *layout,
+                                const struct pl_model *model, size_t n_outputs,
+                                struct prilora_error *err)
 {
     const struct pl_head_shape *shape = &model->architecture->head;
     const size_t inner = model->config.hidden_size;
@@ -74,8 +72,8 @@ static void draw(pl_real *to, size_t n, double range, uint64_t seed, size_t tens
         to[i] = (pl_real)(range * pl_random_normal(&r, i));
 }
 
-bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
-                  uint64_t seed)
+static bool init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
+                 uint64_t seed)
 {
     const struct pl_head_tensors *from = &model->head;
     const double range = model->config.initializer_range;
@@ -147,7 +145,7 @@ static const pl_real *dense_bias(const struct pl_flow *f)
     return head->dense_trained ? f->pass->params + head->dense_bias : f->net->model->pooler.bias;
 }
 
-void pl_head_forward(const struct pl_flow *f, const pl_real *x)
+static void forward(const struct pl_flow *f, const pl_real *x)
 {
     const struct pl_head *head = &f->net->head;
     struct pl_head_scratch *s = &f->ws->head;
@@ -169,7 +167,7 @@ void pl_head_forward(const struct pl_flow *f, const pl_real *x)
           head->n_outputs);
 }
 
-void pl_head_backward(const struct pl_flow *f, pl_real *d)
+static void backward(const struct pl_flow *f, const pl_real *x, pl_real *d)
 {
     const struct pl_head *head = &f->net->head;
     struct pl_head_scratch *s = &f->ws->head;
@@ -180,6 +178,7 @@ void pl_head_backward(const struct pl_flow *f, pl_real *d)
                             after =
                                 pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
 
+    (void)x; /* the first tokens are kept */
     dense_backward(s->gradient, f->grads + head->weight, f->grads + head->bias, s->dlogits,
                    s->dropped, params + head->weight, rows.n, head->inner, head->n_outputs);
     pl_dropout_rows(&after, &rows, s->gradient, s->gradient, head->inner);
@@ -190,68 +189,73 @@ void pl_head_backward(const struct pl_flow *f, pl_real *d)
     pl_dropout_rows(&before, &rows, d, s->dropped, head->inner);
 }
 
-/* ---- losses ------------------------------------------------------------------------------- */
+const struct pl_head_kind pl_head_of_sequences = {plan, init, forward, backward};
 
-static double cross_entropy(const pl_real *z, const float *label, size_t n, double weight,
-                            pl_real *d)
+/* ---- a head on every token ---------------------------------------------------------------- */
+
+static enum prilora_status tokens_plan(struct pl_head *head, struct pl_layout *layout,
+                                       const struct pl_model *model, size_t n_outputs,
+                                       struct prilora_error *err)
 {
-    const size_t right = (size_t)*label;
-    double top = (double)z[0], sum = 0;
+    const size_t hidden = model->config.hidden_size;
+    enum prilora_status rc;
 
-    assert(*label >= 0 && right < n);
-    for (size_t j = 1; j < n; j++)
-        top = fmax(top, (double)z[j]);
-    for (size_t j = 0; j < n; j++)
-        sum += exp((double)z[j] - top);
-    for (size_t j = 0; d && j < n; j++)
-        d[j] = (pl_real)(weight * (exp((double)z[j] - top) / sum - (j == right)));
-    return weight * (log(sum) + top - (double)z[right]);
+    head->inner = hidden;
+    head->n_outputs = n_outputs;
+    rc = add(layout, PL_HEAD_OF_TOKENS, "weight", n_outputs, hidden, &head->weight, err);
+    return rc == PRILORA_OK ? add(layout, PL_HEAD_OF_TOKENS, "bias", 0, n_outputs, &head->bias, err)
+                            : rc;
 }
 
-static double squared_error(const pl_real *z, const float *label, size_t n, double weight,
-                            pl_real *d)
+static bool tokens_init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
+                        uint64_t seed)
 {
-    double sum = 0;
+    const struct pl_tensor *weight = pl_tensors_find(model->tensors, PL_HEAD_OF_TOKENS ".weight");
+    const struct pl_tensor *bias = pl_tensors_find(model->tensors, PL_HEAD_OF_TOKENS ".bias");
+    const size_t inner = head->inner, n = head->n_outputs;
+    const bool known = weight && bias && weight->n_dims == 2 && weight->dims[0] == n &&
+                       weight->dims[1] == inner && bias->n_dims == 1 && bias->dims[0] == n &&
+                       pl_dtype_is_floating(weight->dtype) && pl_dtype_is_floating(bias->dtype);
 
-    for (size_t j = 0; j < n; j++) {
-        const double error = (double)z[j] - (double)label[j];
-
-        sum += error * error;
-        if (d)
-            d[j] = (pl_real)(2 * weight * error / (double)n);
+    if (known) {
+        pl_tensors_read(model->tensors, weight, params + head->weight, 0, n * inner);
+        pl_tensors_read(model->tensors, bias, params + head->bias, 0, n);
+    } else {
+        draw(params + head->weight, n * inner, model->config.initializer_range, seed, 1);
+        memset(params + head->bias, 0, n * sizeof *params);
     }
-    return weight * sum / (double)n;
+    return known;
 }
 
-static double binary_cross_entropy(const pl_real *z, const float *label, size_t n, double weight,
-                                   pl_real *d)
+static void tokens_forward(const struct pl_flow *f, const pl_real *x)
 {
-    double sum = 0;
+    const struct pl_head *head = &f->net->head;
+    struct pl_head_scratch *s = &f->ws->head;
+    const struct pl_dropout dropout =
+        pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
+    const pl_real *params = f->pass->params;
 
-    for (size_t j = 0; j < n; j++) {
-        const double x = (double)z[j], y = (double)label[j], e = exp(-fabs(x));
-
-        sum += fmax(x, 0) - x * y + log1p(e);
-        if (d)
-            d[j] = (pl_real)(weight / (double)n * ((x < 0 ? e : 1) / (1 + e) - y));
+    if (s->dropped) {
+        pl_dropout_rows(&dropout, &f->rows, s->dropped, x, head->inner);
+        x = s->dropped;
     }
-    return weight * sum / (double)n;
+    dense(s->logits, x, params + head->weight, params + head->bias, f->rows.n, head->inner,
+          head->n_outputs);
 }
 
-static double (*const losses[])(const pl_real *, const float *, size_t, double, pl_real *) = {
-    [PRILORA_TASK_CLASSIFICATION] = cross_entropy,
-    [PRILORA_TASK_REGRESSION] = squared_error,
-    [PRILORA_TASK_MULTI_LABEL] = binary_cross_entropy,
-};
-
-double pl_loss(enum prilora_task task, const pl_real *logits, const float *label, size_t n,
-               double weight, pl_real *d)
+static void tokens_backward(const struct pl_flow *f, const pl_real *x, pl_real *d)
 {
-    assert(task < sizeof losses / sizeof *losses && losses[task]);
-    return losses[task](logits, label, n, weight, d);
+    const struct pl_head *head = &f->net->head;
+    const struct pl_head_scratch *s = &f->ws->head;
+    const struct pl_dropout dropout =
+        pl_pass_dropout(f->pass, head->dropout, PL_SITE_HEAD_DROPOUT, 0);
+
+    dense_backward(d, f->grads + head->weight, f->grads + head->bias, s->dlogits,
+                   s->dropped ? s->dropped : x, f->pass->params + head->weight, f->rows.n,
+                   head->inner, head->n_outputs);
+    if (s->dropped)
+        pl_dropout_rows(&dropout, &f->rows, d, d, head->inner);
 }
 
-size_t pl_label_width(enum prilora_task task, size_t n_outputs)
-{
-    return task == PRILORA_TASK_CLASSIFICATION ? 1 : n_outputs;
-}
+const struct pl_head_kind pl_head_of_tokens = {tokens_plan, tokens_init, tokens_forward,
+                                               tokens_backward};

@@ -1,7 +1,8 @@
 /*
- * head.h - the task head: first token, dropout, dense map, activation, dropout, classifier, loss.
- * What it is called and where dropout is, the architecture says. All of it is trained, but a dense
- * map that came with the encoder (BERT's pooler) stays as it is.
+ * head.h - the task head. Of sequences: first token, dropout, dense map, activation, dropout,
+ * classifier; what it is called and where dropout is, the architecture says. Of tokens: dropout and
+ * classifier, for each of them. All of it is trained, but a dense map that came with the encoder
+ * (BERT's pooler) stays as it is.
  */
 #ifndef PL_HEAD_H
 #define PL_HEAD_H
@@ -11,10 +12,12 @@
 #include "adapter/layout.h"
 #include "base/real.h"
 #include "model/model.h"
+#include "model/task.h"
 
 struct pl_flow;
 
 struct pl_head {
+    const struct pl_head_kind *kind;
     size_t inner, n_outputs;
     bool dense_trained;
     size_t dense_weight, dense_bias, weight, bias; /* offsets in a block */
@@ -22,44 +25,34 @@ struct pl_head {
     const struct pl_activation_map *activation;
 };
 
-/* [n_sequences, inner] each; a NULL needs no backward pass. */
+/* [n_sequences, inner] each. Of tokens: `dropped` alone, [n, inner], NULL without dropout. */
 struct pl_head_scratch {
     pl_real *first;   /* first tokens after dropout */
     pl_real *before;  /* dense map before its activation */
     pl_real *pooled;  /* after it */
     pl_real *dropped; /* and after dropout */
     pl_real *gradient;
-    pl_real *logits, *dlogits; /* [n_sequences, n_outputs] */
+    pl_real *logits, *dlogits; /* [n_sequences or n, n_outputs] */
 };
 
-/* Appends what is trained to the layout; the dropouts are the caller's to set. */
-enum prilora_status pl_head_plan(struct pl_head *head, struct pl_layout *layout,
-                                 const struct pl_model *model, size_t n_outputs,
-                                 struct prilora_error *err);
+struct pl_head_kind {
+    /* Appends the head's tensors to the layout. */
+    enum prilora_status (*plan)(struct pl_head *head, struct pl_layout *layout,
+                                const struct pl_model *model, size_t n_outputs,
+                                struct prilora_error *err);
+    /* True if all of it comes from the checkpoint. */
+    bool (*init)(const struct pl_head *head, const struct pl_model *model, pl_real *params,
+                 uint64_t seed);
+    /* Logits of the share in ws->head.logits, from the last hidden state x [n, hidden]. */
+    void (*forward)(const struct pl_flow *flow, const pl_real *x);
+    /* From ws->head.dlogits: gradients of the head, and d of x: [n, hidden], or, of sequences,
+     * [n_sequences, hidden] of their first tokens; no other one has any. */
+    void (*backward)(const struct pl_flow *flow, const pl_real *x, pl_real *d);
+};
 
-/* True if all of it comes from the checkpoint. */
-bool pl_head_init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
-                  uint64_t seed);
+extern const struct pl_head_kind pl_head_of_sequences, pl_head_of_tokens;
 
-/* Logits of the share's sequences, in ws->head.logits, from the last hidden state x [n, hidden]. */
-void pl_head_forward(const struct pl_flow *flow, const pl_real *x);
-/* From ws->head.dlogits: gradients of the head, and d [n_sequences, hidden] of the last hidden
- * state of each sequence's first token; no other one has any. */
-void pl_head_backward(const struct pl_flow *flow, pl_real *d);
-
-/*
- * pl_loss - the loss of one example, weighted, and its gradient.
- *
- *     classification   -log softmax(logits)[label]
- *     regression       (logit - label)^2
- *     multi-label      mean over labels of log(1 + e^z) - label z
- *
- * Shapes   logits, d [n]; label: one number, or n of 0 and 1 for multi-label
- * Writes   d = weight * gradient; NULL: not wanted
- * Returns  weight * loss, in double
- */
-double pl_loss(enum prilora_task task, const pl_real *logits, const float *label, size_t n,
-               double weight, pl_real *d);
-size_t pl_label_width(enum prilora_task task, size_t n_outputs);
+/* Module path of the head on tokens, in every one of Hugging Face's ...ForTokenClassification. */
+#define PL_HEAD_OF_TOKENS "classifier"
 
 #endif

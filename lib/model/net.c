@@ -20,13 +20,15 @@ static void resolve_dropouts(struct pl_net *net)
 {
     const struct pl_config *c = &net->model->config;
     struct pl_net_options *o = &net->options;
+    const bool told = c->cls_dropout >= 0 &&
+                      !(net->model->architecture->head.own_dropout && pl_task_of(o->task)->tokens);
 
     if (o->hidden_dropout < 0)
         o->hidden_dropout = c->hidden_dropout_prob;
     if (o->attention_dropout < 0)
         o->attention_dropout = c->attention_probs_dropout_prob;
     if (o->classifier_dropout < 0)
-        o->classifier_dropout = c->cls_dropout >= 0 ? c->cls_dropout : o->hidden_dropout;
+        o->classifier_dropout = told ? c->cls_dropout : o->hidden_dropout;
     net->head.dropout = o->classifier_dropout;
     net->head.dense_dropout =
         net->model->architecture->head.same_dropout ? o->classifier_dropout : c->pooler_dropout;
@@ -103,12 +105,13 @@ static enum prilora_status plan(struct pl_net *net, const struct prilora_spec *s
     enum prilora_status rc = check_lengths(net, err);
 
     net->options.half = net->options.half && pl_model_half_possible(model);
+    net->head.kind = pl_task_of(net->options.task)->head;
     resolve_dropouts(net);
     if (rc == PRILORA_OK)
         rc = pl_adapter_plan(&net->adapter, &net->layout, model->sites, model->n_sites,
                              model->config.num_hidden_layers, spec, err);
     if (rc == PRILORA_OK)
-        rc = pl_head_plan(&net->head, &net->layout, model, net->options.n_outputs, err);
+        rc = net->head.kind->plan(&net->head, &net->layout, model, net->options.n_outputs, err);
     if (rc == PRILORA_OK)
         rc = pl_positions_new(&net->positions, &model->config, net->options.max_length, err);
     if (rc == PRILORA_OK)
@@ -193,7 +196,7 @@ void pl_net_init(const struct pl_net *net, pl_real *params, uint64_t seed,
         for (size_t j = 0; j < map->rank * in; j++)
             params[map->a + j] = (pl_real)((2 * pl_random_uniform(&r, j) - 1) / sqrt((double)in));
     }
-    from_checkpoint = pl_head_init(&net->head, net->model, params, seed);
+    from_checkpoint = net->head.kind->init(&net->head, net->model, params, seed);
     if (head_from_checkpoint)
         *head_from_checkpoint = from_checkpoint;
 }
@@ -272,23 +275,38 @@ static struct pl_rows lay_out(struct pl_workspace *ws, const struct pl_net *net,
     return rows;
 }
 
+/* What a sequence of the batch has rows of logits and labels for: itself, or each of its tokens. */
+static size_t rows_of(const struct pl_flow *f, size_t sequence, size_t *first)
+{
+    const size_t *start = &f->pass->batch->starts[sequence];
+    const bool tokens = pl_task_of(f->net->options.task)->tokens;
+
+    *first = tokens ? start[0] : sequence;
+    return tokens ? start[1] - start[0] : 1;
+}
+
 /* The share's part of the mean loss; its gradient into ws->head.dlogits. */
 static double losses(const struct pl_flow *f, pl_real *logits)
 {
     const struct pl_net *net = f->net;
+    const struct pl_batch *batch = f->pass->batch;
     const size_t n = net->head.n_outputs, width = pl_label_width(net->options.task, n);
-    const double weight = 1 / (double)f->pass->batch->n_sequences;
+    const double weight = 1 / (double)(batch->n_counted ? batch->n_counted : batch->n_sequences);
+    const pl_real *z = f->ws->head.logits;
+    pl_real *d = f->grads ? f->ws->head.dlogits : NULL;
     double sum = 0;
 
     for (size_t k = 0; k < f->share->n_sequences; k++) {
-        const size_t sequence = f->share->sequences[k];
-        const pl_real *z = f->ws->head.logits + k * n;
+        size_t first, rows = rows_of(f, f->share->sequences[k], &first);
 
-        if (f->pass->batch->labels)
-            sum += pl_loss(net->options.task, z, f->pass->batch->labels + sequence * width, n,
-                           weight, f->grads ? f->ws->head.dlogits + k * n : NULL);
         if (logits)
-            memcpy(logits + sequence * n, z, n * sizeof *z);
+            memcpy(logits + first * n, z, rows * n * sizeof *z);
+        for (size_t i = 0; i < rows; i++, z += n) {
+            if (batch->labels)
+                sum += pl_loss(net->options.task, z, batch->labels + (first + i) * width, n, weight,
+                               d);
+            d = d ? d + n : NULL;
+        }
     }
     return sum;
 }
@@ -302,7 +320,7 @@ static void forward(const struct pl_flow *f)
     pl_encoder_embed(f, hidden[0]);
     for (size_t l = 0; l < layers; l++)
         a->forward(f, l, hidden[l], hidden[l + 1]);
-    pl_head_forward(f, hidden[layers]);
+    f->net->head.kind->forward(f, hidden[layers]);
 }
 
 /* The layers share one place: only the last one's activations are still there. */
@@ -322,10 +340,11 @@ static void backward(struct pl_flow *f)
 {
     const struct pl_architecture *a = f->net->model->architecture;
     const size_t lowest = f->net->lowest / PL_STAGES;
+    const size_t layers = f->net->model->config.num_hidden_layers;
 
-    pl_head_backward(f, f->ws->gradient);
-    f->firsts = true;
-    for (size_t l = f->net->model->config.num_hidden_layers; l-- > lowest; f->firsts = false) {
+    f->net->head.kind->backward(f, f->ws->hidden[layers], f->ws->gradient);
+    f->firsts = !pl_task_of(f->net->options.task)->tokens;
+    for (size_t l = layers; l-- > lowest; f->firsts = false) {
         restore(f, l);
         a->backward(f, l, f->ws->hidden[l], f->ws->gradient);
     }
@@ -424,22 +443,25 @@ static double forward_operations(const struct pl_net *net, size_t layer, double 
 }
 
 /* Gradients of inputs, of both factors of attention's products, and of the updates. After the
- * attention of the last layer only first tokens have any. */
+ * attention of the last layer only first tokens have any, unless all have labels. */
 static double backward_operations(const struct pl_net *net, size_t layer, double n)
 {
     const bool last = layer + 1 == net->model->config.num_hidden_layers;
-    const double n_after = last ? 1 : n;
+    const double n_after = last && !pl_task_of(net->options.task)->tokens ? 1 : n;
 
     return 2 * attention_operations(net, n) + map_operations(net, layer, n, n_after, false) +
            map_operations(net, layer, n, n_after, true);
 }
 
-/* Of a text: one product with each map, and one each for the gradients of inputs and weights. */
-static double head_operations(const struct pl_net *net, bool train)
+/* Of a text of n tokens: one product with each map, and one each for the gradients of inputs and
+ * weights. */
+static double head_operations(const struct pl_net *net, double n, bool train)
 {
     const double inner = (double)net->head.inner, outputs = (double)net->head.n_outputs;
     const int dense = !train ? 1 : net->head.dense_trained ? 3 : 2;
 
+    if (pl_task_of(net->options.task)->tokens)
+        return 2 * n * inner * outputs * (train ? 3 : 1);
     return 2 * inner * (inner * dense + outputs * (train ? 3 : 1));
 }
 
@@ -455,7 +477,7 @@ double pl_net_operations(const struct pl_net *net, size_t n_tokens, bool train)
 {
     const size_t lowest = net->lowest / PL_STAGES;
     const double n = (double)n_tokens;
-    double sum = head_operations(net, train) + projection_operations(net, n);
+    double sum = head_operations(net, n, train) + projection_operations(net, n);
 
     for (size_t l = 0; l < net->model->config.num_hidden_layers; l++) {
         sum += forward_operations(net, l, n);

@@ -199,19 +199,25 @@ static void take_gradients(struct pl_arena *arena, const struct pl_net *net, siz
     ws->conv_rstd = conv ? reals(arena, n, 1) : NULL;
 }
 
-static void take_head(struct pl_arena *arena, const struct pl_net *net, size_t n,
-                      struct pl_workspace *ws)
+static void take_head(struct pl_arena *arena, const struct pl_net *net,
+                      const struct pl_extent *share, struct pl_workspace *ws, bool train)
 {
-    const size_t inner = net->head.inner;
+    const bool tokens = pl_task_of(net->options.task)->tokens;
+    const size_t inner = net->head.inner, n = tokens ? share->n_tokens : share->n_sequences;
     struct pl_head_scratch *s = &ws->head;
 
+    *s = (struct pl_head_scratch){0};
+    s->logits = reals(arena, n, net->head.n_outputs);
+    s->dlogits = reals(arena, n, net->head.n_outputs);
+    if (tokens) {
+        s->dropped = train && net->head.dropout > 0 ? reals(arena, n, inner) : NULL;
+        return;
+    }
     s->first = reals(arena, n, inner);
     s->before = reals(arena, n, inner);
     s->pooled = reals(arena, n, inner);
     s->dropped = reals(arena, n, inner);
     s->gradient = reals(arena, n, inner);
-    s->logits = reals(arena, n, net->head.n_outputs);
-    s->dlogits = reals(arena, n, net->head.n_outputs);
 }
 
 /* For products in bfloat16: what depends on the share. */
@@ -248,7 +254,7 @@ static void take_share(struct pl_arena *arena, const struct pl_net *net,
         take_half(arena, net, n, ws, train);
     if (train)
         take_gradients(arena, net, n, ws);
-    take_head(arena, net, share->n_sequences, ws);
+    take_head(arena, net, share, ws, train);
 }
 
 /* ---- one workspace ------------------------------------------------------------------------ */

@@ -420,10 +420,10 @@ static bool encode_spaced(struct encoding *e, const char *text, size_t size)
 }
 
 static enum prilora_status bpe_encode(const void *state, struct pl_ids *out, const char *text,
-                                      size_t size, struct prilora_error *err)
+                                      size_t size, bool is_word, struct prilora_error *err)
 {
     struct encoding e = {.bpe = state, .out = out, .match = pcre2_match_data_create(1, NULL)};
-    const bool spaced = e.bpe->add_prefix_space && text[0] != ' ';
+    const bool spaced = (e.bpe->add_prefix_space || is_word) && text[0] != ' ';
     const bool ok = e.match && (spaced ? encode_spaced(&e, text, size) : cut_words(&e, text, size));
 
     pcre2_match_data_free(e.match);

@@ -64,9 +64,10 @@ struct pl_tokenizer_kind {
     int32_t (*find)(const void *state, const char *token, size_t size); /* -1: none */
     /* Makes what encode needs, which may take long; does nothing the second time. Any thread. */
     enum prilora_status (*prepare)(void *state, struct prilora_error *err);
-    /* After prepare: appends the ids of valid UTF-8 without special tokens, with type 0. */
+    /* After prepare: appends the ids of valid UTF-8 without special tokens, with type 0; of a word,
+     * as if a space stood before it. */
     enum prilora_status (*encode)(const void *state, struct pl_ids *out, const char *text,
-                                  size_t size, struct prilora_error *err);
+                                  size_t size, bool is_word, struct prilora_error *err);
 };
 
 extern const struct pl_tokenizer_kind pl_tokenizer_spm, pl_tokenizer_wordpiece, pl_tokenizer_bpe;

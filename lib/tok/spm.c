@@ -210,13 +210,14 @@ static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, 
 }
 
 static enum prilora_status spm_encode(const void *state, struct pl_ids *out, const char *text,
-                                      size_t size, struct prilora_error *err)
+                                      size_t size, bool is_word, struct prilora_error *err)
 {
     const struct spm *spm = state;
     const struct pl_sentencepiece *library =
         atomic_load_explicit(&spm->library, memory_order_acquire);
     struct encoding e = {spm, out};
 
+    (void)is_word; /* a space is put before every text */
     switch (pl_sentencepiece_encode(library, text, size, take_ids, &e)) {
     case PL_SENTENCEPIECE_OK:
         return PRILORA_OK;

@@ -166,14 +166,16 @@ static enum prilora_status add(struct pl_ids *out, int32_t id, struct prilora_er
 }
 
 static enum prilora_status encode_plain(const struct pl_tokenizer *t, struct pl_ids *out,
-                                        const char *text, size_t size, struct prilora_error *err)
+                                        const char *text, size_t size, bool is_word,
+                                        struct prilora_error *err)
 {
-    return size ? t->kind->encode(t->state, out, text, size, err) : PRILORA_OK;
+    return size ? t->kind->encode(t->state, out, text, size, is_word, err) : PRILORA_OK;
 }
 
 /* Valid UTF-8: special spellings become their ids, the kind splits what lies between. */
 static enum prilora_status encode_valid(const struct pl_tokenizer *t, struct pl_ids *out,
-                                        const char *text, size_t size, struct prilora_error *err)
+                                        const char *text, size_t size, bool is_word,
+                                        struct prilora_error *err)
 {
     enum prilora_status rc;
     size_t start = 0, i = 0;
@@ -188,7 +190,7 @@ static enum prilora_status encode_valid(const struct pl_tokenizer *t, struct pl_
         }
         if (s->lstrip)
             n -= pl_utf8_spaces_at_end(text + start, n);
-        rc = encode_plain(t, out, text + start, n, err);
+        rc = encode_plain(t, out, text + start, n, is_word, err);
         if (rc == PRILORA_OK)
             rc = add(out, s->id, err);
         if (rc != PRILORA_OK)
@@ -198,7 +200,7 @@ static enum prilora_status encode_valid(const struct pl_tokenizer *t, struct pl_
             i += pl_utf8_spaces_at_start(text + i, size - i);
         start = i;
     }
-    return encode_plain(t, out, text + start, size - start, err);
+    return encode_plain(t, out, text + start, size - start, is_word, err);
 }
 
 /* text with U+FFFD for what is not UTF-8: at most three bytes for one. */
@@ -222,7 +224,8 @@ static char *repaired(const char *text, size_t size, size_t *new_size)
 }
 
 static enum prilora_status encode_text(const struct pl_tokenizer *t, struct pl_ids *out,
-                                       const char *text, size_t size, struct prilora_error *err)
+                                       const char *text, size_t size, bool is_word,
+                                       struct prilora_error *err)
 {
     enum prilora_status rc;
     char *copy;
@@ -231,11 +234,11 @@ static enum prilora_status encode_text(const struct pl_tokenizer *t, struct pl_i
         return pl_fail(err, PRILORA_ELIMIT, "a text of %zu bytes, but at most %zu are read", size,
                        PL_MAX_TEXT_BYTES);
     if (pl_utf8_check(text, size) == size)
-        return encode_valid(t, out, text, size, err);
+        return encode_valid(t, out, text, size, is_word, err);
     copy = repaired(text, size, &size);
     if (!copy)
         return pl_fail(err, PRILORA_ENOMEM, "tokenizer: out of memory for %zu bytes", size);
-    rc = encode_valid(t, out, copy, size, err);
+    rc = encode_valid(t, out, copy, size, is_word, err);
     free(copy);
     return rc;
 }
@@ -288,29 +291,37 @@ static enum prilora_status assemble(const struct pl_tokenizer *t, struct pl_ids 
     return PRILORA_OK;
 }
 
-enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, struct pl_ids *out,
-                                        const char *text, size_t text_size, const char *pair,
-                                        size_t pair_size, size_t max_length, bool *truncated,
-                                        struct prilora_error *err)
+/* Tokens that max_length leaves for texts. */
+static enum prilora_status find_room(size_t *room, const struct pl_tokenizer *t, bool has_pair,
+                                     size_t max_length, struct prilora_error *err)
 {
-    size_t start = out->n, n_a, n_b = 0, room = SIZE_MAX;
-    const size_t n_special = specials_of_frame(&tokenizer->frame, pair != NULL);
-    enum prilora_status rc;
+    const size_t n_special = specials_of_frame(&t->frame, has_pair);
 
     if (max_length && max_length <= n_special)
         return pl_fail(err, PRILORA_EINVAL,
                        "max_length %zu leaves no room beside %zu special tokens", max_length,
                        n_special);
-    if (max_length)
-        room = max_length - n_special;
-    rc = pl_tokenizer_prepare(tokenizer, err);
+    *room = max_length ? max_length - n_special : SIZE_MAX;
+    return PRILORA_OK;
+}
+
+enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, struct pl_ids *out,
+                                        const char *text, size_t text_size, const char *pair,
+                                        size_t pair_size, size_t max_length, bool *truncated,
+                                        struct prilora_error *err)
+{
+    size_t start = out->n, n_a, n_b = 0, room;
+    enum prilora_status rc = find_room(&room, tokenizer, pair != NULL, max_length, err);
+
+    if (rc == PRILORA_OK)
+        rc = pl_tokenizer_prepare(tokenizer, err);
     if (rc == PRILORA_OK)
         rc = add(out, tokenizer->frame.first, err);
     if (rc == PRILORA_OK)
-        rc = encode_text(tokenizer, out, text, text_size, err);
+        rc = encode_text(tokenizer, out, text, text_size, false, err);
     n_a = out->n - start - 1;
     if (rc == PRILORA_OK && pair)
-        rc = encode_text(tokenizer, out, pair, pair_size, err);
+        rc = encode_text(tokenizer, out, pair, pair_size, false, err);
     if (rc == PRILORA_OK) {
         n_b = out->n - start - 1 - n_a;
         rc = assemble(tokenizer, out, start, n_a, n_b, pair != NULL, room, err);
@@ -319,5 +330,33 @@ enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, st
         out->n = start;
     else if (truncated)
         *truncated = n_a + n_b > room;
+    return rc;
+}
+
+enum prilora_status pl_tokenizer_encode_words(const struct pl_tokenizer *tokenizer,
+                                              struct pl_ids *out, const struct prilora_word *words,
+                                              size_t n, size_t max_length, size_t *firsts,
+                                              bool *truncated, struct prilora_error *err)
+{
+    size_t start = out->n, n_all, room;
+    enum prilora_status rc = find_room(&room, tokenizer, false, max_length, err);
+
+    if (rc == PRILORA_OK)
+        rc = pl_tokenizer_prepare(tokenizer, err);
+    if (rc == PRILORA_OK)
+        rc = add(out, tokenizer->frame.first, err);
+    for (size_t i = 0; rc == PRILORA_OK && i < n; i++) {
+        const size_t at = out->n;
+
+        rc = encode_text(tokenizer, out, words[i].text, words[i].size, true, err);
+        firsts[i] = out->n > at && at - start - 1 < room ? at : SIZE_MAX;
+    }
+    n_all = out->n - start - 1;
+    if (rc == PRILORA_OK) {
+        rc = assemble(tokenizer, out, start, n_all, 0, false, room, err);
+        *truncated = n_all > room;
+    }
+    if (rc != PRILORA_OK)
+        out->n = start;
     return rc;
 }

@@ -68,4 +68,16 @@ enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, st
                                         size_t pair_size, size_t max_length, bool *truncated,
                                         struct prilora_error *err);
 
+/*
+ * pl_tokenizer_encode_words - the same for a text that is cut into words already, each of which is
+ * tokenized by itself (Hugging Face's is_split_into_words; byte-level BPE as with
+ * add_prefix_space). Longer input loses its last tokens.
+ *
+ * firsts [n]   where in out->ids a word's first token is; SIZE_MAX if it has none, or lost it
+ */
+enum prilora_status pl_tokenizer_encode_words(const struct pl_tokenizer *tokenizer,
+                                              struct pl_ids *out, const struct prilora_word *words,
+                                              size_t n, size_t max_length, size_t *firsts,
+                                              bool *truncated, struct prilora_error *err);
+
 #endif

@@ -261,11 +261,12 @@ static enum prilora_status take_word(void *context, const char *word, size_t byt
 }
 
 static enum prilora_status wordpiece_encode(const void *state, struct pl_ids *out, const char *text,
-                                            size_t size, struct prilora_error *err)
+                                            size_t size, bool is_word, struct prilora_error *err)
 {
     const struct wordpiece *wp = state;
     struct encoding e = {wp, out};
 
+    (void)is_word; /* spaces are nothing but ends of words */
     return pl_bert_words(&wp->options, text, size, take_word, &e, err);
 }
 

@@ -7,14 +7,15 @@
 #include "train/adapter_labels.h"
 #include "train/base.h"
 #include "train/feed.h"
-#include "train/metrics.h"
+#include "train/measure.h"
 #include "train/opened.h"
 #include "train/spec.h"
 
 /* The data as the adapter's head numbers its labels. */
 struct view {
     size_t n_outputs, width;
-    float *targets; /* [n, width]; NULL: those of the data */
+    float *targets; /* [rows, width]; NULL: those of the data */
+    char *const *names;
 };
 
 /* Where a label of the data stands among the adapter's; -1: nowhere. */
@@ -29,12 +30,12 @@ static long label_place(const struct pl_adapter_labels *labels, const char *name
 
 static void renumber(struct view *view, const struct prilora_dataset *data, const size_t *places)
 {
-    for (size_t i = 0; i < data->n; i++) {
+    for (size_t i = 0; i < pl_dataset_rows(data); i++) {
         const float *from = data->targets + i * data->width;
         float *to = view->targets + i * view->width;
 
-        if (data->task == PRILORA_TASK_CLASSIFICATION)
-            *to = (float)places[(size_t)*from];
+        if (data->task != PRILORA_TASK_MULTI_LABEL)
+            *to = *from < 0 ? *from : (float)places[(size_t)*from];
         else
             for (size_t k = 0; k < data->width; k++)
                 to[places[k]] = from[k];
@@ -50,7 +51,8 @@ static enum prilora_status match_labels(struct view *view, const struct prilora_
 
     view->n_outputs = labels->n;
     view->width = data->task == PRILORA_TASK_MULTI_LABEL ? view->n_outputs : data->width;
-    view->targets = pl_calloc(data->n * view->width, sizeof *view->targets);
+    view->names = labels->names;
+    view->targets = pl_calloc(pl_dataset_rows(data) * view->width, sizeof *view->targets);
     if (!places || !view->targets)
         rc = pl_fail(err, PRILORA_ENOMEM, "%s: no memory to match %zu labels", labels->path,
                      data->n_labels);
@@ -74,7 +76,7 @@ static enum prilora_status look_at(struct view *view, const struct prilora_datas
                                    const struct pl_adapter_labels *labels,
                                    struct prilora_error *err)
 {
-    *view = (struct view){data->n_labels, data->width, NULL};
+    *view = (struct view){data->n_labels, data->width, NULL, data->labels};
     if (labels->task != PRILORA_TASK_AUTO && labels->task != data->task)
         return pl_fail(err, PRILORA_EMISMATCH, "%s: the adapter's task is %.40s, the data's is %s",
                        labels->path, pl_task_word(labels->task), pl_task_word(data->task));
@@ -88,18 +90,18 @@ static enum prilora_status compute(struct pl_opened *opened, const struct prilor
                                    size_t *n_values, struct prilora_error *err)
 {
     struct pl_batch batch = pl_feed_all(data);
-    pl_real *logits = pl_calloc(data->n * view->n_outputs, sizeof *logits);
+    pl_real *logits = pl_calloc(pl_dataset_rows(data) * view->n_outputs, sizeof *logits);
+    struct pl_measured measured = {data, logits, NULL, view->names, view->n_outputs, view->width};
     struct pl_shares cut;
     enum prilora_status rc = pl_shares_new(&cut, data->n, err);
 
     if (rc == PRILORA_OK && !logits)
         rc = pl_fail(err, PRILORA_ENOMEM, "no memory to evaluate %zu examples", data->n);
     if (rc == PRILORA_OK) {
-        batch.labels = view->targets ? view->targets : data->targets;
+        batch.labels = measured.labels = view->targets ? view->targets : data->targets;
         pl_shares_fill(&cut, data->starts, data->n, opened->engine->budget);
         pl_engine_evaluate(opened->engine, &batch, &cut, opened->params, logits, NULL);
-        *n_values = pl_metrics_compute(values, data->task, logits, batch.labels, data->n,
-                                       view->n_outputs, view->width);
+        *n_values = pl_measure(values, &measured);
         if (*n_values == PRILORA_MAX_VALUES)
             --*n_values;
         snprintf(values[*n_values].name, sizeof values->name, "%s",

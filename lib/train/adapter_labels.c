@@ -162,13 +162,15 @@ enum prilora_status pl_adapter_labels_complete(struct pl_adapter_labels *labels,
                                                const struct pl_model *model,
                                                struct prilora_error *err)
 {
-    size_t n = labels->n ? labels->n : pl_import_n_outputs(in, model);
+    enum prilora_task task = labels->task != PRILORA_TASK_AUTO ? labels->task : in->config.task;
+    size_t n = labels->n ? labels->n : pl_import_n_outputs(in, model, task);
     size_t most = pl_model_max_length(model);
 
     if (n < 1 || n > PL_MAX_LABELS)
         return pl_fail(err, PRILORA_EFORMAT, "%s: a classifier of %zu outputs, but must be 1 to %d",
                        in->path, n, PL_MAX_LABELS);
-    if (labels->task == PRILORA_TASK_AUTO)
+    labels->task = task;
+    if (task == PRILORA_TASK_AUTO)
         labels->task = n == 1 ? PRILORA_TASK_REGRESSION : PRILORA_TASK_CLASSIFICATION;
     if (!labels->max_length || labels->max_length > most)
         labels->max_length = most;

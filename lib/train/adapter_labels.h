@@ -22,8 +22,9 @@ enum prilora_status pl_adapter_labels_read(struct pl_adapter_labels *out, const 
 void pl_adapter_labels_free(struct pl_adapter_labels *labels);
 
 /*
- * pl_adapter_labels_complete - what the file did not say: a head of one output is a regression, any
- * other a classification, with the names of the base's config.json if they are as many, else
+ * pl_adapter_labels_complete - what the file did not say: the task is that of PEFT's task_type;
+ * where this is true of several, a head of one output is a regression, any other a classification,
+ * with the names of the base's config.json if they are as many, else
  * LABEL_0, LABEL_1, ... And max_length is at most what the model reads. Errors: EFORMAT: there is
  * no classifier, or one of too many outputs.
  */

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/json.h"
 #include "train/export.h"
+#include "train/naming.h"
 #include "train/spec.h"
 
 struct text {
@@ -79,7 +80,7 @@ static void add_front(struct text *t, const struct pl_export *x)
 {
     add(t, "---\nlibrary_name: peft\nbase_model: ");
     add_quoted(t, x->base_name);
-    add(t, "\npipeline_tag: text-classification\ntags:\n- %s\n---\n\n",
+    add(t, "\npipeline_tag: %s\ntags:\n- %s\n---\n\n", pl_naming_of(x->task)->pipeline,
         x->spec->method == PRILORA_METHOD_LORA ? "lora" : "prilora");
 }
 
@@ -117,17 +118,7 @@ static void add_labels(struct text *t, const struct pl_export *x)
 
 static void add_loading(struct text *t, const struct pl_export *x)
 {
-    static const char *const problem[] = {
-        [PRILORA_TASK_CLASSIFICATION] = "single_label_classification",
-        [PRILORA_TASK_REGRESSION] = "regression",
-        [PRILORA_TASK_MULTI_LABEL] = "multi_label_classification",
-    };
-    static const char *const answer[] = {
-        [PRILORA_TASK_CLASSIFICATION] = "print(labels[logits.argmax().item()])\n",
-        [PRILORA_TASK_REGRESSION] = "print(logits.item())\n",
-        [PRILORA_TASK_MULTI_LABEL] =
-            "print([name for name, logit in zip(labels, logits.tolist()) if logit > 0])\n",
-    };
+    const struct pl_naming *naming = pl_naming_of(x->task);
 
     add(t,
         "\n## Loading it\n\n"
@@ -135,24 +126,24 @@ static void add_loading(struct text *t, const struct pl_export *x)
         "is a\nname on the hub or a folder.\n\n```python\n"
         "import torch\n"
         "from peft import PeftModel\n"
-        "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
-        "base = ");
+        "from transformers import AutoModel%s, AutoTokenizer\n\n"
+        "base = ",
+        naming->class_end);
     add_quoted(t, x->base_name);
-    add(t, "\n");
+    add(t, "\nmax_length = %ld\n", x->spec->max_length);
     add_labels(t, x);
+    add(t, "model = AutoModel%s.from_pretrained(\n    base, num_labels=len(labels),",
+        naming->class_end);
+    if (naming->problem_type)
+        add(t, " problem_type=\"%s\",", naming->problem_type);
     add(t,
-        "model = AutoModelForSequenceClassification.from_pretrained(\n"
-        "    base, num_labels=len(labels), problem_type=\"%s\",\n"
+        "\n"
         "    id2label=dict(enumerate(labels)), label2id={n: i for i, n in "
         "enumerate(labels)}).float()\n"
         "model = PeftModel.from_pretrained(model, \".\").eval()\n"
         "tokenizer = AutoTokenizer.from_pretrained(base)\n\n"
-        "with torch.no_grad():\n"
-        "    inputs = tokenizer(\"Some text\", truncation=True, max_length=%ld, "
-        "return_tensors=\"pt\")\n"
-        "    logits = model(**inputs).logits[0]\n",
-        problem[x->task], x->spec->max_length);
-    add(t, "%s```\n", answer[x->task]);
+        "with torch.no_grad():\n%s```\n",
+        naming->usage);
 }
 
 char *pl_export_card(const struct pl_export *x)

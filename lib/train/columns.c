@@ -1,4 +1,5 @@
-/* columns.c - see columns.h. The names are ours and those of GLUE's published files. */
+/* columns.c - see columns.h. The names are ours, those of GLUE's published files, and those
+ * under which the hub has named entities. */
 #include "train/columns.h"
 
 #include <stdio.h>
@@ -47,6 +48,23 @@ const struct pl_columns *pl_columns_choose(bool (*has)(const void *context, cons
                  "no text: \"text\" is expected, or a GLUE task's own names (\"sentence\", "
                  "\"sentence1\", \"question\", \"question1\", \"premise\", \"#1 String\")");
     return NULL;
+}
+
+bool pl_columns_tagged(bool (*has)(const void *context, const char *name),
+                       bool (*is_list)(const void *context, const char *name), const void *context,
+                       const char **words, const char **tags)
+{
+    static const char *const of_words[] = {"tokens", "words", NULL};
+    static const char *const of_tags[] = {"ner_tags", "tags", "labels", NULL};
+    size_t i = 0, k = 0;
+
+    while (of_words[i] && !(has(context, of_words[i]) && is_list(context, of_words[i])))
+        i++;
+    while (of_tags[k] && !has(context, of_tags[k]))
+        k++;
+    *words = of_words[i];
+    *tags = of_tags[k];
+    return *words && (*tags || !has(context, "text"));
 }
 
 bool pl_columns_is_text(const char *name, size_t size)

@@ -18,6 +18,14 @@ struct pl_columns {
 const struct pl_columns *pl_columns_choose(bool (*has)(const void *context, const char *name),
                                            const void *context, char *reason, size_t room);
 
+/*
+ * pl_columns_tagged - the same for rows that are a list of words and a list of tags, as `has` and
+ * `is_list` tell: true if they are, with *tags NULL if there are none.
+ */
+bool pl_columns_tagged(bool (*has)(const void *context, const char *name),
+                       bool (*is_list)(const void *context, const char *name), const void *context,
+                       const char **words, const char **tags);
+
 /* Whether some row of the table calls its text or pair so: a header has at least one such name. */
 bool pl_columns_is_text(const char *name, size_t size);
 

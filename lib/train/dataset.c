@@ -10,16 +10,20 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "model/task.h"
 
-struct prilora_dataset *pl_dataset_new(size_t n, size_t n_tokens, size_t n_labels, size_t width)
+struct prilora_dataset *pl_dataset_new(enum prilora_task task, size_t n, size_t n_tokens,
+                                       size_t n_labels, size_t width)
 {
     struct prilora_dataset *d = pl_calloc(1, sizeof *d);
     size_t n_targets;
 
-    if (!d || n == SIZE_MAX || !pl_mul(&n_targets, n, width)) {
+    if (!d || n == SIZE_MAX ||
+        !pl_mul(&n_targets, pl_task_of(task)->tokens ? n_tokens : n, width)) {
         free(d);
         return NULL;
     }
+    d->task = task;
     d->n = n;
     d->width = width;
     d->labels = pl_calloc(n_labels, sizeof *d->labels);
@@ -46,7 +50,31 @@ void prilora_dataset_free(struct prilora_dataset *dataset)
     free(dataset->type_ids);
     free(dataset->targets);
     free(dataset->truncated);
+    free(dataset->cut);
     free(dataset);
+}
+
+size_t pl_dataset_rows(const struct prilora_dataset *dataset)
+{
+    return pl_task_of(dataset->task)->tokens ? dataset->starts[dataset->n] : dataset->n;
+}
+
+size_t pl_dataset_rows_of(const struct prilora_dataset *dataset, size_t example, size_t *first)
+{
+    const bool tokens = pl_task_of(dataset->task)->tokens;
+
+    *first = tokens ? dataset->starts[example] : example;
+    return tokens ? dataset->starts[example + 1] - dataset->starts[example] : 1;
+}
+
+size_t pl_dataset_counted(const struct prilora_dataset *dataset)
+{
+    const size_t n = pl_dataset_rows(dataset);
+    size_t counted = n;
+
+    for (size_t i = 0; pl_task_of(dataset->task)->tokens && i < n; i++)
+        counted -= dataset->targets[i] < 0;
+    return counted;
 }
 
 /* [n_labels] examples of every class; NULL: out of memory. */
@@ -94,7 +122,10 @@ void prilora_dataset_describe(const struct prilora_dataset *dataset,
         .n_labels = dataset->n_labels,
         .majority = dataset->majority,
         .n_skipped = dataset->n_skipped,
+        .n_words = pl_task_of(dataset->task)->tokens ? pl_dataset_counted(dataset) : 0,
     };
+    for (size_t i = 0; dataset->cut && i < dataset->n; i++)
+        info->n_cut += dataset->cut[i];
     memcpy(info->fingerprint, dataset->fingerprint, sizeof info->fingerprint);
 }
 
@@ -184,10 +215,11 @@ static enum prilora_status extract(struct prilora_dataset **out, const struct pr
         n += chosen[i] == want;
         n_tokens += chosen[i] == want ? d->starts[i + 1] - d->starts[i] : 0;
     }
-    *out = part = pl_dataset_new(n, n_tokens, d->n_labels, d->width);
-    if (!part)
+    *out = part = pl_dataset_new(d->task, n, n_tokens, d->n_labels, d->width);
+    if (part && d->cut)
+        part->cut = pl_calloc(n, sizeof *part->cut);
+    if (!part || (d->cut && !part->cut))
         return pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu examples", n);
-    part->task = d->task;
     part->n_skipped = want ? 0 : d->n_skipped;
     for (; part->n_labels < d->n_labels; part->n_labels++) {
         part->labels[part->n_labels] = pl_strdup(d->labels[part->n_labels]);
@@ -196,14 +228,18 @@ static enum prilora_status extract(struct prilora_dataset **out, const struct pr
     }
     for (size_t i = 0; i < d->n; i++) {
         size_t from = d->starts[i], length = d->starts[i + 1] - from, to = part->starts[j];
+        size_t row, n_rows = pl_dataset_rows_of(d, i, &row), to_row;
 
         if (chosen[i] != want)
             continue;
         memcpy(part->ids + to, d->ids + from, length * sizeof *d->ids);
         memcpy(part->type_ids + to, d->type_ids + from, length);
-        memcpy(part->targets + j * d->width, d->targets + i * d->width,
-               d->width * sizeof *d->targets);
+        to_row = pl_task_of(d->task)->tokens ? to : j;
+        memcpy(part->targets + to_row * d->width, d->targets + row * d->width,
+               n_rows * d->width * sizeof *d->targets);
         part->truncated[j] = d->truncated[i];
+        if (d->cut)
+            part->cut[j] = d->cut[i];
         part->starts[++j] = to + length;
     }
     return pl_dataset_finish(part, err);

@@ -21,8 +21,10 @@ struct prilora_dataset {
     size_t *starts;  /* [n + 1] into ids */
     int32_t *ids;    /* [starts[n]] */
     uint8_t *type_ids;  /* [starts[n]] */
-    float *targets;     /* [n, width]: class number, 0/1 of every label, or the real number */
+    float *targets;     /* [n, width]: class number, 0/1 of every label, or the real number; of
+                           tokens [starts[n]]: class number, or PL_LABEL_IGNORED */
     uint8_t *truncated; /* [n] whether the example was cut to max_length */
+    uint32_t *cut; /* [n] words that were cut off, as read; NULL: of a saved set, or no words */
     size_t longest, n_truncated, majority;
     size_t n_skipped; /* rows of a published table that its own readers pass over too */
     char fingerprint[65];
@@ -40,8 +42,17 @@ enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
                                      size_t size, const struct prilora_dataset_options *options,
                                      struct prilora_error *err);
 
-/* Arrays of the given counts, zeroed, labels and starts included; NULL: out of memory. */
-struct prilora_dataset *pl_dataset_new(size_t n, size_t n_tokens, size_t n_labels, size_t width);
+/* Arrays of the given counts, zeroed, labels and starts included, `cut` not; NULL: out of memory.
+ */
+struct prilora_dataset *pl_dataset_new(enum prilora_task task, size_t n, size_t n_tokens,
+                                       size_t n_labels, size_t width);
+
+/* Rows of targets, and of logits: one for every example, or for every token. */
+size_t pl_dataset_rows(const struct prilora_dataset *dataset);
+/* Of these, one example's; *first is the first. */
+size_t pl_dataset_rows_of(const struct prilora_dataset *dataset, size_t example, size_t *first);
+/* Rows that are not ignored. */
+size_t pl_dataset_counted(const struct prilora_dataset *dataset);
 
 /*
  * pl_dataset_finish - what follows from the examples: longest, n_truncated, majority, fingerprint.

@@ -11,7 +11,7 @@
  *     n         u8  truncated
  *     n_tokens  i32 ids
  *     n_tokens  u8  type ids
- *     n*width   f32 targets
+ *     n*width   f32 targets (n_tokens of them where every token has one)
  *     64 bytes  SHA-256 of all before, in hexadecimal
  */
 #include <errno.h>
@@ -24,6 +24,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/task.h"
 #include "tok/utf8.h"
 #include "train/dataset.h"
 
@@ -101,7 +102,7 @@ static void put_dataset(struct sink *sink, const struct prilora_dataset *d)
     put(sink, d->truncated, d->n);
     put_u32s(sink, d->ids, n_tokens);
     put(sink, d->type_ids, n_tokens);
-    put_u32s(sink, d->targets, d->n * d->width);
+    put_u32s(sink, d->targets, pl_dataset_rows(d) * d->width);
 }
 
 void pl_dataset_fingerprint(const struct prilora_dataset *dataset, char out[65])
@@ -200,7 +201,7 @@ static enum prilora_status read_counts(struct source *s, uint64_t counts[N_COUNT
     width = counts[2];
     n_labels = counts[3];
     n_tokens = counts[4];
-    if (task < PRILORA_TASK_CLASSIFICATION || task > PRILORA_TASK_MULTI_LABEL)
+    if (task < PRILORA_TASK_CLASSIFICATION || task > PRILORA_TASK_TOKEN_CLASSIFICATION)
         return broken(s, "unknown task");
     if (n == 0 || n > PL_MAX_ROWS || n > s->left / 5 || n_tokens > s->left / 5)
         return broken(s, "more examples or tokens than the file has room for");
@@ -262,6 +263,8 @@ static bool target_is_right(const struct prilora_dataset *d, float target)
         return isfinite(target);
     if (d->task == PRILORA_TASK_MULTI_LABEL)
         return target == 0 || target == 1;
+    if (d->task == PRILORA_TASK_TOKEN_CLASSIFICATION && target == PL_LABEL_IGNORED)
+        return true;
     return target >= 0 && target < (float)d->n_labels && target == floorf(target);
 }
 
@@ -274,7 +277,7 @@ static enum prilora_status read_arrays(struct source *s, struct prilora_dataset 
         return rc;
     truncated = take(s, d->n, 1);
     if (!truncated || !take_u32s(s, d->ids, n_tokens) || !(types = take(s, n_tokens, 1)) ||
-        !take_u32s(s, d->targets, d->n * d->width) || s->left != 0)
+        !take_u32s(s, d->targets, pl_dataset_rows(d) * d->width) || s->left != 0)
         return broken(s, "its size is not what its counts say");
     memcpy(d->truncated, truncated, d->n);
     memcpy(d->type_ids, types, n_tokens);
@@ -283,7 +286,7 @@ static enum prilora_status read_arrays(struct source *s, struct prilora_dataset 
     for (size_t i = 0; i < n_tokens; i++)
         if (d->ids[i] < 0)
             return broken(s, "a negative token");
-    for (size_t i = 0; i < d->n * d->width; i++)
+    for (size_t i = 0; i < pl_dataset_rows(d) * d->width; i++)
         if (!target_is_right(d, d->targets[i]))
             return broken(s, "a target that is no label");
     return PRILORA_OK;
@@ -319,10 +322,10 @@ enum prilora_status pl_dataset_decode(struct prilora_dataset **out, const unsign
         rc = read_counts(&s, counts);
     if (rc != PRILORA_OK)
         return rc;
-    d = pl_dataset_new((size_t)counts[1], (size_t)counts[4], (size_t)counts[3], (size_t)counts[2]);
+    d = pl_dataset_new((enum prilora_task)counts[0], (size_t)counts[1], (size_t)counts[4],
+                       (size_t)counts[3], (size_t)counts[2]);
     if (!d)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", path);
-    d->task = (enum prilora_task)counts[0];
     d->n_skipped = (size_t)counts[5];
     rc = read_labels(&s, d, (size_t)counts[3]);
     if (rc == PRILORA_OK)

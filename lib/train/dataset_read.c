@@ -25,7 +25,9 @@ struct reading {
     struct pl_ids ids;
     size_t *starts;     /* [n + 1] */
     uint8_t *truncated; /* [n] */
-    size_t n, room, n_rows, n_skipped;
+    uint32_t *cut;      /* [n] words that were cut off */
+    size_t *firsts;     /* [n_firsts] tokens of one row's words */
+    size_t n, room, n_firsts, n_rows, n_skipped;
 };
 
 static enum prilora_status no_memory(const struct reading *r, struct prilora_error *err)
@@ -34,24 +36,51 @@ static enum prilora_status no_memory(const struct reading *r, struct prilora_err
                    r->rows.line);
 }
 
-static bool make_room(struct reading *r)
+static bool grow(void *array, size_t n, size_t size)
+{
+    void *more = pl_realloc(*(void **)array, n, size);
+
+    if (more)
+        *(void **)array = more;
+    return more != NULL;
+}
+
+static bool make_room(struct reading *r, size_t n_words)
 {
     size_t room = r->room + r->room / 2 + 1024;
-    size_t *starts;
-    uint8_t *truncated;
 
+    if (n_words > r->n_firsts) {
+        if (!grow(&r->firsts, n_words, sizeof *r->firsts))
+            return false;
+        r->n_firsts = n_words;
+    }
     if (r->n < r->room)
         return true;
-    starts = pl_realloc(r->starts, room + 1, sizeof *starts);
-    if (!starts)
+    if (!grow(&r->starts, room + 1, sizeof *r->starts) ||
+        !grow(&r->truncated, room, sizeof *r->truncated) || !grow(&r->cut, room, sizeof *r->cut))
         return false;
-    r->starts = starts;
-    truncated = pl_realloc(r->truncated, room, sizeof *truncated);
-    if (!truncated)
-        return false;
-    r->truncated = truncated;
     r->room = room;
     return true;
+}
+
+/* A row's tokens; *n_cut of its words lost theirs. */
+static enum prilora_status encode(struct reading *r, const struct pl_row *row, bool *truncated,
+                                  size_t *n_cut, struct prilora_error *err)
+{
+    const size_t most = r->options->max_length;
+    enum prilora_status rc;
+
+    if (!row->words)
+        return pl_tokenizer_encode(r->tokenizer, &r->ids, row->text, row->text_size, row->pair,
+                                   row->pair_size, most, truncated, err);
+    rc = pl_tokenizer_encode_words(r->tokenizer, &r->ids, row->words, row->n_words, most, r->firsts,
+                                   truncated, err);
+    for (size_t i = row->n_words; rc == PRILORA_OK && *truncated && i-- > 0;) {
+        if (r->firsts[i] != PL_NO_PLACE)
+            break;
+        ++*n_cut;
+    }
+    return rc;
 }
 
 /* Once a row was bad there will be no data set: the rest is only checked. */
@@ -60,17 +89,21 @@ static enum prilora_status add_example(struct reading *r, const struct pl_row *r
 {
     struct prilora_error e = {0};
     enum prilora_status rc = PRILORA_OK;
-    bool truncated = false;
+    bool truncated = false, encoded = r->bad.total == 0;
+    size_t n_cut = 0;
 
-    if (!make_room(r) || !pl_labels_add(&r->labels, row))
+    if (!make_room(r, row->n_words))
         return no_memory(r, err);
-    if (r->bad.total == 0)
-        rc = pl_tokenizer_encode(r->tokenizer, &r->ids, row->text, row->text_size, row->pair,
-                                 row->pair_size, r->options->max_length, &truncated, &e);
+    if (encoded)
+        rc = encode(r, row, &truncated, &n_cut, &e);
     if (rc == PRILORA_ENOMEM || rc == PRILORA_EINVAL)
         return pl_fail(err, rc, "%s: line %zu: %s", r->rows.name, row->line, e.message);
     if (rc != PRILORA_OK)
         pl_bad_rows_add(&r->bad, row->line, "%s", e.message);
+    if (!pl_labels_add(&r->labels, row,
+                       row->words && encoded && rc == PRILORA_OK ? r->firsts : NULL))
+        return no_memory(r, err);
+    r->cut[r->n] = (uint32_t)n_cut;
     r->truncated[r->n++] = truncated;
     r->starts[r->n] = r->ids.n;
     return PRILORA_OK;
@@ -119,7 +152,7 @@ static enum prilora_status read_rows(struct reading *r, struct prilora_error *er
 static enum prilora_status build(struct reading *r, struct prilora_dataset *d,
                                  struct prilora_error *err)
 {
-    enum prilora_status rc = pl_labels_resolve(&r->labels, d, r->options, &r->bad, err);
+    enum prilora_status rc = pl_labels_resolve(&r->labels, d, r->ids.n, r->options, &r->bad, err);
 
     if (rc != PRILORA_OK) {
         if (err && !err->where[0])
@@ -137,6 +170,10 @@ static enum prilora_status build(struct reading *r, struct prilora_dataset *d,
     d->starts = r->starts;
     d->starts[0] = 0;
     d->truncated = r->truncated;
+    if (d->task == PRILORA_TASK_TOKEN_CLASSIFICATION) {
+        d->cut = r->cut;
+        r->cut = NULL;
+    }
     d->ids = r->ids.ids;
     d->type_ids = r->ids.type_ids;
     r->starts = NULL;
@@ -152,6 +189,8 @@ static void reading_close(struct reading *r)
     pl_ids_free(&r->ids);
     free(r->starts);
     free(r->truncated);
+    free(r->cut);
+    free(r->firsts);
     free(r);
 }
 

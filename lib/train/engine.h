@@ -68,7 +68,8 @@ void pl_engine_step(struct pl_engine *engine, const struct pl_batch *batch, cons
 
 /*
  * pl_engine_evaluate - forward only, over `cut` of the batch: fills logits [n_sequences, n_outputs]
- * and loss. False if *stop was raised meanwhile; then neither means anything.
+ * (of tokens [n_tokens, n_outputs]) and loss. False if *stop was raised meanwhile; then neither
+ * means anything.
  */
 bool pl_engine_evaluate(struct pl_engine *engine, const struct pl_batch *batch,
                         const struct pl_shares *cut, const pl_real *params, pl_real *logits,

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "math/vector.h"
-#include "train/metrics.h"
+#include "train/measure.h"
 #include "train/run.h"
 
 bool pl_run_evaluation_due(const struct prilora_run *run)
@@ -34,12 +34,13 @@ bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_
 {
     const struct prilora_dataset *valid = run->valid;
     struct pl_batch batch = pl_feed_all(valid);
+    const struct pl_measured measured = {valid,         run->logits,     valid->targets,
+                                         valid->labels, valid->n_labels, valid->width};
     struct prilora_value *loss;
 
     if (!pl_engine_evaluate(run->engine, &batch, &run->valid_cut, block, run->logits, stop))
         return false;
-    run->n_values = pl_metrics_compute(run->values, valid->task, run->logits, valid->targets,
-                                       valid->n, valid->n_labels, valid->width);
+    run->n_values = pl_measure(run->values, &measured);
     if (run->n_values == PRILORA_MAX_VALUES)
         run->n_values--;
     loss = &run->values[run->n_values++];
@@ -51,7 +52,7 @@ bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_
 bool pl_run_measured_finite(const struct prilora_run *run)
 {
     return isfinite(run->engine->loss) &&
-           pl_all_finite(run->logits, run->valid->n * run->valid->n_labels);
+           pl_all_finite(run->logits, pl_dataset_rows(run->valid) * run->valid->n_labels);
 }
 
 /* Nothing is kept: metrics of such numbers would say anything. */

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "train/export.h"
+#include "train/naming.h"
 #include "train/settings.h"
 #include "train/spec.h"
 
@@ -114,12 +115,12 @@ char *pl_export_config(const struct pl_export *x)
 
     return dump(json_pack(
         "{s:s, s:s, s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:b, s:b, s:b, s:b, s:n}",
-        "peft_type", "LORA", "task_type", "SEQ_CLS", "base_model_name_or_path", x->base_name,
-        "inference_mode", 1, "r", (json_int_t)typical->rank, "lora_alpha", number(typical->alpha),
-        "target_modules", target_paths(x), "rank_pattern", patterns(x, false), "alpha_pattern",
-        patterns(x, true), "modules_to_save", saved_modules(x), "lora_dropout",
-        x->spec->lora_dropout, "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0,
-        "init_lora_weights", 1, "revision"));
+        "peft_type", "LORA", "task_type", pl_naming_of(x->task)->peft_type,
+        "base_model_name_or_path", x->base_name, "inference_mode", 1, "r",
+        (json_int_t)typical->rank, "lora_alpha", number(typical->alpha), "target_modules",
+        target_paths(x), "rank_pattern", patterns(x, false), "alpha_pattern", patterns(x, true),
+        "modules_to_save", saved_modules(x), "lora_dropout", x->spec->lora_dropout, "bias", "none",
+        "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0, "init_lora_weights", 1, "revision"));
 }
 
 static json_t *label_names(const struct pl_export *x, bool by_id)

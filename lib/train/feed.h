@@ -20,7 +20,7 @@ struct pl_feed {
     size_t *starts; /* [step_size + 1] */
     int32_t *ids;
     uint8_t *type_ids;
-    float *labels; /* [step_size, data->width] */
+    float *labels; /* [step_size, data->width]; of tokens one for each */
 };
 
 enum prilora_status pl_feed_new(struct pl_feed *out, const struct prilora_dataset *data,

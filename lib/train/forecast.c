@@ -20,7 +20,8 @@
 static size_t data_bytes(const struct prilora_dataset *data)
 {
     return data->starts[data->n] * (sizeof *data->ids + sizeof *data->type_ids) +
-           data->n * (sizeof *data->starts + data->width * sizeof *data->targets);
+           data->n * sizeof *data->starts +
+           pl_dataset_rows(data) * data->width * sizeof *data->targets;
 }
 
 static double pass_operations(const struct pl_net *net, const struct prilora_dataset *data,
@@ -173,7 +174,7 @@ static void add_memory(struct prilora_forecast *out, const struct prilora_base *
             data_bytes(train) + pl_feed_bytes(train, limits->max_sequences, largest->step_tokens);
     if (valid)
         out->memory_bytes += data_bytes(valid) + pl_shares_bytes(valid->n) +
-                             valid->n * valid->n_labels * sizeof(pl_real);
+                             pl_dataset_rows(valid) * valid->n_labels * sizeof(pl_real);
 }
 
 enum prilora_status
@@ -182,7 +183,9 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
                      const struct prilora_dataset *valid, struct prilora_error *err)
 {
     const size_t most = pl_model_max_length(base->model);
-    enum prilora_task task = train ? train->task : PRILORA_TASK_CLASSIFICATION;
+    enum prilora_task task = train                             ? train->task
+                             : spec->task != PRILORA_TASK_AUTO ? spec->task
+                                                               : PRILORA_TASK_CLASSIFICATION;
     size_t step_size = (size_t)(spec->batch_size * spec->gradient_accumulation_steps);
     struct pl_engine_limits limits = {.n_outputs = GUESSED_LABELS, .train = true};
     struct pl_net_options options;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "math/vector.h"
 #include "model/architecture.h"
+#include "model/task.h"
 
 #define MAX_CONFIG ((size_t)16 << 20) /* bytes */
 #define MAX_NAME   320
@@ -281,11 +282,15 @@ enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_m
     return pl_import_fill_net(in, model, engine->net, params, err);
 }
 
-size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model)
+size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model,
+                           enum prilora_task task)
 {
-    const struct pl_tensor *t = find(in, model->architecture->head.classifier, ".weight");
+    const bool tokens = task != PRILORA_TASK_AUTO && pl_task_of(task)->tokens;
+    const struct pl_tensor *t =
+        find(in, tokens ? PL_HEAD_OF_TOKENS : model->architecture->head.classifier, ".weight");
 
     if (!t)
-        t = model->head.weight;
+        t = tokens ? pl_tensors_find(model->tensors, PL_HEAD_OF_TOKENS ".weight")
+                   : model->head.weight;
     return t && t->n_dims == 2 ? t->dims[0] : 0;
 }

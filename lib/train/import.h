@@ -45,7 +45,9 @@ enum prilora_status pl_import_fill_net(const struct pl_import *in, const struct 
                                        const struct pl_net *net, pl_real *params,
                                        struct prilora_error *err);
 
-/* Outputs of the classifier in the file, else of the base's own; 0: neither has one. */
-size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model);
+/* Outputs of the classifier in the file, else of the base's own; 0: neither has one. AUTO counts as
+ * a task on sequences. */
+size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model,
+                           enum prilora_task task);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/task.h"
 #include "train/labels_file.h"
 #include "train/spec.h"
 
@@ -14,11 +15,12 @@ struct pl_label_item {
     enum pl_label_kind kind;
     size_t text, size; /* in texts */
     double value;
+    size_t place; /* of a word's tag: the token that it is the target of */
 };
 
 struct pl_label_row {
     size_t line, first, n; /* items */
-    bool is_list;
+    bool is_list, is_words;
 };
 
 /* A set of names, sorted by bytes; texts are not terminated and belong to others. */
@@ -59,14 +61,14 @@ static bool grow(void *array, size_t *room, size_t need, size_t size)
     return true;
 }
 
-bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row)
+bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row, const size_t *places)
 {
     if (!grow(&labels->rows, &labels->room_rows, labels->n_rows + 1, sizeof *labels->rows) ||
         !grow(&labels->items, &labels->room_items, labels->n_items + row->n_labels,
               sizeof *labels->items))
         return false;
     labels->rows[labels->n_rows++] =
-        (struct pl_label_row){row->line, labels->n_items, row->n_labels, row->is_list};
+        (struct pl_label_row){row->line, labels->n_items, row->n_labels, row->is_list, row->words};
     for (size_t i = 0; i < row->n_labels; i++) {
         const struct pl_label *l = &row->labels[i];
 
@@ -75,7 +77,8 @@ bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row)
         if (l->size)
             memcpy(labels->texts + labels->n_texts, l->text, l->size);
         labels->items[labels->n_items++] =
-            (struct pl_label_item){l->kind, labels->n_texts, l->size, l->value};
+            (struct pl_label_item){l->kind, labels->n_texts, l->size, l->value,
+                                   places ? places[i] : PL_NO_PLACE};
         labels->n_texts += l->size;
     }
     return true;
@@ -93,18 +96,21 @@ void pl_labels_free(struct pl_labels *labels)
 
 static enum prilora_task told_task(const struct pl_labels *labels)
 {
-    size_t n_lists = 0, n_scalars, n_real = 0, n_numbers = 0;
+    size_t n_words = 0, n_lists = 0, n_scalars, n_real = 0, n_numbers = 0;
 
     for (size_t i = 0; i < labels->n_rows; i++) {
         const struct pl_label_row *r = &labels->rows[i];
 
+        n_words += r->is_words;
         n_lists += r->is_list;
-        if (r->is_list)
+        if (r->is_list || r->is_words)
             continue;
         n_real += labels->items[r->first].kind == PL_LABEL_REAL;
         n_numbers += labels->items[r->first].kind != PL_LABEL_TEXT;
     }
-    n_scalars = labels->n_rows - n_lists;
+    n_scalars = labels->n_rows - n_words - n_lists;
+    if (n_words > labels->n_rows / 2)
+        return PRILORA_TASK_TOKEN_CLASSIFICATION;
     if (n_lists > n_scalars)
         return PRILORA_TASK_MULTI_LABEL;
     return n_real && n_numbers > n_scalars / 2 ? PRILORA_TASK_REGRESSION
@@ -279,6 +285,11 @@ static enum prilora_status make_label_set(struct prilora_dataset *dataset, struc
 
 /* ---- targets --------------------------------------------------------------------------------- */
 
+static bool of_words(const struct prilora_dataset *dataset)
+{
+    return dataset->task == PRILORA_TASK_TOKEN_CLASSIFICATION;
+}
+
 /* What a target is made from. */
 struct resolve {
     const struct pl_labels *labels;
@@ -369,6 +380,20 @@ static void resolve_set(const struct resolve *r, const struct pl_label_row *row,
     }
 }
 
+/* The targets of all tokens are at `target`; NULL: they are only to be looked at. */
+static void resolve_tags(const struct resolve *r, const struct pl_label_row *row, float *target)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        const struct pl_label_item *item = &r->labels->items[row->first + i];
+        size_t number;
+
+        if (!find_class(r, item, row->line, &number))
+            return;
+        if (target && item->place != PL_NO_PLACE)
+            target[item->place] = (float)number;
+    }
+}
+
 static void resolve_row(const struct resolve *r, const struct pl_label_row *row, float *target)
 {
     static void (*const resolvers[])(const struct resolve *, const struct pl_label_row *,
@@ -376,21 +401,32 @@ static void resolve_row(const struct resolve *r, const struct pl_label_row *row,
         [PRILORA_TASK_CLASSIFICATION] = resolve_class,
         [PRILORA_TASK_REGRESSION] = resolve_number,
         [PRILORA_TASK_MULTI_LABEL] = resolve_set,
+        [PRILORA_TASK_TOKEN_CLASSIFICATION] = resolve_tags,
     };
 
-    resolvers[r->dataset->task](r, row, target);
+    if (row->is_words != of_words(r->dataset))
+        pl_bad_rows_add(r->bad, row->line,
+                        row->is_words ? "the row is a list of words with tags, but the "
+                                        "task is %s"
+                                      : "the row is a text, but the task is %s, which "
+                                        "needs words with tags",
+                        pl_task_word(r->dataset->task));
+    else
+        resolvers[r->dataset->task](r, row, target);
 }
 
 static void resolve_rows(const struct resolve *r)
 {
+    const struct prilora_dataset *d = r->dataset;
+
     for (size_t i = 0; i < r->labels->n_rows; i++)
-        resolve_row(r, &r->labels->rows[i], r->dataset->targets + i * r->dataset->width);
+        resolve_row(r, &r->labels->rows[i], d->targets + (of_words(d) ? 0 : i * d->width));
 }
 
 static enum prilora_status check_enough(const struct resolve *r, struct prilora_error *err)
 {
     const struct prilora_dataset *d = r->dataset;
-    size_t least = d->task == PRILORA_TASK_CLASSIFICATION ? 2 : 1;
+    size_t least = d->task == PRILORA_TASK_CLASSIFICATION || of_words(d) ? 2 : 1;
     char quoted[PL_QUOTE_SIZE];
 
     if (r->bad->total || r->labels->n_rows == 0 || d->n_labels >= least)
@@ -398,15 +434,24 @@ static enum prilora_status check_enough(const struct resolve *r, struct prilora_
     if (d->n_labels == 0)
         return pl_fail(err, PRILORA_EDATA, "no row has a label");
     return pl_fail(err, PRILORA_EDATA,
-                   "all %zu rows have the label %s; a classification needs at least two",
-                   r->labels->n_rows, pl_rows_quote(quoted, d->labels[0], strlen(d->labels[0])));
+                   "all %zu %s have the label %s; a classification needs at least two",
+                   of_words(d) ? r->labels->n_items : r->labels->n_rows,
+                   of_words(d) ? "words" : "rows",
+                   pl_rows_quote(quoted, d->labels[0], strlen(d->labels[0])));
 }
 
-static float *targets_new(size_t n, size_t width)
+/* n_tokens: of all rows, those that are no beginning of a word being ignored. */
+static float *targets_new(const struct prilora_dataset *d, size_t n_rows, size_t n_tokens)
 {
     size_t total;
+    float *targets;
 
-    return pl_mul(&total, n, width) ? pl_calloc(total, sizeof(float)) : NULL;
+    if (!pl_mul(&total, of_words(d) ? n_tokens : n_rows, d->width))
+        return NULL;
+    targets = pl_calloc(total, sizeof *targets);
+    for (size_t i = 0; targets && of_words(d) && i < total; i++)
+        targets[i] = PL_LABEL_IGNORED;
+    return targets;
 }
 
 /* Fills what `known` settles; `file` keeps what is read for it. */
@@ -456,7 +501,7 @@ static enum prilora_status make_outputs(const struct pl_labels *labels,
 }
 
 enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
-                                      struct prilora_dataset *dataset,
+                                      struct prilora_dataset *dataset, size_t n_tokens,
                                       const struct prilora_dataset_options *options,
                                       struct pl_bad_rows *bad, struct prilora_error *err)
 {
@@ -471,7 +516,7 @@ enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
 
     if (rc != PRILORA_OK)
         goto out;
-    dataset->targets = targets_new(labels->n_rows, dataset->width);
+    dataset->targets = targets_new(dataset, labels->n_rows, n_tokens);
     if (!dataset->targets) {
         rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
         goto out;
@@ -485,8 +530,15 @@ out:
 }
 
 /* One row's target into the counts of its labels. */
-static void count_target(const struct prilora_dataset *d, const float *target, size_t *counts)
+static void count_target(const struct resolve *r, const struct pl_label_row *row,
+                         const float *target, size_t *counts)
 {
+    const struct prilora_dataset *d = r->dataset;
+    size_t number;
+
+    for (size_t i = 0; of_words(d) && i < row->n; i++)
+        if (find_class(r, &r->labels->items[row->first + i], row->line, &number))
+            counts[number]++;
     if (d->task == PRILORA_TASK_REGRESSION)
         counts[0]++;
     else if (d->task == PRILORA_TASK_CLASSIFICATION)
@@ -513,9 +565,9 @@ enum prilora_status pl_labels_count(const struct pl_labels *labels, struct prilo
         size_t total = bad->total;
 
         memset(target, 0, dataset->width * sizeof *target);
-        resolve_row(&r, &labels->rows[i], target);
+        resolve_row(&r, &labels->rows[i], of_words(dataset) ? NULL : target);
         if (bad->total == total)
-            count_target(dataset, target, counts);
+            count_target(&r, &labels->rows[i], target, counts);
     }
     if (rc == PRILORA_OK)
         rc = check_enough(&r, err);

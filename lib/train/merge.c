@@ -16,6 +16,7 @@
 #include "train/adapter_labels.h"
 #include "train/base.h"
 #include "train/form.h"
+#include "train/naming.h"
 
 /* Where a tensor's numbers come from. */
 struct source {
@@ -260,21 +261,33 @@ static bool set_labels(json_t *config, const struct pl_adapter_labels *labels)
            json_object_set_new(config, "num_labels", json_integer((json_int_t)labels->n)) == 0;
 }
 
+/* "DebertaV2ForTokenClassification" of "DebertaV2ForSequenceClassification"; malloc'ed. */
+static char *class_name(const struct merge *m)
+{
+    const char *name = m->base->model->architecture->class_name, *end = strstr(name, "For");
+    const char *own = pl_naming_of(m->labels.task)->class_end;
+    const size_t n = end ? (size_t)(end - name) : strlen(name);
+    char *out = pl_alloc(n + strlen(own) + 1, 1);
+
+    if (out)
+        snprintf(out, n + strlen(own) + 1, "%.*s%s", (int)n, name, own);
+    return out;
+}
+
 /* The base's configuration with what the adapter makes of it; NULL: out of memory. */
 static char *config_text(json_t *config, const void *context)
 {
     const struct merge *m = context;
-    static const char *const problems[] = {
-        [PRILORA_TASK_CLASSIFICATION] = "single_label_classification",
-        [PRILORA_TASK_REGRESSION] = "regression",
-        [PRILORA_TASK_MULTI_LABEL] = "multi_label_classification",
-    };
+    const char *problem = pl_naming_of(m->labels.task)->problem_type;
+    char *name = class_name(m);
+    bool made = name && set_labels(config, &m->labels) &&
+                json_object_set_new(config, "architectures", json_pack("[s]", name)) == 0 &&
+                json_object_set_new(config, "torch_dtype", json_string("float32")) == 0;
 
-    if (!set_labels(config, &m->labels) ||
-        json_object_set_new(config, "architectures",
-                            json_pack("[s]", m->base->model->architecture->class_name)) != 0 ||
-        json_object_set_new(config, "problem_type", json_string(problems[m->labels.task])) != 0 ||
-        json_object_set_new(config, "torch_dtype", json_string("float32")) != 0)
+    free(name);
+    if (made && problem)
+        made = json_object_set_new(config, "problem_type", json_string(problem)) == 0;
+    if (!made)
         return NULL;
     return pl_json_text(config, JSON_INDENT(2));
 }

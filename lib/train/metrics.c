@@ -212,6 +212,19 @@ out:
     return n_values;
 }
 
+/* ---- token classification -------------------------------------------------------------------- */
+
+size_t pl_metrics_entities(struct prilora_value *values, const struct pl_entity_counts *c)
+{
+    size_t n_values = 0;
+
+    add(values, &n_values, "precision", ratio((double)c->right, (double)c->predicted));
+    add(values, &n_values, "recall", ratio((double)c->right, (double)c->actual));
+    add(values, &n_values, "f1", f1((double)c->right, (double)c->predicted, (double)c->actual));
+    add(values, &n_values, "accuracy", ratio((double)c->right_words, (double)c->words));
+    return n_values;
+}
+
 /* ---- by task --------------------------------------------------------------------------------- */
 
 static const struct {
@@ -223,6 +236,7 @@ static const struct {
     [PRILORA_TASK_CLASSIFICATION] = {classification, PRILORA_METRIC_ACCURACY},
     [PRILORA_TASK_REGRESSION] = {regression, PRILORA_METRIC_PEARSON},
     [PRILORA_TASK_MULTI_LABEL] = {multi_label, PRILORA_METRIC_F1},
+    [PRILORA_TASK_TOKEN_CLASSIFICATION] = {NULL, PRILORA_METRIC_F1},
 };
 
 size_t pl_metrics_compute(struct prilora_value *values, enum prilora_task task,

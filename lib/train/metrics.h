@@ -24,6 +24,15 @@ size_t pl_metrics_compute(struct prilora_value *values, enum prilora_task task,
                           const pl_real *logits, const float *labels, size_t n, size_t n_outputs,
                           size_t width);
 
+/* What token classification is counted in, over any number of texts. */
+struct pl_entity_counts {
+    size_t right, predicted, actual; /* entities */
+    size_t right_words, words;
+};
+
+/* precision, recall and f1 of whole entities, accuracy of words. */
+size_t pl_metrics_entities(struct prilora_value *values, const struct pl_entity_counts *counts);
+
 /* The metric that chooses the best checkpoint when the specification says auto. */
 enum prilora_metric pl_metric_default(enum prilora_task task);
 const char *pl_metric_name(enum prilora_metric metric); /* "accuracy", ...; the JSON spelling */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/naming.h"
 
 /* Members that must be absent, null, false, empty or the one word that means "not used". */
 static const struct {
@@ -99,6 +100,7 @@ static enum prilora_status read_members(struct pl_peft_config *config, const jso
     enum prilora_status rc = read_alpha(&config->lora_alpha, json_object_get(root, "lora_alpha"),
                                         "/lora_alpha", path, err);
 
+    config->task = pl_naming_task(json_string_value(json_object_get(root, "task_type")));
     config->use_rslora = json_is_true(json_object_get(root, "use_rslora"));
     if (rc != PRILORA_OK)
         return rc;

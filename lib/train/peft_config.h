@@ -7,6 +7,7 @@
 #define PL_PEFT_MAX_PATTERNS 16384
 
 struct pl_peft_config {
+    enum prilora_task task; /* TOKEN_CLASSIFICATION; AUTO: it says nothing of it */
     double lora_alpha;
     bool use_rslora; /* scale = alpha / sqrt(rank) */
     /* alpha_pattern: the first that matches gives the module's alpha */

@@ -12,24 +12,12 @@
 
 #include "base/memory.h"
 #include "math/vector.h"
-#include "train/adapter_labels.h"
-#include "train/base.h"
-#include "train/opened.h"
+#include "model/task.h"
 #include "train/predict.h"
+#include "train/spec.h"
 
 #define MAX_SEQUENCES PL_PREDICT_SEQUENCES
-#define MAX_TOKENS    8192 /* computed together, and one text's more */
-
-struct prilora_adapter {
-    struct prilora_base *base;
-    struct pl_adapter_labels labels; /* complete: task, names, max_length */
-    struct pl_opened opened;
-    /* of the texts that are computed now */
-    struct pl_ids ids;
-    struct pl_shares cut;
-    size_t *starts;  /* [MAX_SEQUENCES + 1] */
-    pl_real *logits; /* [MAX_SEQUENCES, labels.n] */
-};
+#define MAX_TOKENS    PL_PREDICT_TOKENS
 
 /* ---- threads ------------------------------------------------------------------------------ */
 
@@ -59,11 +47,23 @@ void prilora_team_free(struct prilora_team *team)
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
+static bool is_of_tokens(const struct prilora_adapter *a)
+{
+    return pl_task_of(a->labels.task)->tokens;
+}
+
+/* Rows of logits that are computed together, at most. */
+static size_t most_rows(const struct prilora_adapter *a)
+{
+    return is_of_tokens(a) ? MAX_TOKENS + a->labels.max_length : MAX_SEQUENCES;
+}
+
 static enum prilora_status make_room(struct prilora_adapter *a, struct prilora_error *err)
 {
     a->starts = pl_calloc(MAX_SEQUENCES + 1, sizeof *a->starts);
-    a->logits = pl_calloc(MAX_SEQUENCES * a->labels.n, sizeof *a->logits);
-    if (!a->starts || !a->logits)
+    a->logits = pl_calloc(most_rows(a) * a->labels.n, sizeof *a->logits);
+    a->tags = is_of_tokens(a) ? pl_tags_new(a->labels.names, a->labels.n) : NULL;
+    if (!a->starts || !a->logits || (is_of_tokens(a) && !a->tags))
         return pl_fail(err, PRILORA_ENOMEM, "no memory for batches of %d texts", MAX_SEQUENCES);
     return pl_shares_new(&a->cut, MAX_SEQUENCES, err);
 }
@@ -121,6 +121,7 @@ void prilora_adapter_close(struct prilora_adapter *adapter)
     pl_ids_free(&adapter->ids);
     free(adapter->starts);
     free(adapter->logits);
+    free(adapter->tags);
     pl_opened_free(&adapter->opened);
     pl_adapter_labels_free(&adapter->labels);
     prilora_base_close(adapter->base);
@@ -138,9 +139,8 @@ static size_t resident_bytes(const struct prilora_adapter *a)
 
     pl_engine_bytes(net, &limits, &shared, &per_thread);
     return shared + engine->n_threads * (per_thread + pl_workspace_bytes(net, false, NULL)) +
-           engine->layout->size * sizeof(pl_real) +
-           MAX_SEQUENCES * (sizeof *a->starts + a->labels.n * sizeof *a->logits) +
-           pl_shares_bytes(MAX_SEQUENCES) +
+           engine->layout->size * sizeof(pl_real) + MAX_SEQUENCES * sizeof *a->starts +
+           most_rows(a) * a->labels.n * sizeof *a->logits + pl_shares_bytes(MAX_SEQUENCES) +
            (MAX_TOKENS + a->labels.max_length) * (sizeof *a->ids.ids + sizeof *a->ids.type_ids);
 }
 
@@ -234,12 +234,23 @@ static size_t share_budget(const struct pl_engine *engine, const struct pl_batch
     return even < engine->budget ? even : engine->budget;
 }
 
-enum prilora_status pl_adapter_predict_batch(struct prilora_adapter *a,
-                                             const struct pl_batch *batch, const atomic_int *stop,
-                                             double *values, struct prilora_error *err)
+struct pl_batch pl_adapter_batch(const struct prilora_adapter *a, size_t n)
+{
+    return (struct pl_batch){
+        .n_sequences = n,
+        .n_tokens = a->ids.n,
+        .longest = a->labels.max_length,
+        .ids = a->ids.ids,
+        .type_ids = a->ids.type_ids,
+        .starts = a->starts,
+    };
+}
+
+enum prilora_status pl_adapter_compute(struct prilora_adapter *a, const struct pl_batch *batch,
+                                       const atomic_int *stop, struct prilora_error *err)
 {
     struct pl_engine *engine = a->opened.engine;
-    size_t n = batch->n_sequences, width = a->labels.n;
+    size_t n = batch->n_sequences, n_rows = is_of_tokens(a) ? batch->n_tokens : n;
     enum prilora_status rc;
 
     pl_shares_fill(&a->cut, batch->starts, n, share_budget(engine, batch));
@@ -248,13 +259,23 @@ enum prilora_status pl_adapter_predict_batch(struct prilora_adapter *a,
     rc = prilora_base_check(a->base, err);
     if (rc != PRILORA_OK)
         return rc;
-    if (!pl_all_finite(a->logits, n * width))
+    if (!pl_all_finite(a->logits, n_rows * a->labels.n))
         return pl_fail(err, PRILORA_ENUMERIC,
                        "the model's answers are not finite: its base is another than it was "
                        "trained on, or damaged");
-    for (size_t i = 0; i < n; i++)
-        meanings[a->labels.task](values + i * width, a->logits + i * width, width);
     return PRILORA_OK;
+}
+
+enum prilora_status pl_adapter_predict_batch(struct prilora_adapter *a,
+                                             const struct pl_batch *batch, const atomic_int *stop,
+                                             double *values, struct prilora_error *err)
+{
+    size_t width = a->labels.n;
+    enum prilora_status rc = pl_adapter_compute(a, batch, stop, err);
+
+    for (size_t i = 0; rc == PRILORA_OK && i < batch->n_sequences; i++)
+        meanings[a->labels.task](values + i * width, a->logits + i * width, width);
+    return rc;
 }
 
 enum prilora_status prilora_adapter_predict(struct prilora_adapter *adapter,
@@ -265,17 +286,13 @@ enum prilora_status prilora_adapter_predict(struct prilora_adapter *adapter,
     enum prilora_status rc = PRILORA_OK;
     size_t some;
 
+    if (is_of_tokens(adapter))
+        return pl_fail(err, PRILORA_EINVAL, "the adapter's task is %s: it tags words",
+                       pl_task_word(adapter->labels.task));
     for (size_t done = 0; rc == PRILORA_OK && done < n; done += some) {
         rc = encode(adapter, texts, done, n, out, &some, err);
         if (rc == PRILORA_OK) {
-            const struct pl_batch batch = {
-                .n_sequences = some,
-                .n_tokens = adapter->ids.n,
-                .longest = adapter->labels.max_length,
-                .ids = adapter->ids.ids,
-                .type_ids = adapter->ids.type_ids,
-                .starts = adapter->starts,
-            };
+            const struct pl_batch batch = pl_adapter_batch(adapter, some);
 
             rc = pl_adapter_predict_batch(adapter, &batch, stop, values + done * adapter->labels.n,
                                           err);

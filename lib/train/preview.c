@@ -47,13 +47,14 @@ static char *copy(const char *text, size_t size, size_t limit, bool *is_cut)
     return out;
 }
 
-static bool copy_labels(struct shown *shown, const struct pl_row *row)
+/* The first n of the row's labels. */
+static bool copy_labels(struct shown *shown, const struct pl_row *row, size_t n)
 {
     bool is_cut;
 
-    shown->labels = pl_calloc(row->n_labels + 1, sizeof *shown->labels);
+    shown->labels = pl_calloc(n + 1, sizeof *shown->labels);
     shown->row.labels = (const char *const *)shown->labels;
-    for (size_t i = 0; shown->labels && i < row->n_labels; i++) {
+    for (size_t i = 0; shown->labels && i < n; i++) {
         const struct pl_label *label = &row->labels[i];
 
         shown->labels[i] = copy(label->text, label->size, PL_MAX_LABEL, &is_cut);
@@ -64,17 +65,40 @@ static bool copy_labels(struct shown *shown, const struct pl_row *row)
     return shown->labels != NULL;
 }
 
+/* Words with spaces between, as many as there is room for; they and their tags. */
+static bool keep_words(struct shown *shown, const struct pl_row *row, size_t limit)
+{
+    size_t used = 0, n = 0;
+    char *text = pl_calloc(limit + 1, 1);
+
+    if (!text)
+        return false;
+    for (; n < row->n_words && row->words[n].size + (n > 0) <= limit - used; n++) {
+        if (n > 0)
+            text[used++] = ' ';
+        if (row->words[n].size)
+            memcpy(text + used, row->words[n].text, row->words[n].size);
+        used += row->words[n].size;
+    }
+    shown->row.text = text;
+    shown->row.text_is_cut = n < row->n_words;
+    shown->row.is_list = true;
+    return copy_labels(shown, row, n);
+}
+
 static bool keep(struct prilora_preview *p, const struct pl_row *row, size_t limit)
 {
     struct shown *shown = &p->shown[p->n_shown++];
     struct prilora_preview_row *to = &shown->row;
 
     to->line = row->line;
+    if (row->words)
+        return keep_words(shown, row, limit);
     to->is_list = row->is_list;
     to->text = copy(row->text, row->text_size, limit, &to->text_is_cut);
     if (row->pair)
         to->text_pair = copy(row->pair, row->pair_size, limit, &to->pair_is_cut);
-    return to->text && (to->text_pair || !row->pair) && copy_labels(shown, row);
+    return to->text && (to->text_pair || !row->pair) && copy_labels(shown, row, row->n_labels);
 }
 
 /* One row of the file; `end`: there are no more, or enough. */
@@ -96,7 +120,7 @@ static enum prilora_status read_row(struct prilora_preview *p,
     if (result == PL_ROW_BAD)
         pl_bad_rows_add(&p->bad, row.line, "%s", reason);
     if (result == PL_ROW_GOOD)
-        enough = pl_labels_add(&p->labels, &row) &&
+        enough = pl_labels_add(&p->labels, &row, NULL) &&
                  (p->n_shown >= options->n_shown || keep(p, &row, options->max_text));
     if (result == PL_ROW_NOMEM || !enough)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory at line %zu", p->rows.name,

@@ -1,16 +1,19 @@
-/* rows.c - choosing a row reader, and what all readers share. Formats: rows_jsonl.c, _delimited.c.
- */
+/* rows.c - choosing a row reader, and what all readers share. Formats: rows_jsonl.c, _delimited.c,
+ * _conll.c. */
 #include "train/rows.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/memory.h"
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
 
 static const struct pl_rows_format *const formats[] = {
-    &pl_rows_jsonl, &pl_rows_ndjson, &pl_rows_json, &pl_rows_csv, &pl_rows_tsv,
+    &pl_rows_jsonl, &pl_rows_ndjson, &pl_rows_json, &pl_rows_csv,
+    &pl_rows_tsv,   &pl_rows_conll,  &pl_rows_bio,  &pl_rows_txt,
 };
 
 static const struct pl_rows_format *format_of(const char *name)
@@ -54,7 +57,7 @@ enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t 
     if (!rows->format)
         return pl_fail_at(err, PRILORA_EINVAL, name,
                           "%s: the ending of the name must tell the format: .jsonl, .ndjson, "
-                          ".json, .csv or .tsv",
+                          ".json, .csv, .tsv, .conll, .bio or .txt",
                           name);
     if (size >= 2 && (memcmp(data, "\xFF\xFE", 2) == 0 || memcmp(data, "\xFE\xFF", 2) == 0))
         return pl_fail_at(err, PRILORA_EFORMAT, name, "%s: is written in UTF-16; UTF-8 is expected",
@@ -113,6 +116,50 @@ static bool blank(const char *text, size_t size)
     return pl_utf8_spaces_at_start(text, size) == size;
 }
 
+enum pl_row_result pl_row_words_room(struct pl_row_words *words, size_t n, char *reason)
+{
+    const size_t room = words->room + words->room / 2 + 64;
+    struct prilora_word *more;
+    struct pl_label *labels;
+
+    if (n > PL_MAX_WORDS) {
+        snprintf(reason, PL_MAX_REASON, "more than %zu words", PL_MAX_WORDS);
+        return PL_ROW_BAD;
+    }
+    if (n <= words->room)
+        return PL_ROW_GOOD;
+    n = n > room ? n : room;
+    more = pl_realloc(words->words, n, sizeof *more);
+    words->words = more ? more : words->words;
+    labels = pl_realloc(words->labels, n, sizeof *labels);
+    words->labels = labels ? labels : words->labels;
+    if (!more || !labels)
+        return PL_ROW_NOMEM;
+    words->room = n;
+    return PL_ROW_GOOD;
+}
+
+void pl_row_words_free(struct pl_row_words *words)
+{
+    free(words->words);
+    free(words->labels);
+    *words = (struct pl_row_words){0};
+}
+
+static enum pl_row_result check_words(const struct pl_row *row, char *reason)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < row->n_words; i++)
+        total += row->words[i].size;
+    if (total > PL_MAX_TEXT_BYTES) {
+        snprintf(reason, PL_MAX_REASON, "words of %zu bytes, but at most %zu are read", total,
+                 PL_MAX_TEXT_BYTES);
+        return PL_ROW_BAD;
+    }
+    return row->n_words ? PL_ROW_GOOD : PL_ROW_SKIPPED;
+}
+
 enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *reason)
 {
     enum pl_row_result result;
@@ -121,6 +168,8 @@ enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *
     result = rows->format->next(rows, row, reason);
     if (result != PL_ROW_GOOD)
         return result;
+    if (row->words)
+        return check_words(row, reason);
     if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES)
         snprintf(reason, PL_MAX_REASON, "a text of %zu bytes, but at most %zu are read",
                  row->pair_size > row->text_size ? row->pair_size : row->text_size,

@@ -14,7 +14,8 @@
 
 #define PL_MAX_LINE    ((size_t)4 << 20) /* bytes of one row */
 #define PL_MAX_COLUMNS 1024
-#define PL_MAX_REASON  320 /* bytes of a sentence that says why a row is wrong */
+#define PL_MAX_REASON  320              /* bytes of a sentence that says why a row is wrong */
+#define PL_MAX_WORDS   ((size_t)100000) /* of a row that is a list of them */
 
 enum pl_label_kind { PL_LABEL_TEXT, PL_LABEL_INTEGER, PL_LABEL_REAL };
 
@@ -30,6 +31,8 @@ struct pl_row {
     size_t line;             /* of its beginning, from 1 */
     const char *text, *pair; /* pair NULL: none */
     size_t text_size, pair_size;
+    const struct prilora_word *words; /* instead of a text; NULL: none. Each has a label */
+    size_t n_words;
     const struct pl_label *labels;
     size_t n_labels;
     bool is_list;      /* the labels stood in a list: several, or none */
@@ -39,7 +42,7 @@ struct pl_row {
 enum pl_row_result {
     PL_ROW_GOOD,
     PL_ROW_BAD,     /* row->line and the reason are set */
-    PL_ROW_SKIPPED, /* a short row of a published table */
+    PL_ROW_SKIPPED, /* a short row of a published table, or a list of no words */
     PL_ROW_END,
     PL_ROW_NOMEM,
 };
@@ -63,12 +66,12 @@ struct pl_rows {
 };
 
 extern const struct pl_rows_format pl_rows_jsonl, pl_rows_ndjson, pl_rows_json, pl_rows_csv,
-    pl_rows_tsv;
+    pl_rows_tsv, pl_rows_conll, pl_rows_bio, pl_rows_txt;
 
 /*
  * pl_rows_open - `data` must stay until pl_rows_close. Errors: EINVAL if the ending of `name` is
- * none of .jsonl .ndjson .json .csv .tsv; EFORMAT for UTF-16; EDATA for a header without the
- * columns that are needed.
+ * none of .jsonl .ndjson .json .csv .tsv .conll .bio .txt; EFORMAT for UTF-16; EDATA for a header
+ * without the columns that are needed.
  */
 enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t size,
                                  const char *name, struct prilora_error *err);
@@ -84,6 +87,16 @@ enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *
 enum pl_row_result pl_rows_line(struct pl_rows *rows, const char **line, size_t *size,
                                 char *reason);
 enum pl_row_result pl_rows_check(const char *text, size_t size, char *reason);
+
+/* A row's words and their labels, for readers to fill; start with {0}. */
+struct pl_row_words {
+    struct prilora_word *words; /* [room] */
+    struct pl_label *labels;    /* [room] */
+    size_t n, room;
+};
+/* Room for n of them. Errors: NOMEM; BAD above PL_MAX_WORDS. */
+enum pl_row_result pl_row_words_room(struct pl_row_words *words, size_t n, char *reason);
+void pl_row_words_free(struct pl_row_words *words);
 
 /* "file:line" for err->where. */
 void pl_rows_where(char *out, size_t room, const char *name, size_t line);

@@ -21,9 +21,12 @@ struct jsonl {
     json_t *object; /* the row that the caller holds pointers into */
     struct pl_label *labels;
     char (*numbers)[24]; /* spellings of integer labels */
+    struct pl_row_words words;
+    char (*tag_numbers)[24]; /* [words.room] the same of tags */
+    size_t room;             /* of tag_numbers */
 };
 
-/* A row may hold as many labels as a data set; both arrays are made once. */
+/* A row may hold as many labels as a data set; both arrays are made once. Those of words grow. */
 static enum prilora_status jsonl_open(struct pl_rows *rows, struct prilora_error *err)
 {
     struct jsonl *s = pl_calloc(1, sizeof *s);
@@ -51,6 +54,8 @@ static void jsonl_close(struct pl_rows *rows)
     json_decref(s->object);
     free(s->labels);
     free(s->numbers);
+    free(s->tag_numbers);
+    pl_row_words_free(&s->words);
     free(s);
 }
 
@@ -134,10 +139,82 @@ static enum pl_row_result read_labels(struct jsonl *s, const char *name, struct 
     return PL_ROW_GOOD;
 }
 
+/* ---- one object with words and tags ---------------------------------------------------------- */
+
+static bool is_list(const void *context, const char *name)
+{
+    return json_is_array(json_object_get(context, name));
+}
+
+static enum pl_row_result room_for_words(struct jsonl *s, size_t n, char *reason)
+{
+    enum pl_row_result result = pl_row_words_room(&s->words, n, reason);
+    char(*more)[24];
+
+    if (result != PL_ROW_GOOD || s->room >= s->words.room)
+        return result;
+    more = pl_realloc(s->tag_numbers, s->words.room, sizeof *more);
+    if (!more)
+        return PL_ROW_NOMEM;
+    s->tag_numbers = more;
+    s->room = s->words.room;
+    return PL_ROW_GOOD;
+}
+
+/* The i-th word and its tag. */
+static enum pl_row_result read_word(struct jsonl *s, size_t i, const json_t *word,
+                                    const json_t *tag, char *reason)
+{
+    if (!json_is_string(word)) {
+        snprintf(reason, PL_MAX_REASON, "word %zu is %s, a string is expected", i + 1,
+                 type_name(word));
+        return PL_ROW_BAD;
+    }
+    if (!read_label(tag, &s->words.labels[i], s->tag_numbers[i]) || json_is_real(tag)) {
+        snprintf(reason, PL_MAX_REASON,
+                 "the tag of word %zu is %s; a string or an integer is "
+                 "expected",
+                 i + 1, type_name(tag));
+        return PL_ROW_BAD;
+    }
+    s->words.words[i] = (struct prilora_word){json_string_value(word), json_string_length(word)};
+    return PL_ROW_GOOD;
+}
+
+static enum pl_row_result read_words(struct jsonl *s, const char *words_name, const char *tags_name,
+                                     struct pl_row *row, char *reason)
+{
+    const json_t *words = json_object_get(s->object, words_name);
+    const json_t *tags = tags_name ? json_object_get(s->object, tags_name) : NULL;
+    const size_t n = json_array_size(words);
+    enum pl_row_result result = PL_ROW_BAD;
+
+    if (!tags)
+        snprintf(reason, PL_MAX_REASON, "no tags: \"ner_tags\" is expected beside \"%s\"",
+                 words_name);
+    else if (!json_is_array(tags))
+        snprintf(reason, PL_MAX_REASON, "\"%s\" is %s, a list is expected beside \"%s\"", tags_name,
+                 type_name(tags), words_name);
+    else if (json_array_size(tags) != n)
+        snprintf(reason, PL_MAX_REASON, "%zu words, but %zu tags", n, json_array_size(tags));
+    else
+        result = room_for_words(s, n + 1, reason); /* an array, though there be no words */
+    for (size_t i = 0; result == PL_ROW_GOOD && i < n; i++)
+        result = read_word(s, i, json_array_get(words, i), json_array_get(tags, i), reason);
+    row->words = s->words.words;
+    row->n_words = n;
+    row->labels = s->words.labels;
+    row->n_labels = n;
+    return result;
+}
+
+/* ---- one object, whatever it has ------------------------------------------------------------- */
+
 static enum pl_row_result read_object(struct jsonl *s, struct pl_row *row, char *reason)
 {
     const struct pl_columns *c;
     enum pl_row_result result;
+    const char *words, *tags;
     const json_t *pair;
 
     if (!json_is_object(s->object)) {
@@ -145,6 +222,8 @@ static enum pl_row_result read_object(struct jsonl *s, struct pl_row *row, char 
                  type_name(s->object));
         return PL_ROW_BAD;
     }
+    if (pl_columns_tagged(has_member, is_list, s->object, &words, &tags))
+        return read_words(s, words, tags, row, reason);
     c = pl_columns_choose(has_member, s->object, reason, PL_MAX_REASON);
     if (!c)
         return PL_ROW_BAD;

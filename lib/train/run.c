@@ -91,7 +91,8 @@ static enum prilora_status make_blocks(struct prilora_run *run, struct prilora_e
     }
     if (!run->valid)
         return PRILORA_OK;
-    run->logits = pl_calloc(run->valid->n * run->valid->n_labels, sizeof *run->logits);
+    run->logits =
+        pl_calloc(pl_dataset_rows(run->valid) * run->valid->n_labels, sizeof *run->logits);
     if (!run->logits)
         return pl_fail(err, PRILORA_ENOMEM, "no memory to evaluate %zu examples", run->valid->n);
     if (pl_shares_new(&run->valid_cut, run->valid->n, err) != PRILORA_OK)

@@ -67,7 +67,7 @@ struct prilora_run {
     struct pl_pruner *pruner;
     struct pl_feed feed;
     struct pl_shares valid_cut;
-    pl_real *logits; /* [valid->n, n_outputs] */
+    pl_real *logits; /* [rows of valid, n_outputs] */
     uint64_t total_steps, saved_step;
     double saved_at; /* pl_seconds() of the last checkpoint */
 

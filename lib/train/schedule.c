@@ -80,6 +80,8 @@ enum prilora_status pl_spec_check_metric(const struct prilora_spec *spec, enum p
             1u << PRILORA_METRIC_ACCURACY | 1u << PRILORA_METRIC_F1 | 1u << PRILORA_METRIC_MATTHEWS,
         [PRILORA_TASK_REGRESSION] = 1u << PRILORA_METRIC_PEARSON | 1u << PRILORA_METRIC_SPEARMAN,
         [PRILORA_TASK_MULTI_LABEL] = 1u << PRILORA_METRIC_ACCURACY | 1u << PRILORA_METRIC_F1,
+        [PRILORA_TASK_TOKEN_CLASSIFICATION] =
+            1u << PRILORA_METRIC_ACCURACY | 1u << PRILORA_METRIC_F1,
     };
     unsigned any = 1u << PRILORA_METRIC_AUTO | 1u << PRILORA_METRIC_LOSS;
 

@@ -39,6 +39,7 @@ const struct pl_choice pl_task_words[] = {
     {"classification", PRILORA_TASK_CLASSIFICATION},
     {"regression", PRILORA_TASK_REGRESSION},
     {"multi_label", PRILORA_TASK_MULTI_LABEL},
+    {"token_classification", PRILORA_TASK_TOKEN_CLASSIFICATION},
     {0},
 };
 const struct pl_choice pl_metric_words[] = {

@@ -316,6 +316,8 @@ static enum prilora_status go_on(struct prilora_spec *spec, const struct pl_spec
         rc = adopt_task(spec, labels.task, err);
     if (rc == PRILORA_OK)
         rc = pl_import_open(&in, folder, err);
+    if (rc == PRILORA_OK && labels.task == PRILORA_TASK_AUTO)
+        rc = adopt_task(spec, in.config.task, err);
     if (rc == PRILORA_OK && !labels.spec)
         rc = tell(&told, &in, model, err);
     if (rc == PRILORA_OK)

@@ -158,7 +158,7 @@ static void a_preview_that_cannot_be_says_why(void **state)
 {
     char file[64];
 
-    snprintf(file, sizeof file, "%s", test_upload(*state, "words.txt", "hello"));
+    snprintf(file, sizeof file, "%s", test_upload(*state, "words.md", "hello"));
     assert_fault(test_get(*state, "/v1/files/%s/preview", file), 422, "invalid_file", "file_id");
     snprintf(file, sizeof file, "%s", test_upload(*state, "head.csv", "what,label\na,b\n"));
     assert_fault(test_get(*state, "/v1/files/%s/preview", file), 422, "invalid_file", "file_id");

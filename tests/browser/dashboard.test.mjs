@@ -38,7 +38,7 @@ test("the page and its parts come with a strict policy and from this host", asyn
 
 test("a file that is no data says so beside its field", async () => {
   const page = await browser.open("#/new", { expected: /status of 4(00|22)/ });
-  await page.getByLabel("or upload one").first().setInputFiles({ name: "words.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
+  await page.getByLabel("or upload one").first().setInputFiles({ name: "words.md", mimeType: "text/plain", buffer: Buffer.from("hello") });
   const field = page.locator("[data-param=training_file]");
   await field.getByText("the ending of the name must tell the format").waitFor();
   assert.equal(await field.locator("select").getAttribute("aria-invalid"), "true");

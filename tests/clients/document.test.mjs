@@ -255,7 +255,7 @@ test("a job that fails, and a file that is no data", async () => {
     await call("listJobEvents", { path: { id: made.id } });
     await call("previewFile", { path: { id: training.id } });
     await call("forecastJob", { json: job(training), status: 400 });
-    const other = await call("createFile", { form: file("hello", "words.txt") });
+    const other = await call("createFile", { form: file("hello", "words.md") });
     await call("previewFile", { path: { id: other.id }, status: 422 });
 });
 

@@ -1,7 +1,7 @@
 /*
- * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits) and the
- * task that is asked for. What is read must hold together, and split; the preview, which reads the
- * same without tokens, must agree with it.
+ * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits; bit 7:
+ * words with tags) and the task that is asked for. What is read must hold together, and split; the
+ * preview, which reads the same without tokens, must agree with it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -33,6 +33,8 @@ static void check_whole(struct prilora_dataset *d)
         assert(prilora_dataset_label(d, i)[0]);
     for (size_t i = 0; d->task == PRILORA_TASK_CLASSIFICATION && i < d->n; i++)
         assert((size_t)d->targets[i] < d->n_labels);
+    for (size_t i = 0; d->task == PRILORA_TASK_TOKEN_CLASSIFICATION && i < d->starts[d->n]; i++)
+        assert(d->targets[i] == -1 || (size_t)d->targets[i] < d->n_labels);
     if (prilora_dataset_split(d, &held_out, 0.3, 1, NULL) == PRILORA_OK)
         assert(held_out->n >= 1 && held_out->n + d->n == info.n_examples);
     prilora_dataset_free(held_out);
@@ -72,7 +74,10 @@ static void check_preview(const char *data, size_t size,
     if (d) {
         assert(info.n_bad == 0 && !info.problem && info.task == d->task);
         assert(info.n_labels == d->n_labels && info.n_rows == d->n);
-        assert(info.task == PRILORA_TASK_MULTI_LABEL || sum == d->n);
+        if (info.task == PRILORA_TASK_TOKEN_CLASSIFICATION)
+            assert(sum >= pl_dataset_counted(d));
+        else
+            assert(info.task == PRILORA_TASK_MULTI_LABEL || sum == d->n);
     } else {
         assert(info.n_bad > 0 || info.problem);
     }
@@ -81,7 +86,7 @@ static void check_preview(const char *data, size_t size,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"f.jsonl", "f.json", "f.csv", "f.tsv"};
+    static const char *const names[] = {"f.jsonl", "f.json", "f.csv", "f.tsv", "f.conll"};
     static struct pl_tokenizer *tokenizer;
     struct prilora_dataset *d = NULL;
     struct prilora_error err = {0};
@@ -94,8 +99,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (size == 0)
         return 0;
-    options.name = names[data[0] & 3];
-    options.task = (enum prilora_task)(data[0] >> 2 & 3);
+    options.name = names[data[0] & 0x80 && data[0] & 2 ? 4 : data[0] & 3];
+    options.task = data[0] & 0x80
+                       ? (data[0] & 4 ? PRILORA_TASK_TOKEN_CLASSIFICATION : PRILORA_TASK_AUTO)
+                       : (enum prilora_task)(data[0] >> 2 & 3);
     if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) !=
         PRILORA_OK)
         assert(!d && err.message[0] && err.status != PRILORA_OK);

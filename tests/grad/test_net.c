@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "model/task.h"
 #include "support/rig.h"
 #include "support/scratch.h"
 #include "support/tiny.h"
@@ -226,6 +227,81 @@ static void every_task_goes_back(void **state)
     }
 }
 
+/* Labels on some tokens of each sequence, the mean being over these. */
+static void label_tokens(void)
+{
+    rig.batch.n_counted = 0;
+    for (size_t i = 0; i < rig.batch.n_tokens; i++) {
+        rig.labels[i] = i % 3 == 1 ? PL_LABEL_IGNORED : (float)(i * 5 % 3);
+        rig.batch.n_counted += i % 3 != 1;
+    }
+}
+
+static void a_label_for_each_token_goes_back(void **state)
+{
+    static const struct test_tiny models[] = {
+        {V3_TINY}, {V3_TINY, .conv_kernel = 3}, {V3_TINY, .layers = 1}, {.biased = true}};
+    static const char *const last[] = {"2.output.dense"}, *const query[] = {
+                                                              "1.attention.self.query_proj"};
+    struct pl_net_options options = everything;
+
+    (void)state;
+    options.task = PRILORA_TASK_TOKEN_CLASSIFICATION;
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        options.classifier_dropout = k % 2 ? 0.2 : 0;
+        options.recompute = k == 1;
+        open_rig(&models[k], NULL, 0, &options);
+        label_tokens();
+        test_rig_loss(&rig);
+        check_gradients();
+        test_rig_close(&rig);
+    }
+    for (size_t k = 0; test_tiny_types[k]; k++) {
+        open_rig(&(struct test_tiny){.type = test_tiny_types[k], .dropout = 0.1}, NULL, 0,
+                 &options);
+        label_tokens();
+        test_rig_loss(&rig);
+        check_gradients();
+        test_rig_close(&rig);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        open_rig(&(struct test_tiny){V3_TINY, .layers = 3}, k ? query : last, 1, &options);
+        label_tokens();
+        test_rig_loss(&rig);
+        check_gradients();
+        test_rig_close(&rig);
+    }
+}
+
+/* By hand from the logits: the mean over the tokens that have a label. */
+static void the_loss_of_tokens_is_the_mean_of_those_with_labels(void **state)
+{
+    struct pl_net_options options = everything;
+    double want = 0, loss;
+
+    (void)state;
+    options.task = PRILORA_TASK_TOKEN_CLASSIFICATION;
+    open_rig(&(struct test_tiny){V3_TINY}, NULL, 0, &options);
+    label_tokens();
+    loss = test_rig_loss(&rig);
+    for (size_t i = 0; i < rig.batch.n_tokens; i++) {
+        const pl_real *z = rig.logits + 3 * i;
+
+        if (rig.labels[i] >= 0)
+            want += log(exp(z[0]) + exp(z[1]) + exp(z[2])) - z[(size_t)rig.labels[i]];
+    }
+    want /= (double)rig.batch.n_counted;
+    assert_true(fabs(loss - want) < 1e-12);
+    /* a batch in which no token has one has no loss and no gradient */
+    for (size_t i = 0; i < rig.batch.n_tokens; i++)
+        rig.labels[i] = PL_LABEL_IGNORED;
+    rig.batch.n_counted = 0;
+    assert_true(test_rig_loss(&rig) == 0);
+    for (size_t i = 0; i < pl_net_layout(rig.net)->size; i++)
+        assert_true(rig.grads[i] == 0);
+    test_rig_close(&rig);
+}
+
 static void any_choice_of_maps_goes_back(void **state)
 {
     static const struct {
@@ -302,6 +378,8 @@ int main(void)
         cmocka_unit_test(roberta_and_its_kin_go_back),
         cmocka_unit_test(without_dropout_it_goes_back),
         cmocka_unit_test(every_task_goes_back),
+        cmocka_unit_test(a_label_for_each_token_goes_back),
+        cmocka_unit_test(the_loss_of_tokens_is_the_mean_of_those_with_labels),
         cmocka_unit_test(any_choice_of_maps_goes_back),
         cmocka_unit_test(shares_do_not_change_what_dropout_drops),
     };

@@ -5,6 +5,7 @@
  *   test_forecast                                             the bundled base, within 5 %
  *   test_forecast FOLDER BATCH LENGTH THREADS HYPERPARAMETERS one run on a base of yours, printed;
  *                                                             LENGTH 0: as GLUE's sentences
+ *   test_forecast ... words                                   the same with a tag for each token
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +22,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "model/task.h"
 #include "support/scratch.h"
 #include "train/base.h"
 #include "train/dataset.h"
@@ -34,6 +36,7 @@ struct run_case {
     size_t batch, length; /* length 0: GLUE-like */
     size_t n_threads;
     const char *hyperparameters;
+    bool words; /* token classification */
 };
 
 struct peak {
@@ -49,7 +52,17 @@ static size_t glue_length(size_t i)
     return length < 4 ? 4 : length > 128 ? 128 : (size_t)length;
 }
 
-static struct prilora_dataset *dataset(size_t n, size_t length, uint64_t seed)
+/* Every other token is the first of a word. */
+static void tag_words(struct prilora_dataset *d)
+{
+    d->task = PRILORA_TASK_TOKEN_CLASSIFICATION;
+    free(d->targets);
+    d->targets = pl_calloc(d->starts[d->n], sizeof *d->targets);
+    for (size_t t = 0; t < d->starts[d->n]; t++)
+        d->targets[t] = t % 2 ? (float)(t / 2 % 2) : PL_LABEL_IGNORED;
+}
+
+static struct prilora_dataset *dataset(size_t n, size_t length, uint64_t seed, bool words)
 {
     const struct pl_random r = pl_random_at(seed, 0, PL_SITE_SPLIT, 0);
     struct prilora_dataset *d = pl_calloc(1, sizeof *d);
@@ -75,6 +88,8 @@ static struct prilora_dataset *dataset(size_t n, size_t length, uint64_t seed)
     d->type_ids = pl_calloc(d->starts[n], 1);
     for (size_t t = 0; t < d->starts[n]; t++)
         d->ids[t] = (int32_t)(4 + pl_random_u32(&r, t) % WORDS);
+    if (words)
+        tag_words(d);
     snprintf(d->fingerprint, sizeof d->fingerprint, "random");
     return d;
 }
@@ -104,8 +119,8 @@ static struct peak train(const struct run_case *c)
 {
     struct prilora_run_options options = {.folder = test_scratch_path("run"),
                                           .n_threads = c->n_threads};
-    struct prilora_dataset *data = dataset(c->batch * STEPS, c->length, 2);
-    struct prilora_dataset *valid = dataset(N_VALID, c->length, 3);
+    struct prilora_dataset *data = dataset(c->batch * STEPS, c->length, 2, c->words);
+    struct prilora_dataset *valid = dataset(N_VALID, c->length, 3, c->words);
     struct prilora_forecast forecast;
     struct prilora_base *base;
     struct prilora_spec *spec;
@@ -144,11 +159,12 @@ static double excess(const struct peak *p)
 
 static void show(const struct run_case *c, const struct peak *p)
 {
-    printf("# batch %3zu, length %3zu, %zu threads, {%s}: forecast %.1f MB, %.1f of them the base, "
-           "%.1f the program; resident %.1f MB: %+.1f %%\n",
-           c->batch, c->length, c->n_threads, c->hyperparameters, (double)p->forecast * 1e-6,
-           (double)p->base * 1e-6, (double)p->own * 1e-6, (double)p->measured * 1e-6,
-           100 * excess(p));
+    printf(
+        "# batch %3zu, length %3zu, %zu threads, {%s}%s: forecast %.1f MB, %.1f of them the base, "
+        "%.1f the program; resident %.1f MB: %+.1f %%\n",
+        c->batch, c->length, c->n_threads, c->hyperparameters, c->words ? " of words" : "",
+        (double)p->forecast * 1e-6, (double)p->base * 1e-6, (double)p->own * 1e-6,
+        (double)p->measured * 1e-6, 100 * excess(p));
 }
 
 /* A process of its own for each, for a peak never falls. True if it came as forecast. */
@@ -164,7 +180,7 @@ static bool run_alone(const struct run_case *c)
     child = fork();
     if (child == 0) {
         execl("/proc/self/exe", "test_forecast", c->folder, batch, length, n_threads,
-              c->hyperparameters, (char *)NULL);
+              c->hyperparameters, c->words ? "words" : NULL, (char *)NULL);
         _exit(127);
     }
     assert_true(child > 0);
@@ -184,8 +200,12 @@ static void what_is_resident_is_what_was_forecast(void **state)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
             for (size_t threads = 1; threads <= 2; threads++) {
-                const struct run_case c = {"examples/prilora-mini-en", shapes[i].batch,
-                                           shapes[i].length, threads, modes[m]};
+                const struct run_case c = {"examples/prilora-mini-en",
+                                           shapes[i].batch,
+                                           shapes[i].length,
+                                           threads,
+                                           modes[m],
+                                           false};
 
                 n_bad += !run_alone(&c);
             }
@@ -194,10 +214,28 @@ static void what_is_resident_is_what_was_forecast(void **state)
     assert_int_equal(n_bad, 0);
 }
 
-static int run_one(char **words)
+static void a_tag_for_each_token_is_forecast_too(void **state)
 {
-    const struct run_case c = {words[0], strtoul(words[1], NULL, 10), strtoul(words[2], NULL, 10),
-                               strtoul(words[3], NULL, 10), words[4]};
+    static const struct run_case cases[] = {
+        {"examples/prilora-mini-en", 32, 128, 1, "", true},
+        {"examples/prilora-mini-en", 8, 128, 2, "\"recompute\": true", true},
+    };
+    size_t n_bad = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        n_bad += !run_alone(&cases[i]);
+    assert_int_equal(n_bad, 0);
+}
+
+static int run_one(char **words, bool tagged)
+{
+    const struct run_case c = {words[0],
+                               strtoul(words[1], NULL, 10),
+                               strtoul(words[2], NULL, 10),
+                               strtoul(words[3], NULL, 10),
+                               words[4],
+                               tagged};
     struct peak peak;
 
     test_scratch_open(NULL);
@@ -211,9 +249,10 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_resident_is_what_was_forecast),
+        cmocka_unit_test(a_tag_for_each_token_is_forecast_too),
     };
 
-    if (argc == 6)
-        return run_one(argv + 1);
+    if (argc == 6 || argc == 7)
+        return run_one(argv + 1, argc == 7);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,8 +57,9 @@ static void load_batch(struct test_golden *g)
         g->labels[k] = (float)integer(g, "labels", k);
     }
     g->starts[TEST_GOLDEN_SEQUENCES] = at;
-    g->batch = (struct pl_batch){TEST_GOLDEN_SEQUENCES, at,        longest,  g->ids,
-                                 g->type_ids,           g->starts, g->labels};
+    g->batch =
+        (struct pl_batch){TEST_GOLDEN_SEQUENCES, at,        longest,   g->ids,
+                          g->type_ids,           g->starts, g->labels, TEST_GOLDEN_SEQUENCES};
 }
 
 static void load_params(struct test_golden *g)

@@ -68,10 +68,12 @@ void test_rig_open(struct test_rig *rig, const char *folder, const long *ranks, 
     rig->part = pl_calloc_aligned(sums, sizeof(pl_real));
     rig->stats = pl_calloc_aligned(stats, sizeof(pl_real));
     rig->part_stats = pl_calloc_aligned(stats, sizeof(pl_real));
-    rig->logits = pl_calloc(TEST_RIG_MAX_SEQUENCES * options->n_outputs, sizeof(pl_real));
+    rig->logits =
+        pl_calloc((TEST_RIG_MAX_SEQUENCES + tokens) * options->n_outputs, sizeof(pl_real));
     rig->ids = pl_calloc(tokens, sizeof *rig->ids);
     rig->type_ids = pl_calloc(tokens, sizeof *rig->type_ids);
-    rig->labels = pl_calloc(TEST_RIG_MAX_SEQUENCES * options->n_outputs, sizeof *rig->labels);
+    rig->labels =
+        pl_calloc(TEST_RIG_MAX_SEQUENCES * options->n_outputs + tokens, sizeof *rig->labels);
     rig->train = true;
 }
 

@@ -14,7 +14,7 @@ struct test_rig {
     struct pl_workspace *ws;
     pl_real *params; /* a block */
     pl_real *grads, *stats, *part, *part_stats;
-    pl_real *logits; /* [TEST_RIG_MAX_SEQUENCES, n_outputs] */
+    pl_real *logits; /* [TEST_RIG_MAX_SEQUENCES + max_tokens, n_outputs] */
     double loss;
     struct pl_batch batch;
     size_t starts[TEST_RIG_MAX_SEQUENCES + 1];

@@ -263,7 +263,7 @@ static void the_ending_of_the_name_tells_the_format(void **state)
 
     (void)state;
     refused("rows.xlsx", "", 0, PRILORA_EINVAL, "rows.xlsx",
-            ".jsonl, .ndjson, .json, .csv or .tsv");
+            ".jsonl, .ndjson, .json, .csv, .tsv, .conll, .bio or .txt");
     refused(".csv", "", 0, PRILORA_EINVAL, ".csv", "ending");
     refused("a.csv", utf16, sizeof utf16 - 1, PRILORA_EFORMAT, "a.csv", "UTF-16");
     refused("a.csv", "", 0, PRILORA_EDATA, "a.csv", "there are no rows");

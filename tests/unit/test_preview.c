@@ -189,9 +189,9 @@ static void a_file_that_is_no_data_is_refused(void **state)
     struct prilora_preview *p;
 
     (void)state;
-    assert_int_equal(prilora_preview_read(&p, test_scratch_path("data.txt"), &options, &err),
+    assert_int_equal(prilora_preview_read(&p, test_scratch_path("data.bin"), &options, &err),
                      PRILORA_ENOENT);
-    assert_int_equal(prilora_preview_read(&p, test_scratch_write("data.txt", "hello", 5), &options,
+    assert_int_equal(prilora_preview_read(&p, test_scratch_write("data.bin", "hello", 5), &options,
                                           &err),
                      PRILORA_EINVAL);
     assert_non_null(strstr(err.message, "ending"));

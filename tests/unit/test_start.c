@@ -381,10 +381,9 @@ static struct prilora_base *open_tiny(void)
 /* One example of each of its four labels. */
 static struct prilora_dataset *make_rows(void)
 {
-    struct prilora_dataset *data = pl_dataset_new(4, 12, 4, 1);
+    struct prilora_dataset *data = pl_dataset_new(PRILORA_TASK_CLASSIFICATION, 4, 12, 4, 1);
 
     assert_non_null(data);
-    data->task = PRILORA_TASK_CLASSIFICATION;
     for (size_t i = 0; i < 4; i++) {
         char label[] = {'L', (char)('0' + i), '\0'};
 

@@ -81,6 +81,33 @@ static const char *ids_of(const struct pl_tokenizer *t, const char *text, const 
     return line;
 }
 
+/* The ids of words, in brackets where a word begins. */
+static const char *ids_of_words(const struct pl_tokenizer *t, const char *const *words,
+                                size_t max_length, bool *truncated)
+{
+    static char line[4096];
+    struct prilora_word list[8] = {{0}};
+    size_t firsts[8], n_words = 0, n = 0, next = 0;
+    struct pl_ids ids = {0};
+
+    for (; words[n_words]; n_words++)
+        list[n_words] = (struct prilora_word){words[n_words], strlen(words[n_words])};
+    assert_int_equal(pl_tokenizer_encode_words(t, &ids, list, n_words, max_length, firsts,
+                                               truncated, NULL),
+                     PRILORA_OK);
+    for (size_t i = 0; i < ids.n; i++) {
+        while (next < n_words && firsts[next] == SIZE_MAX)
+            next++;
+        n += (size_t)snprintf(line + n, sizeof line - n,
+                              next < n_words && firsts[next] == i ? "%s[%d]" : "%s%d", i ? " " : "",
+                              (int)ids.ids[i]);
+        next += next < n_words && firsts[next] == i;
+    }
+    assert_true(next == n_words || firsts[next] == SIZE_MAX);
+    pl_ids_free(&ids);
+    return line;
+}
+
 static void encodes(const struct pl_tokenizer *t, const char *text, const char *want)
 {
     assert_string_equal(ids_of(t, text, NULL, 0), want);
@@ -335,6 +362,43 @@ static void broken_merges_and_ids_are_refused(void **state)
     refused(test_scratch_path("ids"), PRILORA_EFORMAT, "no object from tokens to ids");
 }
 
+/* ---- words ---------------------------------------------------------------------------------- */
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void words_are_tokenized_one_by_one(void **state)
+{
+    struct pl_tokenizer *t = open_or_fail(folder_of("words", FILES("vocab.txt", SMALL_VOCAB)));
+    bool cut;
+
+    (void)state;
+    assert_string_equal(ids_of_words(t, WORDS("unaffable!", "hello", "[SEP]"), 0, &cut),
+                        "2 [5] 6 7 8 [9] [3] 3");
+    assert_false(cut);
+    /* of a control character nothing is left, and an empty word is none */
+    assert_string_equal(ids_of_words(t, WORDS("\x01", "un", "", "a"), 0, &cut), "2 [5] [15] 3");
+    /* the end of a word may be cut off, and then all words behind it */
+    assert_string_equal(ids_of_words(t, WORDS("un", "unaffable", "hello"), 5, &cut),
+                        "2 [5] [5] 6 3");
+    assert_true(cut);
+    assert_string_equal(ids_of_words(t, WORDS("un", "hello"), 4, &cut), "2 [5] [9] 3");
+    assert_false(cut);
+    pl_tokenizer_close(t);
+}
+
+/* As Hugging Face asks of RoBERTa: words need add_prefix_space, whatever texts have. */
+static void byte_level_words_have_a_space_before_them(void **state)
+{
+    struct pl_tokenizer *t = open_or_fail(bpe_folder("spaced", MERGES, NULL));
+    bool cut;
+
+    (void)state;
+    assert_string_equal(ids_of_words(t, WORDS("hello", "w", "<mask>", "he"), 0, &cut),
+                        "0 [36] 263 [264] [267] [36] 260 2");
+    encodes(t, "hello", "0 263 2");
+    pl_tokenizer_close(t);
+}
+
 /* ---- fairseq's numbering -------------------------------------------------------------------- */
 
 /* ModelProto: <unk> <s> </s> _a _b c, where _ is the library's mark of a space */
@@ -359,12 +423,14 @@ static struct pl_tokenizer *open_pieces(const char *name, const char *config)
 static void xlm_roberta_moves_every_piece_up_by_one(void **state)
 {
     struct pl_tokenizer *t = open_pieces("xlm", "{\"model_type\": \"xlm-roberta\"}");
+    bool cut;
 
     (void)state;
     encodes(t, "a bc", "0 4 5 6 2");
     encodes(t, "z", "0 3 2");
     encodes(t, "a <mask> b<pad></s>", "0 4 7 5 1 2 2");
     assert_string_equal(ids_of(t, "a", "b", 0), "0 4 2 2 5 2");
+    assert_string_equal(ids_of_words(t, WORDS("a", "bc", "z"), 0, &cut), "0 [4] [5] 6 [3] 2");
     assert_int_equal(pl_tokenizer_vocabulary(t), 8);
     pl_tokenizer_close(t);
 }
@@ -656,6 +722,8 @@ int main(void)
         cmocka_unit_test(merges_join_by_rank_and_from_the_left),
         cmocka_unit_test(a_pair_has_two_separators_and_no_second_type),
         cmocka_unit_test(a_space_is_put_first_where_the_configuration_says_so),
+        cmocka_unit_test(words_are_tokenized_one_by_one),
+        cmocka_unit_test(byte_level_words_have_a_space_before_them),
         cmocka_unit_test(a_megabyte_without_a_space_is_joined_soon),
         cmocka_unit_test(broken_merges_and_ids_are_refused),
         cmocka_unit_test(xlm_roberta_moves_every_piece_up_by_one),

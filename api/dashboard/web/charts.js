@@ -6,7 +6,7 @@ import { saveText } from "./download.js";
 import { count, number, words } from "./format.js";
 import { isEvaluation } from "./record.js";
 
-export const evaluated = ["accuracy", "f1", "matthews", "pearson", "spearman"];
+export const evaluated = ["accuracy", "f1", "precision", "recall", "matthews", "pearson", "spearman"];
 
 const pointsOf = (rows, name) =>
   rows.filter((row) => typeof row[name] === "number").map((row) => ({ x: row.step, y: row[name] }));
@@ -19,8 +19,8 @@ function csv(rows) {
   return [names.join(","), ...rows.map((row) => names.map((name) => row[name] ?? "").join(","))].join("\n");
 }
 
-const dashes = [[], [6, 3], [2, 3], [], [6, 3]];
-const marks = ["circle", "rectRot", "triangle", "circle", "rectRot"];
+const dashes = [[], [6, 3], [2, 3], [8, 3, 2, 3], [], [6, 3], [2, 3]];
+const marks = ["circle", "rectRot", "triangle", "rect", "circle", "rectRot", "triangle"];
 
 /** {element, show(rows, job), destroy}; askAll() gives every step, for the file. */
 export function charts(name, askAll) {

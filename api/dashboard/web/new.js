@@ -15,7 +15,8 @@ const groups = { Job: null, Training: null, Pruning: /^prune_/,
   Adapters: /^(r|ranks|rank_.*|lora_.*|scaling|target_modules)$/ };
 const groupOf = (name) => Object.keys(groups).find((group) => groups[group]?.test(name)) ?? "Training";
 
-const taskWords = { classification: "one label each", regression: "a number each", multi_label: "several labels each" };
+const taskWords = { classification: "one label each", regression: "a number each", multi_label: "several labels each",
+  token_classification: "a tag for each word" };
 
 // ---- a file -------------------------------------------------------------------------------------
 
@@ -42,8 +43,9 @@ function errorRows(preview) {
 function showPreview(preview) {
   const hasPairs = preview.rows.some((row) => row.text_pair !== null);
   const heads = ["line", "text", ...(hasPairs ? ["second text"] : []),
-    preview.task === "regression" ? "number" : "label"];
-  const label = (row) => (Array.isArray(row.label) ? row.label.join(", ") : row.label);
+    preview.task === "regression" ? "number" : preview.task === "token_classification" ? "tags" : "label"];
+  const between = preview.task === "token_classification" ? " " : ", ";
+  const label = (row) => (Array.isArray(row.label) ? row.label.join(between) : row.label);
   const text = (t, row) => h("td", { class: "text" }, t ?? "", row.is_cut ? " …" : "");
   return h("div", { class: "preview" },
     h("p", {}, `${preview.is_complete ? "" : "The first "}${count(preview.n_rows)} rows, ${preview.format.toUpperCase()}; `
@@ -60,14 +62,14 @@ function showPreview(preview) {
 /** Choosing a file that is there or uploading one; value() is its id or undefined. */
 function filePicker(name, title, uploaded, isOptional, onChange, signal) {
   const select = h("select");
-  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv", id: newId("upload") });
+  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.conll,.bio,.txt", id: newId("upload") });
   const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
   const preview = h("div", { "aria-live": "polite" });
   const made = field(name, title, select, isOptional ? "Without one, a tenth of the training data is held out." : "");
   const element = h("div", { class: "file-picker" },
     h("div", { class: "file-choice" }, made.element,
       h("div", { class: "field" }, h("label", { for: input.id }, "or upload one"), input,
-        h("p", { class: "hint" }, "JSONL, JSON, CSV with a header, or TSV as GLUE has it: text, text_pair, label"), bar)),
+        h("p", { class: "hint" }, "JSONL, JSON, CSV with a header, or TSV as GLUE has it: text, text_pair, label; tokens and ner_tags, or a CoNLL file"), bar)),
     preview);
 
   function fill(chosen) {
@@ -189,7 +191,8 @@ function otherFields() {
     seed: text("seed", "Seed", "the same seed gives the same adapter; empty: a random one", numberOrText),
     priority: text("priority", "Priority", "-100 to 100; higher goes first", numberOrText),
     task: pick("task.type", "Task", [["", "auto (from the labels)"], ["classification", "classification"],
-      ["regression", "regression"], ["multi_label", "multi-label"]], "what is learned"),
+      ["regression", "regression"], ["multi_label", "multi-label"],
+      ["token_classification", "token classification"]], "what is learned"),
     metric: pick("task.metric", "Metric", [["", "auto"], ...["accuracy", "f1", "matthews", "pearson", "spearman", "loss"]
       .map((word) => [word, word])], "which evaluation is the best"),
     metadata: { ...metadata, value: () => parsePairs(metadata.control.value) },

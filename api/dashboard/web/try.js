@@ -14,9 +14,19 @@ function bars(probabilities) {
   }));
 }
 
-/** What was predicted, in a sentence: a label, several, or a number. */
+/** A line of each word with its tag. */
+function tags(words) {
+  return h("ul", { class: "answers", "aria-label": "Tags" }, words.map(({ word, tag, score }) =>
+    h("li", {}, h("strong", {}, tag ?? "not read"),
+      typeof score === "number" ? h("span", { class: "num muted" }, percent(score)) : null,
+      h("span", { class: "wrap" }, word))));
+}
+
+/** What was predicted, in a sentence: a label, several, a number, or entities. */
 function verdict(item) {
   if (typeof item.value === "number") return number(item.value);
+  if (Array.isArray(item.entities))
+    return item.entities.length ? item.entities.map((e) => `${e.text} (${e.label})`).join(", ") : "no entities";
   if (Array.isArray(item.labels))
     return item.labels.length ? item.labels.map((l) => l.label ?? l).join(", ") : "none of the labels";
   return item.label;
@@ -27,7 +37,7 @@ function answer(item) {
   const sorted = [...(item.probabilities ?? [])].sort((a, b) => b.probability - a.probability);
   return h("div", { class: "answer" }, h("p", { class: "verdict" }, verdict(item)),
     item.truncated ? h("p", { class: "hint" }, "Only the beginning of the text was read: it is longer than the adapter's max_length.") : null,
-    sorted.length ? bars(sorted) : null);
+    sorted.length ? bars(sorted) : null, item.words ? tags(item.words) : null);
 }
 
 function answerLine(text, item) {

@@ -82,6 +82,12 @@ enum prilora_status pl_dataset_finish(struct prilora_dataset *dataset, struct pr
     return PRILORA_OK;
 }
 
+size_t pl_dataset_bytes(const struct prilora_dataset *dataset)
+{
+    return dataset->starts[dataset->n] * (sizeof *dataset->ids + sizeof *dataset->type_ids) +
+           dataset->n * (sizeof *dataset->starts + dataset->width * sizeof *dataset->targets);
+}
+
 void prilora_dataset_describe(const struct prilora_dataset *dataset,
                               struct prilora_dataset_info *info)
 {
@@ -94,6 +100,7 @@ void prilora_dataset_describe(const struct prilora_dataset *dataset,
         .n_labels = dataset->n_labels,
         .majority = dataset->majority,
         .n_skipped = dataset->n_skipped,
+        .bytes = pl_dataset_bytes(dataset),
     };
     memcpy(info->fingerprint, dataset->fingerprint, sizeof info->fingerprint);
 }

@@ -8,6 +8,7 @@
 
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
+#include "train/glue.h"
 
 static const struct pl_rows_format *const formats[] = {
     &pl_rows_jsonl, &pl_rows_ndjson, &pl_rows_json, &pl_rows_csv, &pl_rows_tsv,
@@ -45,11 +46,12 @@ const char *pl_rows_quote(char out[PL_QUOTE_SIZE], const char *text, size_t size
 }
 
 enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t size,
-                                 const char *name, struct prilora_error *err)
+                                 const char *name, enum prilora_glue glue,
+                                 struct prilora_error *err)
 {
     enum prilora_status rc;
 
-    *rows = (struct pl_rows){.name = name, .at = data, .end = data + size, .line = 1};
+    *rows = (struct pl_rows){.name = name, .glue = glue, .at = data, .end = data + size, .line = 1};
     rows->format = format_of(name);
     if (!rows->format)
         return pl_fail_at(err, PRILORA_EINVAL, name,
@@ -121,6 +123,7 @@ enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *
     result = rows->format->next(rows, row, reason);
     if (result != PL_ROW_GOOD)
         return result;
+    row->may_be_empty = row->may_be_empty || (rows->glue && pl_glue_of(rows->glue)->has_gaps);
     if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES)
         snprintf(reason, PL_MAX_REASON, "a text of %zu bytes, but at most %zu are read",
                  row->pair_size > row->text_size ? row->pair_size : row->text_size,

@@ -354,6 +354,13 @@ static void submit(struct request *r, struct job *job)
         respond_internal(r, &err);
 }
 
+static const char *mismatched_file(const struct job_settings *settings)
+{
+    const char *id = settings->spec->mismatched_file;
+
+    return *id ? id : NULL;
+}
+
 /* is_new: it is to be made, so that an Idempotency-Key counts. */
 static bool read_job(struct request *r, bool is_new, struct job *out)
 {
@@ -369,6 +376,7 @@ static bool read_job(struct request *r, bool is_new, struct job *out)
         right = (!is_new || idempotency_check(r)) && check_model(r, out) &&
                 check_file(r, "training_file", out->training_file) &&
                 check_file(r, "validation_file", out->validation_file) &&
+                check_file(r, "task.mismatched_file", mismatched_file(&settings)) &&
                 forecast(r, out, &settings);
     job_settings_clear(&settings);
     if (!right)

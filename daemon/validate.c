@@ -40,7 +40,7 @@ struct validation {
     enum work_stage stage; /* for the error, if there is one */
     struct prilora_base *base;
     struct prilora_spec *spec;
-    struct prilora_dataset *train, *valid;
+    struct prilora_dataset *train, *valid, *mismatched;
     char *start; /* folder of the adapter that the job goes on from, or NULL */
     struct prilora_forecast forecast;
 };
@@ -111,6 +111,7 @@ static enum prilora_status read_file(struct validation *v, const char *file_id,
     enum prilora_status rc = files_get(v->work->store, file_id, &file, err);
     struct prilora_dataset_options options = {
         .task = v->spec->task,
+        .glue = v->spec->glue,
         .max_length = (size_t)v->spec->max_length,
         .train = v->train,
         .adapter = v->start,
@@ -172,6 +173,12 @@ static enum prilora_status read_data(struct validation *v, struct prilora_error 
         return rc;
     prilora_dataset_describe(v->train, &info);
     v->spec->task = info.task;
+    if (v->spec->mismatched_file[0]) {
+        v->stage = WORK_MISMATCHED;
+        rc = read_file(v, v->spec->mismatched_file, &v->mismatched, err);
+    }
+    if (rc != PRILORA_OK)
+        return rc;
     v->stage = WORK_VALIDATION;
     if (v->job->validation_file)
         return read_file(v, v->job->validation_file, &v->valid, err);
@@ -193,7 +200,10 @@ static enum prilora_status save_data(struct validation *v, struct prilora_error 
 {
     enum prilora_status rc = save(v, v->train, "train.tokens", err);
 
-    return rc == PRILORA_OK && v->valid ? save(v, v->valid, "valid.tokens", err) : rc;
+    if (rc == PRILORA_OK && v->valid)
+        rc = save(v, v->valid, "valid.tokens", err);
+    return rc == PRILORA_OK && v->mismatched ? save(v, v->mismatched, "mismatched.tokens", err)
+                                             : rc;
 }
 
 /* ---- the adapter that it goes on from ---- */
@@ -336,6 +346,8 @@ static void tell(struct validation *v)
     tell_counts(v, "counts:training", "Training data", v->train);
     if (v->valid)
         tell_counts(v, "counts:validation", "Validation data", v->valid);
+    if (v->mismatched)
+        tell_counts(v, "counts:mismatched", "Mismatched validation data", v->mismatched);
     snprintf(message, sizeof message,
              "Forecast: %llu steps, %zu trainable parameters (%zu in adapters), %.0f MiB of "
              "memory (%.0f MiB of them the shared base model)",
@@ -348,6 +360,7 @@ static void tell(struct validation *v)
 
 static enum prilora_status check_job(struct validation *v, struct prilora_error *err)
 {
+    struct prilora_dataset_info mismatched;
     enum prilora_status rc;
 
     v->stage = WORK_MODEL;
@@ -365,6 +378,10 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
         return rc;
     v->stage = WORK_FIT;
     rc = worker_forecast(&v->forecast, v->work->config, v->base, v->spec, v->train, v->valid, err);
+    if (rc == PRILORA_OK && v->mismatched) {
+        prilora_dataset_describe(v->mismatched, &mismatched);
+        v->forecast.memory_bytes += mismatched.bytes;
+    }
     if (rc == PRILORA_OK)
         rc = worker_check_memory(v->work->config, &v->forecast, err);
     return rc;
@@ -419,6 +436,7 @@ static void put_back(struct validation *v)
 static void validation_close(struct validation *v)
 {
     free(v->start);
+    prilora_dataset_free(v->mismatched);
     prilora_dataset_free(v->valid);
     prilora_dataset_free(v->train);
     prilora_spec_free(v->spec);
@@ -488,6 +506,8 @@ static enum prilora_status describe(struct validation *v, struct worker_outlook 
     if (v->valid)
         prilora_dataset_describe(v->valid, &out->valid);
     prilora_base_describe(v->base, &base);
+    if (v->spec->method == PRILORA_METHOD_HEAD)
+        return PRILORA_OK; /* no ranks */
     out->n_layers = base.n_layers < PRILORA_MAX_LAYERS ? base.n_layers : PRILORA_MAX_LAYERS;
     return prilora_spec_ranks(v->spec, out->n_layers, out->ranks, err);
 }

@@ -18,6 +18,7 @@ enum completes {
     COMPLETE_PULL,
     COMPLETE_CONFIG,
     COMPLETE_COMMAND,
+    COMPLETE_TASK, /* a kind of labels, or a GLUE task */
 };
 
 struct option_spec { /* an array ends with a name of NULL */

@@ -1,7 +1,7 @@
 /*
- * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits) and the
- * task that is asked for. What is read must hold together, and split; the preview, which reads the
- * same without tokens, must agree with it.
+ * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits), the task
+ * and the GLUE task (high bits) that are asked for. What is read must hold together, and split; the
+ * preview, which reads the same without tokens, must agree with it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -54,7 +54,8 @@ static void check_preview(const char *data, size_t size,
                           const struct prilora_dataset_options *options,
                           const struct prilora_dataset *d)
 {
-    struct prilora_preview_options same = {options->task, options->name, 5, 9, SIZE_MAX, SIZE_MAX};
+    struct prilora_preview_options same = {options->task, options->glue, options->name, 5, 9,
+                                           SIZE_MAX,      SIZE_MAX};
     struct prilora_preview_info info;
     struct prilora_preview *p;
     struct prilora_error err = {0};
@@ -96,6 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     options.name = names[data[0] & 3];
     options.task = (enum prilora_task)(data[0] >> 2 & 3);
+    if (prilora_glue_name((enum prilora_glue)(data[0] >> 4)))
+        options.glue = (enum prilora_glue)(data[0] >> 4);
     if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) !=
         PRILORA_OK)
         assert(!d && err.message[0] && err.status != PRILORA_OK);

@@ -173,11 +173,19 @@ static bool check_model(struct checking *c)
     return trouble(c, rc);
 }
 
+static const char *mismatched_file(const struct job_settings *settings)
+{
+    const char *id = settings->spec->mismatched_file;
+
+    return *id ? id : NULL;
+}
+
 bool job_check(struct api *api, struct job *job, struct job_settings *settings, struct fault *fault,
                struct prilora_error *err)
 {
     struct checking c = {api, job, settings, fault, err};
 
     return check_model(&c) && check_file(&c, "training_file", job->training_file) &&
-           check_file(&c, "validation_file", job->validation_file) && forecast(&c);
+           check_file(&c, "validation_file", job->validation_file) &&
+           check_file(&c, "task.mismatched_file", mismatched_file(settings)) && forecast(&c);
 }

@@ -158,16 +158,17 @@ static void answer_preview(struct request *r, void *state)
 
 /* ---- the request ---- */
 
-static bool read_task(struct request *r, enum prilora_task *out)
+/* A kind of task, or a GLUE task's name. */
+static bool read_task(struct request *r, struct prilora_preview_options *out)
 {
-    const char *word = query_get(&r->query, "task");
+    const char *given = query_get(&r->query, "task"), *word = given ? given : "auto";
 
-    word = word ? word : "auto";
-    if (api_task_find(word, strlen(word), out))
+    out->glue = prilora_glue_find(word);
+    if (out->glue || api_task_find(word, strlen(word), &out->task))
         return true;
     respond_error(r, 400, "invalid_value", "task",
-                  "task: \"%s\", but must be auto, classification, regression, multi_label or "
-                  "token_classification",
+                  "task: \"%s\", but must be auto, classification, regression, multi_label, "
+                  "token_classification or the name of a GLUE task",
                   word);
     return false;
 }
@@ -176,12 +177,14 @@ void api_file_preview(struct request *r)
 {
     static const char *const names[] = {"limit", "task", NULL};
     static const struct aside_work work = {read_preview, answer_preview, previewing_free};
+    struct prilora_preview_options options = {.max_text = MAX_TEXT,
+                                              .max_bytes = MAX_BYTES,
+                                              .max_rows = MAX_ROWS};
     struct previewing *p;
-    enum prilora_task task;
     int64_t limit = ROWS_SHOWN;
     struct file file;
 
-    if (!query_check(r, names) || !read_task(r, &task) ||
+    if (!query_check(r, names) || !read_task(r, &options) ||
         (query_get(&r->query, "limit") && !query_number(r, "limit", 0, MAX_ROWS_SHOWN, &limit)) ||
         !api_find_file(r, &file))
         return;
@@ -193,9 +196,9 @@ void api_file_preview(struct request *r)
     }
     p->file = file;
     p->path = files_path(r->api->store, file.id);
-    p->options = (struct prilora_preview_options){
-        task, p->file.filename, (size_t)limit, MAX_TEXT, MAX_BYTES, MAX_ROWS,
-    };
+    p->options = options;
+    p->options.name = p->file.filename;
+    p->options.n_shown = (size_t)limit;
     if (p->path) {
         aside_run(r, &work, p);
         return;

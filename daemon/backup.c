@@ -150,7 +150,10 @@ static enum prilora_status add_open_job(struct backup *b, struct store *store, s
     static const struct {
         const char *name;
         bool required;
-    } files[] = {{"train.tokens", true}, {"valid.tokens", false}, {"checkpoint", false}};
+    } files[] = {{"train.tokens", true},
+                 {"valid.tokens", false},
+                 {"mismatched.tokens", false},
+                 {"checkpoint", false}};
     const char *id = (const char *)sqlite3_column_text(row, 0);
     char *start = text_format("jobs/%s/start", id);
     enum prilora_status rc = start ? PRILORA_OK : error_memory(err);

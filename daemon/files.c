@@ -22,10 +22,11 @@
 
 #define COLUMNS "id, bytes, created_at, expires_at, filename, purpose, status, sha256, key_id"
 
-/* An unfinished job that still reads the file ?1. */
-#define NEEDED_BY                                                                                  \
+/* An unfinished job that still reads the file: of MNLI also one that its task names. */
+#define NEEDED_BY(file)                                                                            \
     "SELECT id FROM jobs WHERE status IN ('validating_files', 'queued', 'running', 'paused') "     \
-    "AND (training_file = ?1 OR validation_file = ?1) LIMIT 1"
+    "AND (training_file = " file " OR validation_file = " file                                     \
+    " OR json_extract(spec, '$.task.mismatched_file') = " file ") LIMIT 1"
 
 /* Held while bytes have no row yet or no longer, so that the sweep does not meet them. */
 static pthread_mutex_t moving = PTHREAD_MUTEX_INITIALIZER;
@@ -202,7 +203,7 @@ static enum prilora_status check_unneeded(struct store *store, const char *id,
 {
     enum prilora_status rc;
     bool row;
-    sqlite3_stmt *s = store_query(store, err, NEEDED_BY, "t", id);
+    sqlite3_stmt *s = store_query(store, err, NEEDED_BY("?1"), "t", id);
 
     if (!s)
         return err->status;
@@ -319,9 +320,7 @@ static enum prilora_status list_expired(struct store *store, struct file **out, 
     sqlite3_stmt *s =
         store_query(store, err,
                     "SELECT " COLUMNS " FROM files WHERE expires_at > 0 AND expires_at <= ?1 AND "
-                    "NOT EXISTS (SELECT 1 FROM jobs WHERE status IN ('validating_files', 'queued', "
-                    "'running', 'paused') AND (training_file = files.id OR validation_file = "
-                    "files.id)) ORDER BY row",
+                    "NOT EXISTS (" NEEDED_BY("files.id") ") ORDER BY row",
                     "i", store_now());
 
     *out = NULL;

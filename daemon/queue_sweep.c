@@ -96,8 +96,13 @@ static bool is_left(const struct job *job, const char *name, struct sweep_item *
  * to any more. */
 static bool is_stale(const char *path, const char *name, struct sweep_item *item)
 {
-    static const char *const names[] = {"train.tokens", "valid.tokens", "checkpoint",
-                                        "start",        "adapter",      NULL};
+    static const char *const names[] = {"train.tokens",
+                                        "valid.tokens",
+                                        "mismatched.tokens",
+                                        "checkpoint",
+                                        "start",
+                                        "adapter",
+                                        NULL};
     int64_t newest;
 
     if (is_one_of(name, names))

@@ -129,13 +129,19 @@ json_t *report_layer(const struct prilora_layer *l)
     return o;
 }
 
+/* NULL where no map is adapted. */
 static char *layers_json(struct report *report, uint64_t step)
 {
     uint64_t published;
     size_t n;
     struct prilora_layer *layers = live_copy_layers(report->run, &n, &published);
-    json_t *array = json_array();
+    json_t *array;
 
+    if (!n) {
+        free(layers);
+        return NULL;
+    }
+    array = json_array();
     for (size_t i = 0; i < n; i++)
         json_add(&array, report_layer(&layers[i]));
     free(layers);

@@ -26,7 +26,7 @@ struct running {
     enum work_stage stage; /* for the error, if there is one */
     struct prilora_base *base;
     struct prilora_spec *spec;
-    struct prilora_dataset *train, *valid;
+    struct prilora_dataset *train, *valid, *mismatched;
     struct prilora_run *run;
     struct report report;
     bool live;
@@ -66,6 +66,8 @@ static enum prilora_status load_inputs(struct running *r, struct prilora_error *
     rc = load_data(r, "train.tokens", true, &r->train, err);
     if (rc == PRILORA_OK)
         rc = load_data(r, "valid.tokens", false, &r->valid, err);
+    if (rc == PRILORA_OK && r->spec->mismatched_file[0])
+        rc = load_data(r, "mismatched.tokens", true, &r->mismatched, err);
     return rc;
 }
 
@@ -112,6 +114,7 @@ static enum prilora_status open_run(struct running *r, struct prilora_error *err
         .on_event = report_event,
         .context = &r->report,
         .start_from = start,
+        .mismatched = r->mismatched,
     };
     enum prilora_status rc = folder && (start || !r->job->start_from)
                                  ? live_begin(r->job->id, NULL, err)
@@ -357,6 +360,7 @@ void work_run(struct work *work, const struct job *job)
     conclude(&r, rc, &err);
     if (r.live)
         live_end(job->id);
+    prilora_dataset_free(r.mismatched);
     prilora_dataset_free(r.valid);
     prilora_dataset_free(r.train);
     prilora_spec_free(r.spec);

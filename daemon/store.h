@@ -9,8 +9,8 @@
  *   speed            see speed.h
  *   parts/<id>       parts of uploads that are not complete yet
  *   reads/           see reads.h
- *   jobs/<id>/       train.tokens, valid.tokens, start/ (a copy of the adapter that it goes on
- *                    from), checkpoint, adapter/
+ *   jobs/<id>/       train.tokens, valid.tokens, mismatched.tokens, start/ (a copy of the adapter
+ *                    that it goes on from), checkpoint, adapter/
  *
  * Threads: one connection per thread, opened on first use by store_db and closed when the thread
  * ends. Multi-statement changes run between store_begin (BEGIN IMMEDIATE) and store_end.

@@ -42,9 +42,10 @@ struct validation {
     enum work_stage stage; /* for the error, if there is one */
     struct prilora_base *base;
     struct prilora_spec *spec;
-    struct prilora_dataset *train, *valid;
+    struct prilora_dataset *train, *valid, *mismatched;
     char *start; /* folder of the adapter that the job goes on from, or NULL */
-    char train_key[READS_KEY_SIZE], valid_key[READS_KEY_SIZE]; /* in reads.h; "": not there */
+    /* in reads.h; "": not there */
+    char train_key[READS_KEY_SIZE], valid_key[READS_KEY_SIZE], mismatched_key[READS_KEY_SIZE];
     struct prilora_forecast forecast;
 };
 
@@ -113,6 +114,7 @@ static enum prilora_status tokenize(struct validation *v, const struct file *fil
     enum prilora_status rc;
     struct prilora_dataset_options options = {
         .task = v->spec->task,
+        .glue = v->spec->glue,
         .max_length = (size_t)v->spec->max_length,
         .train = v->train,
         .adapter = v->start,
@@ -215,6 +217,12 @@ static enum prilora_status read_data(struct validation *v, struct prilora_error 
         return rc;
     prilora_dataset_describe(v->train, &info);
     v->spec->task = info.task;
+    if (v->spec->mismatched_file[0]) {
+        v->stage = WORK_MISMATCHED;
+        rc = read_file(v, v->spec->mismatched_file, v->mismatched_key, &v->mismatched, err);
+    }
+    if (rc != PRILORA_OK)
+        return rc;
     v->stage = WORK_VALIDATION;
     if (v->job->validation_file)
         return read_file(v, v->job->validation_file, v->valid_key, &v->valid, err);
@@ -239,9 +247,11 @@ static enum prilora_status save_data(struct validation *v, struct prilora_error 
 {
     enum prilora_status rc = save(v, v->train, v->train_key, "train.tokens", err);
 
-    if (rc != PRILORA_OK || !v->valid)
-        return rc;
-    return save(v, v->valid, v->valid_key, "valid.tokens", err);
+    if (rc == PRILORA_OK && v->valid)
+        rc = save(v, v->valid, v->valid_key, "valid.tokens", err);
+    if (rc == PRILORA_OK && v->mismatched)
+        rc = save(v, v->mismatched, v->mismatched_key, "mismatched.tokens", err);
+    return rc;
 }
 
 /* ---- the adapter that it goes on from ---- */
@@ -388,6 +398,8 @@ static void tell(struct validation *v)
     tell_counts(v, "counts:training", "Training data", v->train);
     if (v->valid)
         tell_counts(v, "counts:validation", "Validation data", v->valid);
+    if (v->mismatched)
+        tell_counts(v, "counts:mismatched", "Mismatched validation data", v->mismatched);
     snprintf(message, sizeof message,
              "Forecast: %llu steps, %zu trainable parameters (%zu in adapters), %.0f MiB of "
              "memory (%.0f MiB of them the shared base model)",
@@ -400,6 +412,7 @@ static void tell(struct validation *v)
 
 static enum prilora_status check_job(struct validation *v, struct prilora_error *err)
 {
+    struct prilora_dataset_info mismatched;
     enum prilora_status rc;
 
     v->stage = WORK_MODEL;
@@ -417,6 +430,10 @@ static enum prilora_status check_job(struct validation *v, struct prilora_error 
         return rc;
     v->stage = WORK_FIT;
     rc = worker_forecast(&v->forecast, v->work->config, v->base, v->spec, v->train, v->valid, err);
+    if (rc == PRILORA_OK && v->mismatched) {
+        prilora_dataset_describe(v->mismatched, &mismatched);
+        v->forecast.memory_bytes += mismatched.bytes;
+    }
     if (rc == PRILORA_OK)
         rc = worker_check_memory(v->work->config, &v->forecast, err);
     return rc;
@@ -471,6 +488,7 @@ static void put_back(struct validation *v)
 static void validation_close(struct validation *v)
 {
     free(v->start);
+    prilora_dataset_free(v->mismatched);
     prilora_dataset_free(v->valid);
     prilora_dataset_free(v->train);
     prilora_spec_free(v->spec);
@@ -542,6 +560,8 @@ static enum prilora_status describe(struct validation *v, struct worker_outlook 
     if (v->valid)
         prilora_dataset_describe(v->valid, &out->valid);
     prilora_base_describe(v->base, &base);
+    if (v->spec->method == PRILORA_METHOD_HEAD)
+        return PRILORA_OK; /* no ranks */
     out->n_layers = base.n_layers < PRILORA_MAX_LAYERS ? base.n_layers : PRILORA_MAX_LAYERS;
     return prilora_spec_ranks(v->spec, out->n_layers, out->ranks, err);
 }

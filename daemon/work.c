@@ -27,6 +27,8 @@ static const struct {
     {WORK_TRAINING, ANY, "invalid_training_file", "training_file"},
     {WORK_VALIDATION, PRILORA_EIO, "io_error", "validation_file"},
     {WORK_VALIDATION, ANY, "invalid_validation_file", "validation_file"},
+    {WORK_MISMATCHED, PRILORA_EIO, "io_error", "task.mismatched_file"},
+    {WORK_MISMATCHED, ANY, "invalid_validation_file", "task.mismatched_file"},
     {WORK_FIT, PRILORA_ELIMIT, "not_enough_memory", NULL},
     {WORK_FIT, PRILORA_EIO, "io_error", NULL},
     {WORK_FIT, ANY, "invalid_specification", "method"},

@@ -16,7 +16,15 @@ struct work {
 #define WORK_AGAIN_S    5
 
 /* What was being done when something failed: it tells the error's code and parameter. */
-enum work_stage { WORK_MODEL, WORK_SPEC, WORK_TRAINING, WORK_VALIDATION, WORK_FIT, WORK_RUN };
+enum work_stage {
+    WORK_MODEL,
+    WORK_SPEC,
+    WORK_TRAINING,
+    WORK_VALIDATION,
+    WORK_MISMATCHED,
+    WORK_FIT,
+    WORK_RUN,
+};
 
 /* A job that was claimed for validation becomes queued or failed. */
 void work_validate(struct work *work, const struct job *job);

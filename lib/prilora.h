@@ -144,13 +144,30 @@ PRILORA_API const char *prilora_base_unused(const struct prilora_base *base, siz
 
 /* ---- The specification of a run ------------------------------------------------------------- */
 
-enum prilora_method { PRILORA_METHOD_PRILORA, PRILORA_METHOD_LORA };
+enum prilora_method {
+    PRILORA_METHOD_PRILORA,
+    PRILORA_METHOD_LORA,
+    PRILORA_METHOD_HEAD, /* no adapters: the task head alone is trained */
+};
 enum prilora_task {
     PRILORA_TASK_AUTO,
     PRILORA_TASK_CLASSIFICATION,
     PRILORA_TASK_REGRESSION,
     PRILORA_TASK_MULTI_LABEL,
     PRILORA_TASK_TOKEN_CLASSIFICATION, /* a tag for every word, as in named entity recognition */
+};
+/* The tasks of the GLUE benchmark: columns, labels, metrics follow from the name. */
+enum prilora_glue {
+    PRILORA_GLUE_NONE,
+    PRILORA_GLUE_COLA,
+    PRILORA_GLUE_SST2,
+    PRILORA_GLUE_MRPC,
+    PRILORA_GLUE_STSB,
+    PRILORA_GLUE_QQP,
+    PRILORA_GLUE_MNLI,
+    PRILORA_GLUE_QNLI,
+    PRILORA_GLUE_RTE,
+    PRILORA_GLUE_WNLI,
 };
 enum prilora_metric {
     PRILORA_METRIC_AUTO,
@@ -175,8 +192,12 @@ enum prilora_compute {
     PRILORA_COMPUTE_BF16, /* the frozen maps; where the processor cannot, a warning and FLOAT32 */
 };
 
+/* Settings by GLUE task that somebody has published; what is given wins over them. */
+enum prilora_preset { PRILORA_PRESET_NONE, PRILORA_PRESET_ADALORA };
+
 #define PRILORA_MAX_LAYERS  128
 #define PRILORA_MAX_TARGETS 64
+#define PRILORA_MAX_FILE_ID 128 /* bytes, its end counted */
 
 /*
  * One run's settings; lib/train/spec.c holds the one table of their names, ranges and defaults.
@@ -186,6 +207,10 @@ struct prilora_spec {
     enum prilora_method method;
     enum prilora_task task;
     enum prilora_metric metric;
+    enum prilora_glue glue;
+    char mismatched_file[PRILORA_MAX_FILE_ID]; /* MNLI's second validation data, as the caller calls
+                                                  them; "": none */
+    enum prilora_preset preset;
     uint64_t seed;
 
     long n_epochs;
@@ -234,11 +259,18 @@ struct prilora_spec {
  *     "method": {"type": "prilora", "prilora": {"hyperparameters": {...}}},
  *     "hyperparameters": {...} }                          (the older place, OpenAI's three only)
  *
+ * A task may also be a string, and the name of a GLUE task: "cola" is {"name": "cola"}; then its
+ * type and its metric follow. "mnli" may have a "mismatched_file".
+ *
  * Every member may be absent, every hyperparameter may be "auto". An unknown member, a wrong type
  * or a value out of range is PRILORA_EINVAL with a JSON pointer in err->where.
  */
 PRILORA_API enum prilora_status prilora_spec_parse(struct prilora_spec **out, const char *json,
                                                    size_t length, struct prilora_error *err);
+/* "cola", ...; NULL for PRILORA_GLUE_NONE and beyond the last. */
+PRILORA_API const char *prilora_glue_name(enum prilora_glue task);
+/* Also "SST-2" and the like; NONE: no such task, or NULL. */
+PRILORA_API enum prilora_glue prilora_glue_find(const char *name);
 /* The same as JSON with every setting spelled out; parses back to an equal specification. */
 PRILORA_API char *prilora_spec_dump(const struct prilora_spec *spec);
 PRILORA_API struct prilora_spec *prilora_spec_copy(const struct prilora_spec *spec);
@@ -282,8 +314,11 @@ struct prilora_dataset;
 enum { PRILORA_GO = 0, PRILORA_STOP = 1 };
 
 struct prilora_dataset_options {
-    enum prilora_task task;              /* AUTO: told from the labels */
-    size_t max_length;                   /* tokens per example; longer ones are truncated */
+    enum prilora_task task; /* AUTO: told from the labels */
+    enum prilora_glue glue; /* the file must be one of that task, as published or as on the hub:
+                               columns, labels and their order are its; then `task` is AUTO or its
+                               type */
+    size_t max_length;      /* tokens per example; longer ones are truncated */
     const struct prilora_dataset *train; /* the labels must be this one's; NULL for the first */
     const char
         *adapter;     /* folder of an adapter to go on from: the task and the labels are its (of
@@ -304,6 +339,7 @@ struct prilora_dataset_info {
                               and lists of no words */
     size_t n_words, n_cut; /* of token classification: words that have a tag; as it was read, those
                               that were truncated away (not in a saved data set) */
+    size_t bytes;          /* of memory */
     char fingerprint[65];  /* SHA-256 of tokens and labels */
 };
 
@@ -350,6 +386,7 @@ struct prilora_preview;
 
 struct prilora_preview_options {
     enum prilora_task task; /* AUTO: told from the labels */
+    enum prilora_glue glue; /* as in prilora_dataset_options */
     const char *name;       /* as in prilora_dataset_options */
     size_t n_shown;         /* so many of the first good rows are kept, */
     size_t max_text;        /* of each text so many bytes (less where a character would be cut) */
@@ -448,6 +485,9 @@ struct prilora_run_options {
     void *context;
     const atomic_int *stop; /* may be NULL */
     const char *start_from; /* an adapter's folder, ours or PEFT's own; NULL: start afresh */
+    const struct prilora_dataset *mismatched; /* more validation data, read with `train`, for the
+                                                 exported bytes alone: accuracy_mismatched; or NULL,
+                                                 as without valid; outlives the run */
 };
 
 /* What a run will need, known before it starts. */

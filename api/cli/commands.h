@@ -19,6 +19,7 @@ enum completes {
     COMPLETE_EXPERIMENT,
     COMPLETE_CONFIG,
     COMPLETE_COMMAND,
+    COMPLETE_TASK, /* a kind of labels, or a GLUE task */
 };
 
 struct option_spec { /* an array ends with a name of NULL */

@@ -10,6 +10,7 @@
 #include "api/cli/http.h"
 #include "api/cli/json.h"
 #include "api/cli/text.h"
+#include "prilora.h"
 
 #define PATIENCE_S 1
 
@@ -53,6 +54,17 @@ static void offer_settings(const struct completing *c)
         offer(c, setting_rows[i].name);
 }
 
+static void offer_tasks(const struct completing *c)
+{
+    static const char *const kinds[] = {"classification", "regression", "multi_label"};
+    const char *name;
+
+    for (int i = PRILORA_GLUE_NONE + 1; (name = prilora_glue_name((enum prilora_glue)i)); i++)
+        offer(c, name);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        offer(c, kinds[i]);
+}
+
 /* The first words, or the second ones of the first that is there. */
 static void offer_commands(const struct completing *c, const char *first)
 {
@@ -85,12 +97,15 @@ static void offer_kind(const struct completing *c, enum completes kind)
         [COMPLETE_PULL] = {"/v1/pulls", NULL, NULL},
         [COMPLETE_EXPERIMENT] = {"/v1/experiments?limit=100", NULL, NULL},
         [COMPLETE_COMMAND] = {NULL, NULL, NULL},
+        [COMPLETE_TASK] = {NULL, NULL, NULL},
     };
 
     if (kind == COMPLETE_PATH || kind == COMPLETE_DATA)
         puts("@files");
     if (kind == COMPLETE_CONFIG)
         offer_settings(c);
+    if (kind == COMPLETE_TASK)
+        offer_tasks(c);
     if (kind == COMPLETE_COMMAND)
         offer_commands(c, NULL);
     if (kind == COMPLETE_JOB || kind == COMPLETE_TARGET || kind == COMPLETE_EXPERIMENT)

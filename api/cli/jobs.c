@@ -174,7 +174,7 @@ static void show_data(struct table *t, const json_t *job)
 {
     static const char *const names[] = {"model", "suffix", "training_file", "validation_file"};
     const json_t *metadata = json_at(job, "metadata");
-    const char *task = json_text(job, "task.type"), *name;
+    const char *task = json_text(job, "task.type"), *glue = json_text(job, "task.name"), *name;
     json_t *value;
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -182,7 +182,10 @@ static void show_data(struct table *t, const json_t *job)
             table_field(t, names[i], "%s", json_text(job, names[i]));
     }
     if (*task && strcmp(task, "auto") != 0)
-        table_field(t, "task", "%s, judged by %s", task, json_text(job, "task.metric"));
+        table_field(t, "task", "%s%s%s, judged by %s", glue, *glue ? ": " : "", task,
+                    json_text(job, "task.metric"));
+    if (*json_text(job, "task.mismatched_file"))
+        table_field(t, "mismatched_file", "%s", json_text(job, "task.mismatched_file"));
     table_field(t, "seed", "%lld", (long long)json_whole(job, "seed"));
     table_field(t, "priority", "%lld", (long long)json_whole(job, "priority"));
     json_object_foreach ((json_t *)metadata, name, value) {

@@ -175,7 +175,7 @@ int run_layers(struct call *call)
     if (rc == EXIT_DONE && !show_json(call, &reply)) {
         data = json_at(reply.json, "data");
         if (json_array_size(data) == 0) {
-            puts("nothing yet: the job has not begun to train");
+            puts("nothing: the job has not begun to train, or adapts no maps (method head)");
         } else if (call_has(call, "full")) {
             print_full(data);
         } else {

@@ -109,26 +109,45 @@ static int set_integer(const struct call *call, json_t *job, const char *name, i
     return rc;
 }
 
+/* The task as an object, made of what stands there: a string is a type or a name. */
+static json_t *task_object(json_t *job)
+{
+    json_t *task = json_object_get(job, "task"), *object;
+
+    if (json_is_object(task))
+        return task;
+    object = must(json_object());
+    if (json_is_string(task))
+        json_object_set(object, "type", task);
+    json_object_set_new(job, "task", object);
+    return object;
+}
+
 /* "rte", or JSON of the whole member. */
 static int set_task(const struct call *call, json_t *job)
 {
     const char *task = call_option(call, "task"), *metric = call_option(call, "metric");
-    json_t *object = json_object_get(job, "task");
 
-    if (!task && !metric)
-        return EXIT_DONE;
     if (task && task[0] == '{') {
-        object = json_loads(task, 0, NULL);
+        json_t *object = json_loads(task, 0, NULL);
+
         if (!object)
             return fail(EXIT_USAGE, "--task: \"%s\" is not JSON", task);
         json_object_set_new(job, "task", object);
-    } else if (!json_is_object(object)) {
-        object = must(json_object());
-        json_object_set_new(job, "task", object);
-    }
-    if (task && task[0] != '{' && set_text(object, "type", task) != EXIT_DONE)
+    } else if (task && set_text(job, "task", task) != EXIT_DONE) {
         return EXIT_USAGE;
-    return metric ? set_text(object, "metric", metric) : EXIT_DONE;
+    }
+    return metric ? set_text(task_object(job), "metric", metric) : EXIT_DONE;
+}
+
+static int set_preset(const struct call *call, json_t *job)
+{
+    const char *preset = call_option(call, "preset");
+    char *pair = preset ? format("preset=%s", preset) : NULL;
+    int rc = pair ? apply_set(job, pair) : EXIT_DONE;
+
+    free(pair);
+    return rc;
 }
 
 /* --ranks-from alone says where from, and so what. */
@@ -168,6 +187,8 @@ static int apply_options(const struct call *call, json_t *job)
     if (rc == EXIT_DONE && (call_has(call, "ranks") || call_has(call, "ranks-from")))
         rc = set_ranks(call, job);
     if (rc == EXIT_DONE)
+        rc = set_preset(call, job);
+    if (rc == EXIT_DONE)
         rc = set_integer(call, job, "seed", 0, INT32_MAX);
     if (rc == EXIT_DONE)
         rc = set_integer(call, job, "priority", -100, 100);
@@ -200,19 +221,19 @@ static int read_job(const char *path, json_t **out)
     return EXIT_DONE;
 }
 
-/* Puts the id of DATA (NULL: what the job says already) where the job names it. */
-static int set_data(const struct call *call, json_t *job, const char *name, const char *data)
+/* Puts the id of DATA (NULL: what stands there already) where the object names it. */
+static int set_data(const struct call *call, json_t *object, const char *name, const char *data)
 {
     char *id;
     int rc;
 
     if (!data)
-        data = json_string_value(json_object_get(job, name));
+        data = json_string_value(json_object_get(object, name));
     if (!data)
         return EXIT_DONE;
     rc = files_data(call, data, &id);
     if (rc == EXIT_DONE)
-        json_object_set_new(job, name, must(json_string(id)));
+        json_object_set_new(object, name, must(json_string(id)));
     free(id);
     return rc;
 }
@@ -291,6 +312,8 @@ int run_submit(struct call *call)
         rc = set_data(call, job, "training_file", call->n_args ? call->args[0] : NULL);
     if (rc == EXIT_DONE)
         rc = set_data(call, job, "validation_file", call_option(call, "valid"));
+    if (rc == EXIT_DONE && (call_has(call, "mismatched") || json_at(job, "task.mismatched_file")))
+        rc = set_data(call, task_object(job), "mismatched_file", call_option(call, "mismatched"));
     if (rc == EXIT_DONE)
         rc = send_job(call, job, &reply);
     if (rc == EXIT_DONE)

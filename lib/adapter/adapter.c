@@ -16,10 +16,13 @@ static enum prilora_status choose(struct pl_adapter *adapter, const struct pl_ma
                                   struct prilora_error *err)
 {
     struct pl_targets targets;
-    enum prilora_status rc = pl_targets_new(&targets, spec, err);
+    enum prilora_status rc;
     char where[PL_WHERE_SIZE];
     bool matches;
 
+    if (spec->method == PRILORA_METHOD_HEAD)
+        return PRILORA_OK; /* no map is adapted */
+    rc = pl_targets_new(&targets, spec, err);
     for (size_t i = 0; rc == PRILORA_OK && i < adapter->n_maps; i++) {
         rc = pl_targets_match(&targets, sites[i].path, sites[i].kind, &matches, err);
         if (rc != PRILORA_OK || !matches)
@@ -48,10 +51,11 @@ static void set_scales(struct pl_adapter *adapter, const struct prilora_spec *sp
         sum += adapter->maps[i].rank;
     for (size_t i = 0; i < adapter->n_maps; i++) {
         struct pl_lora *map = &adapter->maps[i];
-        double mean = (double)sum / (double)adapter->n_adapted;
+        double mean;
 
         if (!map->rank)
             continue;
+        mean = (double)sum / (double)adapter->n_adapted;
         map->alpha = spec->lora_alpha;
         if (spec->scaling == PRILORA_SCALING_COMMON)
             map->alpha = spec->lora_alpha / mean * (double)map->rank;

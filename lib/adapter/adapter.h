@@ -33,7 +33,7 @@ struct pl_adapter {
 
 /*
  * pl_adapter_plan - matches targets by PEFT's rule, gives each adapted map its rank and scale, and
- * appends A and B to the layout.
+ * appends A and B to the layout. The method "head" adapts none.
  *
  * Targets  "all-linear": every site. A list: a site whose path equals an entry or ends in
  *          "." + entry, or whose kind is an entry. A pattern: a POSIX-extended-like regular

@@ -7,9 +7,13 @@
 
 const char *pl_spec_where(char *out, const struct prilora_spec *spec, const char *setting)
 {
-    const char *method = spec->method == PRILORA_METHOD_LORA ? "lora" : "prilora";
+    static const char *const methods[] = {
+        [PRILORA_METHOD_PRILORA] = "prilora",
+        [PRILORA_METHOD_LORA] = "lora",
+        [PRILORA_METHOD_HEAD] = "head",
+    };
 
-    snprintf(out, PL_WHERE_SIZE, "/method/%s/hyperparameters/%s", method, setting);
+    snprintf(out, PL_WHERE_SIZE, "/method/%s/hyperparameters/%s", methods[spec->method], setting);
     return out;
 }
 

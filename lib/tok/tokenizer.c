@@ -310,7 +310,7 @@ enum prilora_status pl_tokenizer_encode(const struct pl_tokenizer *tokenizer, st
                                         size_t pair_size, size_t max_length, bool *truncated,
                                         struct prilora_error *err)
 {
-    size_t start = out->n, n_a, n_b = 0, room;
+    size_t start = out->n, n_a, n_b = 0, room = 0;
     enum prilora_status rc = find_room(&room, tokenizer, pair != NULL, max_length, err);
 
     if (rc == PRILORA_OK)
@@ -338,7 +338,7 @@ enum prilora_status pl_tokenizer_encode_words(const struct pl_tokenizer *tokeniz
                                               size_t n, size_t max_length, size_t *firsts,
                                               bool *truncated, struct prilora_error *err)
 {
-    size_t start = out->n, n_all, room;
+    size_t start = out->n, n_all, room = 0;
     enum prilora_status rc = find_room(&room, tokenizer, false, max_length, err);
 
     if (rc == PRILORA_OK)

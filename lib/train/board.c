@@ -63,7 +63,7 @@ enum prilora_status pl_board_new(struct prilora_run *run, struct prilora_error *
 
 void pl_board_free(struct pl_board *board)
 {
-    if (board->n)
+    if (board->draft)
         pthread_mutex_destroy(&board->lock);
     free(board->published);
     free(board->draft);

@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "base/json.h"
 #include "train/export.h"
+#include "train/glue.h"
 #include "train/naming.h"
+#include "train/settings.h"
 #include "train/spec.h"
 
 struct text {
@@ -81,22 +83,39 @@ static void add_front(struct text *t, const struct pl_export *x)
     add(t, "---\nlibrary_name: peft\nbase_model: ");
     add_quoted(t, x->base_name);
     add(t, "\npipeline_tag: %s\ntags:\n- %s\n---\n\n", pl_naming_of(x->task)->pipeline,
-        x->spec->method == PRILORA_METHOD_LORA ? "lora" : "prilora");
+        pl_method_of(x->spec->method)->type);
 }
 
 static void add_facts(struct text *t, const struct pl_export *x)
 {
+    static const char *const how[] = {
+        [PRILORA_METHOD_PRILORA] = "PRILoRA",
+        [PRILORA_METHOD_LORA] = "LoRA",
+        [PRILORA_METHOD_HEAD] = "its task head alone",
+    };
     const struct prilora_result *r = x->result;
+    const struct pl_glue *glue = pl_glue_of(x->spec->glue);
+    const struct pl_map_site *placeholder = pl_export_placeholder(x);
     bool pruned = x->spec->prune_ratio > 0;
 
-    add(t, "# A %s adapter for ", pl_task_word(x->task));
+    add(t, "# A %s adapter for ", glue ? glue->title : pl_task_word(x->task));
     add_plain(t, x->base_name);
     add(t, "\n\nTrained with prilorad %s by %s on %zu examples (state of step %llu).\n\n",
-        PRILORA_VERSION, x->spec->method == PRILORA_METHOD_LORA ? "LoRA" : "PRILoRA", x->n_train,
-        (unsigned long long)r->best_step);
-    add(t, "| | |\n|---|---|\n| ranks, from the first layer to the last | ");
-    add_ranks(t, x);
-    add(t, " |\n| adapter parameters | %zu |\n", x->adapter->n_parameters);
+        PRILORA_VERSION, how[x->spec->method], x->n_train, (unsigned long long)r->best_step);
+    if (placeholder)
+        add(t,
+            "No map of the base is adapted. PEFT loads no adapter without one: the one in this "
+            "folder, of\nrank 1 for `%s`,\nhas A and B of zeros only, adds nothing, and no "
+            "training "
+            "of it changes that.\n\n",
+            placeholder->path);
+    add(t, "| | |\n|---|---|\n");
+    if (!placeholder) {
+        add(t, "| ranks, from the first layer to the last | ");
+        add_ranks(t, x);
+        add(t, " |\n");
+    }
+    add(t, "| adapter parameters | %zu |\n", x->adapter->n_parameters);
     if (pruned)
         add(t, "| non-zero entries of the A matrices | %zu of %zu |\n", r->n_nonzero,
             r->n_prunable);

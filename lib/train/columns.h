@@ -5,17 +5,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
+
 struct pl_columns {
     const char *text, *pair, *label; /* pair NULL: single sentences */
     bool pair_is_optional;
-    bool has_gaps; /* as published (TSV), it has short rows, to be skipped, and empty texts */
+    bool has_gaps;  /* as published (TSV), it has short rows, to be skipped, and empty texts */
+    unsigned tasks; /* bit t: files of GLUE task t are so */
 };
 
 /*
- * pl_columns_choose - the first row of the table whose columns are all there, as `has` tells;
- * NULL with a reason that names what is missing.
+ * pl_columns_choose - the first row of the table (of a GLUE task: of its rows) whose columns are
+ * all there, as `has` tells; NULL with a reason that names what is missing.
  */
-const struct pl_columns *pl_columns_choose(bool (*has)(const void *context, const char *name),
+const struct pl_columns *pl_columns_choose(enum prilora_glue glue,
+                                           bool (*has)(const void *context, const char *name),
                                            const void *context, char *reason, size_t room);
 
 /*

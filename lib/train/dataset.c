@@ -110,6 +110,13 @@ enum prilora_status pl_dataset_finish(struct prilora_dataset *dataset, struct pr
     return PRILORA_OK;
 }
 
+size_t pl_dataset_bytes(const struct prilora_dataset *dataset)
+{
+    return dataset->starts[dataset->n] * (sizeof *dataset->ids + sizeof *dataset->type_ids) +
+           dataset->n * sizeof *dataset->starts +
+           pl_dataset_rows(dataset) * dataset->width * sizeof *dataset->targets;
+}
+
 void prilora_dataset_describe(const struct prilora_dataset *dataset,
                               struct prilora_dataset_info *info)
 {
@@ -123,6 +130,7 @@ void prilora_dataset_describe(const struct prilora_dataset *dataset,
         .majority = dataset->majority,
         .n_skipped = dataset->n_skipped,
         .n_words = pl_task_of(dataset->task)->tokens ? pl_dataset_counted(dataset) : 0,
+        .bytes = pl_dataset_bytes(dataset),
     };
     for (size_t i = 0; dataset->cut && i < dataset->n; i++)
         info->n_cut += dataset->cut[i];

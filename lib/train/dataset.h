@@ -68,6 +68,9 @@ enum prilora_status pl_dataset_decode(struct prilora_dataset **out, const unsign
                                       size_t size, bool check, const char *path,
                                       struct prilora_error *err);
 
+/* Memory of the examples. */
+size_t pl_dataset_bytes(const struct prilora_dataset *dataset);
+
 /* SHA-256 of what prilora_dataset_save writes before its own digest. */
 void pl_dataset_fingerprint(const struct prilora_dataset *dataset, char out[65]);
 

@@ -211,7 +211,7 @@ enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
     }
     r->tokenizer = tokenizer;
     r->options = options;
-    rc = pl_rows_open(&r->rows, data ? data : "", size, options->name, err);
+    rc = pl_rows_open(&r->rows, data ? data : "", size, options->name, options->glue, err);
     if (rc == PRILORA_OK)
         rc = pl_tokenizer_prepare(tokenizer, err);
     if (rc == PRILORA_OK)

@@ -6,9 +6,13 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 #include "math/vector.h"
+#include "train/glue.h"
 #include "train/measure.h"
 #include "train/run.h"
 
@@ -41,6 +45,7 @@ bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_
     if (!pl_engine_evaluate(run->engine, &batch, &run->valid_cut, block, run->logits, stop))
         return false;
     run->n_values = pl_measure(run->values, &measured);
+    pl_glue_keep(run->spec->glue, run->spec->metric, run->values, &run->n_values);
     if (run->n_values == PRILORA_MAX_VALUES)
         run->n_values--;
     loss = &run->values[run->n_values++];
@@ -53,6 +58,32 @@ bool pl_run_measured_finite(const struct prilora_run *run)
 {
     return isfinite(run->engine->loss) &&
            pl_all_finite(run->logits, pl_dataset_rows(run->valid) * run->valid->n_labels);
+}
+
+enum prilora_status pl_run_measure_mismatched(struct prilora_run *run, const pl_real *block,
+                                              struct prilora_value *out, struct prilora_error *err)
+{
+    const struct prilora_dataset *data = run->mismatched;
+    struct pl_batch batch = pl_feed_all(data);
+    struct prilora_value values[PRILORA_MAX_VALUES];
+    pl_real *logits = pl_calloc(data->n * data->n_labels, sizeof *logits);
+    struct pl_shares cut;
+    enum prilora_status rc = pl_shares_new(&cut, data->n, err);
+    size_t n;
+
+    if (rc == PRILORA_OK && !logits)
+        rc = pl_fail(err, PRILORA_ENOMEM, "no memory to evaluate %zu examples", data->n);
+    if (rc == PRILORA_OK) {
+        pl_shares_fill(&cut, data->starts, data->n, run->engine->budget);
+        pl_engine_evaluate(run->engine, &batch, &cut, block, logits, NULL);
+        n = pl_metrics_compute(values, data->task, logits, data->targets, data->n, data->n_labels,
+                               data->width);
+        pl_glue_keep(PRILORA_GLUE_MNLI, PRILORA_METRIC_ACCURACY, values, &n);
+        *out = (struct prilora_value){"accuracy_mismatched", n ? values[0].value : 0};
+    }
+    pl_shares_free(&cut);
+    free(logits);
+    return rc;
 }
 
 /* Nothing is kept: metrics of such numbers would say anything. */

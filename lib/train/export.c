@@ -55,12 +55,45 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct pl_tensor *)a)->name, ((const struct pl_tensor *)b)->name);
 }
 
+const struct pl_map_site *pl_export_placeholder(const struct pl_export *x)
+{
+    return x->adapter->n_adapted ? NULL : &x->sites[x->adapter->n_maps - 1];
+}
+
+/* A [1, in] and B [out, 1] of the placeholder, from the zeros behind the block. */
+static enum prilora_status fill_placeholder(struct pl_tensor *tensors, const float *zeros,
+                                            const struct pl_map_site *site,
+                                            struct prilora_error *err)
+{
+    static const char *const ends[] = {".lora_A", ".lora_B"};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct pl_param param = {.kind = i ? PL_PARAM_LORA_B : PL_PARAM_LORA_A};
+        struct pl_tensor *t = &tensors[i];
+        size_t n = i ? site->out : site->in;
+        char name[256];
+
+        snprintf(name, sizeof name, "%s%s", site->path, ends[i]);
+        param.name = name;
+        *t = (struct pl_tensor){.name = peft_name(&param), .dtype = PL_F32, .n_dims = 2};
+        if (!t->name)
+            return pl_fail(err, PRILORA_ENOMEM, "no memory to export %s", name);
+        t->dims[0] = i ? n : 1;
+        t->dims[1] = i ? 1 : n;
+        t->n_elements = n;
+        t->data = zeros;
+    }
+    return PRILORA_OK;
+}
+
 static enum prilora_status write_tensors(const struct pl_export *x, const char *folder,
                                          struct prilora_error *err)
 {
-    size_t n = x->layout->n;
+    const struct pl_map_site *placeholder = pl_export_placeholder(x);
+    size_t n_zeros = placeholder ? placeholder->in + placeholder->out : 0;
+    size_t n = x->layout->n + (placeholder ? 2 : 0);
     struct pl_tensor *tensors = pl_calloc(n, sizeof *tensors);
-    float *numbers = pl_calloc(x->layout->size, sizeof *numbers);
+    float *numbers = pl_calloc(x->layout->size + n_zeros, sizeof *numbers);
     char *path = pl_file_join(folder, "adapter_model.safetensors");
     enum prilora_status rc;
 
@@ -69,6 +102,8 @@ static enum prilora_status write_tensors(const struct pl_export *x, const char *
         goto out;
     }
     rc = fill_tensors(tensors, numbers, x, err);
+    if (rc == PRILORA_OK && placeholder)
+        rc = fill_placeholder(tensors + x->layout->n, numbers + x->layout->size, placeholder, err);
     if (rc != PRILORA_OK)
         goto out;
     qsort(tensors, n, sizeof *tensors, by_name);
@@ -167,18 +202,25 @@ enum prilora_status prilora_run_export(struct prilora_run *run, const char *fold
         .n_train = run->train->n,
         .pruner = run->pruner,
     };
-    enum prilora_status rc;
+    struct prilora_value mismatched;
+    enum prilora_status rc = PRILORA_OK;
 
     /* the best state was pruned before it was measured */
     if (run->state.has_best)
         memcpy(block, run->best, run->engine->layout->size * sizeof *block);
     else
         pl_run_candidate(run, block);
+    if (run->mismatched)
+        rc = pl_run_measure_mismatched(run, block, &mismatched, err);
+    if (rc != PRILORA_OK)
+        return rc;
     if (run->valid) {
-        pl_run_measure(run, block, NULL);
+        pl_run_measure(run, block, NULL); /* the last one: check_finite looks at it */
         memcpy(ended.values, run->values, sizeof ended.values);
         ended.n_values = run->n_values;
     }
+    if (run->mismatched && ended.n_values < PRILORA_MAX_VALUES)
+        ended.values[ended.n_values++] = mismatched;
     ended.n_nonzero = pl_prune_nonzero(run->pruner, block);
     pl_board_publish(run, block);
     rc = prilora_base_check(run->base, err); /* what was measured is true */

@@ -30,6 +30,13 @@ struct pl_export {
     const struct pl_pruner *pruner; /* whose statistics are written; NULL: none are */
 };
 
+/*
+ * The map of which a head-only adapter holds an adapter nevertheless, since PEFT loads none without
+ * one: of rank 1, A and B both zero, so that it adds nothing and no gradient ever moves it. NULL:
+ * maps are adapted.
+ */
+const struct pl_map_site *pl_export_placeholder(const struct pl_export *x);
+
 /* Written beside `folder` and then put in its place, an existing one replaced. Errors: EINVAL if
  * what stands at `folder` is no folder of plain files. */
 enum prilora_status pl_export_write(const struct pl_export *x, const char *folder,

@@ -51,10 +51,19 @@ static json_t *saved_modules(const struct pl_export *x)
     return list;
 }
 
-/* The adapted map that stands for all in "r" and "lora_alpha": one of the most frequent rank. */
-static size_t typical_map(const struct pl_adapter *adapter)
+/* What the export says of one adapted map; a placeholder's rank is 1 and its alpha, too. */
+static struct pl_lora shown_map(const struct pl_export *x, size_t i)
 {
-    size_t best = 0, most = 0;
+    static const struct pl_lora placeholder = {.rank = 1, .alpha = 1, .scale = 1};
+
+    return &x->sites[i] == pl_export_placeholder(x) ? placeholder : x->adapter->maps[i];
+}
+
+/* The adapted map that stands for all in "r" and "lora_alpha": one of the most frequent rank. */
+static size_t typical_map(const struct pl_export *x)
+{
+    const struct pl_adapter *adapter = x->adapter;
+    size_t best = adapter->n_adapted ? 0 : adapter->n_maps - 1, most = 0;
 
     for (size_t i = 0; i < adapter->n_maps; i++) {
         size_t count = 0;
@@ -80,11 +89,11 @@ static json_t *patterns(const struct pl_export *x, bool alpha)
     json_t *object = json_object();
 
     for (size_t i = 0; i < x->adapter->n_maps; i++) {
-        const struct pl_lora *map = &x->adapter->maps[i];
+        struct pl_lora map = shown_map(x, i);
 
-        if (map->rank)
+        if (map.rank)
             pl_json_set(&object, x->sites[i].path,
-                        alpha ? number(map->alpha) : json_integer((json_int_t)map->rank));
+                        alpha ? number(map.alpha) : json_integer((json_int_t)map.rank));
     }
     return object;
 }
@@ -94,7 +103,7 @@ static json_t *target_paths(const struct pl_export *x)
     json_t *list = json_array();
 
     for (size_t i = 0; i < x->adapter->n_maps; i++) {
-        if (x->adapter->maps[i].rank)
+        if (shown_map(x, i).rank)
             pl_json_append(&list, json_string(x->sites[i].path));
     }
     return list;
@@ -111,16 +120,16 @@ static char *dump(json_t *object)
 
 char *pl_export_config(const struct pl_export *x)
 {
-    const struct pl_lora *typical = &x->adapter->maps[typical_map(x->adapter)];
+    const struct pl_lora typical = shown_map(x, typical_map(x));
 
     return dump(json_pack(
         "{s:s, s:s, s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:s, s:b, s:b, s:b, s:b, s:n}",
         "peft_type", "LORA", "task_type", pl_naming_of(x->task)->peft_type,
-        "base_model_name_or_path", x->base_name, "inference_mode", 1, "r",
-        (json_int_t)typical->rank, "lora_alpha", number(typical->alpha), "target_modules",
-        target_paths(x), "rank_pattern", patterns(x, false), "alpha_pattern", patterns(x, true),
-        "modules_to_save", saved_modules(x), "lora_dropout", x->spec->lora_dropout, "bias", "none",
-        "fan_in_fan_out", 0, "use_rslora", 0, "use_dora", 0, "init_lora_weights", 1, "revision"));
+        "base_model_name_or_path", x->base_name, "inference_mode", 1, "r", (json_int_t)typical.rank,
+        "lora_alpha", number(typical.alpha), "target_modules", target_paths(x), "rank_pattern",
+        patterns(x, false), "alpha_pattern", patterns(x, true), "modules_to_save", saved_modules(x),
+        "lora_dropout", x->spec->lora_dropout, "bias", "none", "fan_in_fan_out", 0, "use_rslora", 0,
+        "use_dora", 0, "init_lora_weights", 1, "revision"));
 }
 
 static json_t *label_names(const struct pl_export *x, bool by_id)

@@ -17,13 +17,6 @@
 #define MOST_EXAMPLES  ((size_t)1 << 18) /* of the first steps, that are cut into shares here */
 #define GUESSED_LABELS 8                 /* outputs of a head that is not known yet */
 
-static size_t data_bytes(const struct prilora_dataset *data)
-{
-    return data->starts[data->n] * (sizeof *data->ids + sizeof *data->type_ids) +
-           data->n * sizeof *data->starts +
-           pl_dataset_rows(data) * data->width * sizeof *data->targets;
-}
-
 static double pass_operations(const struct pl_net *net, const struct prilora_dataset *data,
                               bool train)
 {
@@ -170,10 +163,10 @@ static void add_memory(struct prilora_forecast *out, const struct prilora_base *
                         pl_pruner_bytes(adapter, model->sites, pl_net_stats_size(net)) +
                         2 * adapter->n_adapted * sizeof(struct prilora_layer);
     if (train)
-        out->memory_bytes +=
-            data_bytes(train) + pl_feed_bytes(train, limits->max_sequences, largest->step_tokens);
+        out->memory_bytes += pl_dataset_bytes(train) +
+                             pl_feed_bytes(train, limits->max_sequences, largest->step_tokens);
     if (valid)
-        out->memory_bytes += data_bytes(valid) + pl_shares_bytes(valid->n) +
+        out->memory_bytes += pl_dataset_bytes(valid) + pl_shares_bytes(valid->n) +
                              pl_dataset_rows(valid) * valid->n_labels * sizeof(pl_real);
 }
 

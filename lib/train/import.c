@@ -37,6 +37,40 @@ static enum prilora_status open_tensors(struct pl_import *in, const char *folder
     return rc;
 }
 
+static bool is_lora(const struct pl_tensor *t)
+{
+    size_t n = strlen(t->name), end = strlen(".lora_A.weight");
+
+    return n > end && (strcmp(t->name + n - end, ".lora_A.weight") == 0 ||
+                       strcmp(t->name + n - end, ".lora_B.weight") == 0);
+}
+
+static bool is_zero(const struct pl_tensor *t)
+{
+    pl_real numbers[1024];
+
+    for (size_t at = 0, n; at < t->n_elements; at += n) {
+        n = t->n_elements - at < 1024 ? t->n_elements - at : 1024;
+        pl_tensor_read(t, numbers, at, n);
+        for (size_t i = 0; i < n; i++)
+            if (numbers[i] != 0)
+                return false;
+    }
+    return true;
+}
+
+/* Stops at the first number that is not zero: of any other adapter one of the first. */
+static bool has_only_zeros(const struct pl_import *in)
+{
+    for (size_t i = 0; i < pl_tensors_count(in->tensors); i++) {
+        const struct pl_tensor *t = pl_tensors_at(in->tensors, i);
+
+        if (is_lora(t) && !(pl_dtype_is_floating(t->dtype) && is_zero(t)))
+            return false;
+    }
+    return true;
+}
+
 enum prilora_status pl_import_open(struct pl_import *out, const char *folder,
                                    struct prilora_error *err)
 {
@@ -52,6 +86,8 @@ enum prilora_status pl_import_open(struct pl_import *out, const char *folder,
         rc = pl_peft_config_parse(&out->config, json, size, path, err);
     if (rc == PRILORA_OK)
         rc = open_tensors(out, folder, err);
+    if (rc == PRILORA_OK)
+        out->is_head_only = has_only_zeros(out);
     free(json);
     free(path);
     if (rc != PRILORA_OK)
@@ -136,6 +172,11 @@ enum prilora_status pl_import_spec(struct prilora_spec **out, const struct pl_im
 
     if (rc != PRILORA_OK)
         return rc;
+    if (in->is_head_only) {
+        spec->method = PRILORA_METHOD_HEAD;
+        spec->prune_ratio = 0;
+        return PRILORA_OK;
+    }
     spec->rank_schedule = PRILORA_RANK_LIST;
     spec->n_ranks = model->config.num_hidden_layers;
     if (spec->n_ranks > PRILORA_MAX_LAYERS)
@@ -254,7 +295,7 @@ static enum prilora_status check_unread(const struct pl_import *in, const struct
 }
 
 enum prilora_status pl_import_fill_net(const struct pl_import *in, const struct pl_model *model,
-                                       const struct pl_net *net, pl_real *params,
+                                       const struct pl_net *net, pl_real *params, uint64_t seed,
                                        struct prilora_error *err)
 {
     const struct pl_layout *layout = pl_net_layout(net);
@@ -263,8 +304,8 @@ enum prilora_status pl_import_fill_net(const struct pl_import *in, const struct 
     size_t n_used = 0;
     bool known = false;
 
-    pl_net_init(net, params, 0, &known);
-    for (size_t i = 0; rc == PRILORA_OK && i < model->n_sites; i++)
+    pl_net_init(net, params, seed, &known);
+    for (size_t i = 0; rc == PRILORA_OK && !in->is_head_only && i < model->n_sites; i++)
         rc = fill_map(in, &model->sites[i], &adapter->maps[i], params, &n_used, err);
     for (size_t i = 0; rc == PRILORA_OK && i < layout->n; i++) {
         if (layout->params[i].kind == PL_PARAM_HEAD)
@@ -276,10 +317,10 @@ enum prilora_status pl_import_fill_net(const struct pl_import *in, const struct 
 }
 
 enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_model *model,
-                                   const struct pl_engine *engine, pl_real *params,
+                                   const struct pl_engine *engine, pl_real *params, uint64_t seed,
                                    struct prilora_error *err)
 {
-    return pl_import_fill_net(in, model, engine->net, params, err);
+    return pl_import_fill_net(in, model, engine->net, params, seed, err);
 }
 
 size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model,

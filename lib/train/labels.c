@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "model/task.h"
+#include "train/glue.h"
 #include "train/labels_file.h"
 #include "train/spec.h"
 
@@ -36,9 +37,10 @@ struct names {
 
 /* Labels that are settled already: the training data's, or an adapter's. */
 struct known {
-    enum prilora_task task; /* AUTO: nothing is settled */
+    enum prilora_task task;     /* AUTO: nothing is settled */
+    const struct pl_glue *glue; /* then a class number will do for a name; NULL: no such task */
     const char *whose;
-    char *const *names; /* [n] */
+    const char *const *names; /* [n] */
     size_t n;
 };
 
@@ -313,9 +315,22 @@ static void tell_unknown(const struct resolve *r, size_t line, const struct name
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
                                  pl_rows_quote(known, text, strlen(text)));
     }
-    pl_bad_rows_add(r->bad, line, "the label %s does not occur in the %s, which has %s%s",
-                    pl_rows_quote(label, name->text, name->size), r->known->whose, list,
-                    i < r->dataset->n_labels ? ", ..." : "");
+    pl_rows_quote(label, name->text, name->size);
+    if (r->known->glue)
+        pl_bad_rows_add(r->bad, line, "the label %s is none of %s's, which are %s", label,
+                        r->known->glue->title, list);
+    else
+        pl_bad_rows_add(r->bad, line, "the label %s does not occur in the %s, which has %s%s",
+                        label, r->known->whose, list, i < r->dataset->n_labels ? ", ..." : "");
+}
+
+/* Of a GLUE task's label, which may stand as its number. */
+static bool is_class_number(const struct resolve *r, const struct name *name, size_t *number)
+{
+    if (!r->known->glue || name->size != 1 || name->text[0] < '0')
+        return false;
+    *number = (size_t)(name->text[0] - '0');
+    return *number < r->dataset->n_labels;
 }
 
 static bool find_class(const struct resolve *r, const struct pl_label_item *item, size_t line,
@@ -331,6 +346,8 @@ static bool find_class(const struct resolve *r, const struct pl_label_item *item
         pl_bad_rows_add(r->bad, line, "%s", fault);
         return false;
     }
+    if (is_class_number(r, &name, number))
+        return true;
     at = place(r->names, &name, &found);
     if (!found) {
         tell_unknown(r, line, &name);
@@ -362,9 +379,16 @@ static void resolve_number(const struct resolve *r, const struct pl_label_row *r
     item = &r->labels->items[row->first];
     pl_rows_quote(quoted, r->labels->texts + item->text, item->size);
     if (item->kind == PL_LABEL_TEXT)
-        pl_bad_rows_add(r->bad, row->line, "the label %s is not a number", quoted);
+        pl_bad_rows_add(r->bad, row->line, "the label %s is not a number%s%s%s", quoted,
+                        r->known->glue ? ", as " : "", r->known->glue ? r->known->glue->title : "",
+                        r->known->glue ? "'s are" : "");
     else if (!isfinite((float)item->value))
         pl_bad_rows_add(r->bad, row->line, "the label %s is too large", quoted);
+    else if (r->known->glue &&
+             (item->value < PL_GLUE_LOWEST_SCORE || item->value > PL_GLUE_HIGHEST_SCORE))
+        pl_bad_rows_add(r->bad, row->line,
+                        "the label %s is no score of %s's, which go from %d to %d", quoted,
+                        r->known->glue->title, PL_GLUE_LOWEST_SCORE, PL_GLUE_HIGHEST_SCORE);
     else
         *target = (float)item->value;
 }
@@ -460,19 +484,24 @@ static enum prilora_status find_known(struct known *known, struct pl_labels_file
                                       struct prilora_error *err)
 {
     const struct prilora_dataset *train = options->train;
-    enum prilora_status rc;
+    const struct pl_glue *glue = pl_glue_of(options->glue);
+    enum prilora_status rc = PRILORA_OK;
 
     *file = (struct pl_labels_file){0};
-    *known = (struct known){0};
+    *known = (struct known){.glue = glue};
     if (train) {
-        *known = (struct known){train->task, "training data", train->labels, train->n_labels};
-        return PRILORA_OK;
+        *known = (struct known){train->task, glue, "training data",
+                                (const char *const *)train->labels, train->n_labels};
+    } else if (glue) {
+        *known = (struct known){glue->task, glue, glue->title, glue->labels, 0};
+        while (glue->labels[known->n])
+            known->n++;
+    } else if (options->adapter) {
+        rc = pl_labels_file_read(file, options->adapter, err);
+        if (rc == PRILORA_OK)
+            *known = (struct known){file->task, NULL, "adapter", (const char *const *)file->names,
+                                    file->n};
     }
-    if (!options->adapter)
-        return PRILORA_OK;
-    rc = pl_labels_file_read(file, options->adapter, err);
-    if (rc == PRILORA_OK)
-        *known = (struct known){file->task, "adapter", file->names, file->n};
     return rc;
 }
 

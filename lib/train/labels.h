@@ -4,7 +4,8 @@
  * Told from the labels unless the options, the training data or an adapter say so: most rows with
  * words: token classification; most with a list: multi-label; most labels numbers and one of them
  * real (written with a point or an exponent): regression; else classification. Classes 0..k-1 keep
- * their numbers, other names are sorted by their bytes.
+ * their numbers, other names are sorted by their bytes. A GLUE task settles all of it; its labels
+ * stand in a file as names or as class numbers.
  */
 #ifndef PL_LABELS_H
 #define PL_LABELS_H

@@ -334,7 +334,7 @@ static enum prilora_status fill(struct merge *m, const char *folder, struct pril
     }
     if (rc == PRILORA_OK) {
         m->params = pl_calloc_aligned(pl_net_layout(m->net)->size, sizeof *m->params);
-        rc = m->params ? pl_import_fill_net(&in, model, m->net, m->params, err)
+        rc = m->params ? pl_import_fill_net(&in, model, m->net, m->params, 0, err)
                        : pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     }
     pl_import_close(&in);

@@ -17,7 +17,7 @@ enum prilora_status pl_opened_new(struct pl_opened *out, struct pl_model *model,
         rc = pl_engine_new(&out->engine, model, out->spec, task, limits, err);
     if (rc == PRILORA_OK) {
         out->params = pl_calloc_aligned(out->engine->layout->size, sizeof *out->params);
-        rc = out->params ? pl_import_fill(in, model, out->engine, out->params, err)
+        rc = out->params ? pl_import_fill(in, model, out->engine, out->params, 0, err)
                          : pl_fail(err, PRILORA_ENOMEM, "no memory for %zu numbers",
                                    out->engine->layout->size);
     }

@@ -146,7 +146,7 @@ static enum prilora_status count_labels(struct prilora_preview *p,
                                         const struct prilora_preview_options *options,
                                         struct prilora_error *err)
 {
-    struct prilora_dataset_options same = {.task = options->task};
+    struct prilora_dataset_options same = {.task = options->task, .glue = options->glue};
     enum prilora_status rc =
         pl_labels_count(&p->labels, &p->outputs, p->counts, &same, &p->bad, &p->problem);
 
@@ -161,7 +161,7 @@ static enum prilora_status look(struct prilora_preview *p, const char *data, siz
                                 const struct prilora_preview_options *options,
                                 struct prilora_error *err)
 {
-    enum prilora_status rc = pl_rows_open(&p->rows, data, size, options->name, err);
+    enum prilora_status rc = pl_rows_open(&p->rows, data, size, options->name, options->glue, err);
 
     if (rc != PRILORA_OK)
         return rc;

@@ -206,7 +206,7 @@ static enum prilora_status fail_unknown_setting(struct pl_reading *r, const char
     const char *known[PL_MAX_SETTINGS + 1];
     size_t n = 0;
 
-    if (pl_setting_find(name, PL_IN_PRILORA | PL_IN_LORA))
+    if (pl_setting_find(name, PL_IN_PRILORA | PL_IN_LORA | PL_IN_HEAD))
         return pl_fail_at(r->err, PRILORA_EINVAL, pl_reading_point(r, name),
                           "%s is not a setting of method \"%s\"", name, method);
     for (size_t i = 0; i < pl_n_settings; i++) {

@@ -34,6 +34,9 @@ enum prilora_status pl_reading_word(struct pl_reading *r, const char *name,
 enum prilora_status pl_reading_fail_unknown(struct pl_reading *r, const char *name,
                                             const char *const *known);
 
+/* "cola", or {"type", "name", "metric", "mismatched_file"}. */
+enum prilora_status pl_reading_task(struct pl_reading *r, json_t *value);
+
 /* {"n_epochs": 3, ...} at r->where, by the table of settings; `method` is its name. */
 enum prilora_status pl_reading_settings(struct pl_reading *r, json_t *object, const char *method);
 

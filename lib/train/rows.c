@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
+#include "train/glue.h"
 
 static const struct pl_rows_format *const formats[] = {
     &pl_rows_jsonl, &pl_rows_ndjson, &pl_rows_json, &pl_rows_csv,
@@ -48,11 +49,12 @@ const char *pl_rows_quote(char out[PL_QUOTE_SIZE], const char *text, size_t size
 }
 
 enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t size,
-                                 const char *name, struct prilora_error *err)
+                                 const char *name, enum prilora_glue glue,
+                                 struct prilora_error *err)
 {
     enum prilora_status rc;
 
-    *rows = (struct pl_rows){.name = name, .at = data, .end = data + size, .line = 1};
+    *rows = (struct pl_rows){.name = name, .glue = glue, .at = data, .end = data + size, .line = 1};
     rows->format = format_of(name);
     if (!rows->format)
         return pl_fail_at(err, PRILORA_EINVAL, name,
@@ -170,6 +172,7 @@ enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *
         return result;
     if (row->words)
         return check_words(row, reason);
+    row->may_be_empty = row->may_be_empty || (rows->glue && pl_glue_of(rows->glue)->has_gaps);
     if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES)
         snprintf(reason, PL_MAX_REASON, "a text of %zu bytes, but at most %zu are read",
                  row->pair_size > row->text_size ? row->pair_size : row->text_size,

@@ -60,21 +60,23 @@ struct pl_rows_format {
 struct pl_rows {
     const struct pl_rows_format *format;
     const char *name;
-    const char *at, *end; /* what is not read yet */
-    size_t line;          /* the number of the line at `at` */
-    void *state;          /* the format's */
+    enum prilora_glue glue; /* the file must be one of this task */
+    const char *at, *end;   /* what is not read yet */
+    size_t line;            /* the number of the line at `at` */
+    void *state;            /* the format's */
 };
 
 extern const struct pl_rows_format pl_rows_jsonl, pl_rows_ndjson, pl_rows_json, pl_rows_csv,
     pl_rows_tsv, pl_rows_conll, pl_rows_bio, pl_rows_txt;
 
 /*
- * pl_rows_open - `data` must stay until pl_rows_close. Errors: EINVAL if the ending of `name` is
- * none of .jsonl .ndjson .json .csv .tsv .conll .bio .txt; EFORMAT for UTF-16; EDATA for a header
- * without the columns that are needed.
+ * pl_rows_open - `data` must stay until pl_rows_close; `glue` NONE for any file. Errors: EINVAL if
+ * the ending of `name` is none of .jsonl .ndjson .json .csv .tsv .conll .bio .txt; EFORMAT for
+ * UTF-16; EDATA for a header without the columns that are needed.
  */
 enum prilora_status pl_rows_open(struct pl_rows *rows, const char *data, size_t size,
-                                 const char *name, struct prilora_error *err);
+                                 const char *name, enum prilora_glue glue,
+                                 struct prilora_error *err);
 void pl_rows_close(struct pl_rows *rows);
 
 /* The next row; its texts have been checked: UTF-8, size, emptiness. reason[PL_MAX_REASON]. */

@@ -192,12 +192,12 @@ static bool is_header(const struct delimited *s)
     return false;
 }
 
-static bool is_cola(const struct delimited *s)
+static bool is_cola(const struct delimited *s, enum prilora_glue glue)
 {
     const struct field *label = &s->fields[PL_COLA_LABEL];
 
-    return !s->quoting && s->n == PL_COLA_COLUMNS && label->size == 1 &&
-           (*label->text == '0' || *label->text == '1');
+    return (!glue || glue == PRILORA_GLUE_COLA) && !s->quoting && s->n == PL_COLA_COLUMNS &&
+           label->size == 1 && (*label->text == '0' || *label->text == '1');
 }
 
 static enum prilora_status read_header(struct pl_rows *rows, struct prilora_error *err)
@@ -216,19 +216,20 @@ static enum prilora_status read_header(struct pl_rows *rows, struct prilora_erro
         return pl_fail_at(err, PRILORA_EDATA, where, "line %zu: %s", row.line, reason);
     s->n_columns = s->n;
     s->pair = SIZE_MAX;
-    if (!is_header(s) && is_cola(s)) {
+    if (!is_header(s) && is_cola(s, rows->glue)) {
         s->text = PL_COLA_TEXT;
         s->label = PL_COLA_LABEL;
         rows->at = before.at;
         rows->line = before.line;
         return PRILORA_OK;
     }
-    c = pl_columns_choose(has_column, s, reason, sizeof reason);
+    c = pl_columns_choose(rows->glue, has_column, s, reason, sizeof reason);
     if (!c)
         return pl_fail_at(err, PRILORA_EDATA, where,
-                          "line %zu: the header (%zu column%s, the first is %s) has %s", row.line,
+                          "line %zu: the header (%zu column%s, the first is %s) %s%s", row.line,
                           s->n, s->n == 1 ? "" : "s",
-                          pl_rows_quote(first, s->fields[0].text, s->fields[0].size), reason);
+                          pl_rows_quote(first, s->fields[0].text, s->fields[0].size),
+                          rows->glue ? "is " : "has ", reason);
     s->text = find_column(s, c->text);
     s->label = find_column(s, c->label);
     if (c->pair)

@@ -16,6 +16,7 @@
 #include "train/rows.h"
 
 struct jsonl {
+    enum prilora_glue glue;
     bool is_array;
     bool is_open;   /* of an array: '[' read, ']' not */
     json_t *object; /* the row that the caller holds pointers into */
@@ -34,6 +35,7 @@ static enum prilora_status jsonl_open(struct pl_rows *rows, struct prilora_error
 
     rows->state = s;
     if (s) {
+        s->glue = rows->glue;
         s->labels = pl_alloc(PL_MAX_LABELS, sizeof *s->labels);
         s->numbers = pl_alloc(PL_MAX_LABELS, sizeof *s->numbers);
     }
@@ -224,7 +226,7 @@ static enum pl_row_result read_object(struct jsonl *s, struct pl_row *row, char 
     }
     if (pl_columns_tagged(has_member, is_list, s->object, &words, &tags))
         return read_words(s, words, tags, row, reason);
-    c = pl_columns_choose(has_member, s->object, reason, PL_MAX_REASON);
+    c = pl_columns_choose(s->glue, has_member, s->object, reason, PL_MAX_REASON);
     if (!c)
         return PL_ROW_BAD;
     result = read_text(s->object, c->text, &row->text, &row->text_size, reason);

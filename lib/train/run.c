@@ -33,21 +33,30 @@ enum prilora_status pl_data_check(const struct prilora_base *base,
     return PRILORA_OK;
 }
 
-static enum prilora_status check_data(const struct prilora_run *run, struct prilora_error *err)
+static enum prilora_status check_other(const struct prilora_run *run,
+                                       const struct prilora_dataset *data, const char *which,
+                                       struct prilora_error *err)
 {
-    const struct prilora_dataset *train = run->train, *valid = run->valid;
-    enum prilora_status rc = pl_data_check(run->base, train, "training", err);
+    const struct prilora_dataset *train = run->train;
+    enum prilora_status rc = data ? pl_data_check(run->base, data, which, err) : PRILORA_OK;
 
-    if (rc == PRILORA_OK && valid)
-        rc = pl_data_check(run->base, valid, "validation", err);
-    if (rc != PRILORA_OK || !valid ||
-        (valid->task == train->task && valid->n_labels == train->n_labels))
+    if (rc != PRILORA_OK || !data ||
+        (data->task == train->task && data->n_labels == train->n_labels))
         return rc;
     return pl_fail(err, PRILORA_EDATA,
-                   "the validation data is for a %s task of %zu labels, the training data for a %s "
-                   "task of %zu",
-                   pl_task_word(valid->task), valid->n_labels, pl_task_word(train->task),
+                   "the %s data is for a %s task of %zu labels, the training data for a %s task of "
+                   "%zu",
+                   which, pl_task_word(data->task), data->n_labels, pl_task_word(train->task),
                    train->n_labels);
+}
+
+static enum prilora_status check_data(const struct prilora_run *run, struct prilora_error *err)
+{
+    enum prilora_status rc = pl_data_check(run->base, run->train, "training", err);
+
+    if (rc == PRILORA_OK)
+        rc = check_other(run, run->valid, "validation", err);
+    return rc == PRILORA_OK ? check_other(run, run->mismatched, "mismatched", err) : rc;
 }
 
 static enum prilora_status make_engine(struct prilora_run *run, size_t n_threads,
@@ -69,6 +78,8 @@ static enum prilora_status make_engine(struct prilora_run *run, size_t n_threads
         return pl_fail(err, PRILORA_ENOMEM, "no memory for %zu maps", model->n_sites);
     if (run->valid && run->valid->longest > limits.longest)
         limits.longest = run->valid->longest;
+    if (run->mismatched && run->mismatched->longest > limits.longest)
+        limits.longest = run->mismatched->longest;
     rc = pl_engine_new(&run->engine, model, run->spec, run->train->task, &limits, err);
     for (size_t i = 0; rc == PRILORA_OK && i < model->n_sites; i++)
         offsets[i] = pl_net_stats_offset(run->engine->net, model->sites[i].input);
@@ -159,6 +170,7 @@ enum prilora_status prilora_run_open(struct prilora_run **out, struct prilora_ba
     run->base = prilora_base_ref(base);
     run->train = train;
     run->valid = valid;
+    run->mismatched = valid ? options->mismatched : NULL;
     rc = bind(run, spec, options, err);
     if (rc == PRILORA_OK) {
         size_t step_size = (size_t)(run->spec->batch_size * run->spec->gradient_accumulation_steps);

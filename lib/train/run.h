@@ -56,7 +56,7 @@ struct prilora_run {
     struct prilora_base *base;
     struct prilora_spec *spec; /* resolved */
     char *spec_text;           /* its dump */
-    const struct prilora_dataset *train, *valid;
+    const struct prilora_dataset *train, *valid, *mismatched;
     char *checkpoint; /* path or NULL */
     char start[65];   /* SHA-256 of the parameters of the adapter that it started from; "": none */
     void (*on_event)(void *context, const struct prilora_event *event);
@@ -93,6 +93,10 @@ void pl_run_candidate(const struct prilora_run *run, pl_real *block);
 /* Metrics of `block` on the validation data into run->values; false if stopped meanwhile (never
  * with stop NULL). */
 bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_int *stop);
+
+/* The accuracy on run->mismatched, under its name. */
+enum prilora_status pl_run_measure_mismatched(struct prilora_run *run, const pl_real *block,
+                                              struct prilora_value *out, struct prilora_error *err);
 
 /* Whether the loss and the logits that pl_run_measure left are all finite. */
 bool pl_run_measured_finite(const struct prilora_run *run);

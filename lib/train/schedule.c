@@ -1,7 +1,5 @@
 /* schedule.c - the learning rate of a step, and what "auto" becomes. */
 #include <math.h>
-#include <string.h>
-#include <strings.h>
 
 #include "train/metrics.h"
 #include "train/settings.h"
@@ -35,36 +33,6 @@ double pl_spec_learning_rate(const struct prilora_spec *spec, uint64_t step, uin
     if (spec->lr_scheduler_type == PRILORA_LR_COSINE)
         return rate * 0.5 * (1 + cos(PI * progress));
     return rate * (1 - progress);
-}
-
-bool pl_spec_glue_task(const char *name, int *task, int *metric)
-{
-    static const struct {
-        const char *name;
-        enum prilora_task task;
-        enum prilora_metric metric;
-    } glue[] = {
-        {"cola", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_MATTHEWS},
-        {"sst2", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"sst-2", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"mrpc", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"stsb", PRILORA_TASK_REGRESSION, PRILORA_METRIC_PEARSON},
-        {"sts-b", PRILORA_TASK_REGRESSION, PRILORA_METRIC_PEARSON},
-        {"qqp", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"mnli", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"qnli", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"rte", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-        {"wnli", PRILORA_TASK_CLASSIFICATION, PRILORA_METRIC_ACCURACY},
-    };
-
-    for (size_t i = 0; name && i < sizeof glue / sizeof *glue; i++) {
-        if (strcasecmp(glue[i].name, name) == 0) {
-            *task = (int)glue[i].task;
-            *metric = (int)glue[i].metric;
-            return true;
-        }
-    }
-    return false;
 }
 
 const char *pl_task_word(enum prilora_task task)

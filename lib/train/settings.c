@@ -29,6 +29,11 @@ static const struct pl_choice scalings[] = {
     {"common", PRILORA_SCALING_COMMON},
     {0},
 };
+static const struct pl_choice presets[] = {
+    {"none", PRILORA_PRESET_NONE},
+    {"adalora", PRILORA_PRESET_ADALORA},
+    {0},
+};
 static const struct pl_choice computes[] = {
     {"float32", PRILORA_COMPUTE_FLOAT32},
     {"bf16", PRILORA_COMPUTE_BF16},
@@ -49,9 +54,27 @@ const struct pl_choice pl_metric_words[] = {
     {"loss", PRILORA_METRIC_LOSS},       {0},
 };
 
-#define ALL    (PL_IN_PRILORA | PL_IN_LORA | PL_IN_SUPERVISED)
-#define OURS   (PL_IN_PRILORA | PL_IN_LORA)
-#define METHOD PL_IN_PRILORA
+const struct pl_method pl_methods[] = {
+    {"prilora", PL_IN_PRILORA, PRILORA_METHOD_PRILORA},
+    {"lora", PL_IN_LORA, PRILORA_METHOD_LORA},
+    {"head", PL_IN_HEAD, PRILORA_METHOD_HEAD},
+    {"supervised", PL_IN_SUPERVISED, PRILORA_METHOD_PRILORA},
+};
+const size_t pl_n_methods = sizeof pl_methods / sizeof *pl_methods;
+
+const struct pl_method *pl_method_of(enum prilora_method method)
+{
+    size_t i = 0;
+
+    while (pl_methods[i].method != method)
+        i++;
+    return &pl_methods[i];
+}
+
+#define ALL     (OURS | PL_IN_SUPERVISED)
+#define OURS    (ADAPTED | PL_IN_HEAD)
+#define ADAPTED (PL_IN_PRILORA | PL_IN_LORA)
+#define METHOD  PL_IN_PRILORA
 
 #define INTEGER(name, methods, min, max, standard, help)                                           \
     {                                                                                              \
@@ -79,6 +102,8 @@ const struct pl_choice pl_metric_words[] = {
     }
 
 const struct pl_setting pl_settings[] = {
+    CHOICE(preset, OURS, presets, PRILORA_PRESET_NONE,
+           "published settings of a GLUE task; what is given wins over them"),
     INTEGER(n_epochs, ALL, 1, 10000, 3, "times through the training data"),
     INTEGER(batch_size, ALL, 1, 4096, 32, "examples per step"),
     NUMBER(learning_rate_multiplier, ALL, 1e-4, 1e4, 1, "scales learning_rate"),
@@ -111,13 +136,14 @@ const struct pl_setting pl_settings[] = {
            "how rank goes from the first layer to the last"),
     INTEGER(rank_start, METHOD, 1, PL_MAX_RANK, 4, "rank of the layer nearest the input"),
     INTEGER(rank_end, METHOD, 1, PL_MAX_RANK, 12, "rank of the last layer"),
-    {"r", PL_SETTING_INTEGER, OURS, offsetof(struct prilora_spec, rank_start), 1, PL_MAX_RANK, 8,
+    {"r", PL_SETTING_INTEGER, ADAPTED, offsetof(struct prilora_spec, rank_start), 1, PL_MAX_RANK, 8,
      NULL, "one rank for every layer"},
     {"ranks", PL_SETTING_RANKS, METHOD, 0, 1, PL_MAX_RANK, 0, NULL, "rank of each layer"},
-    NUMBER(lora_alpha, OURS, 1e-3, 1e6, 16, "the update is scaled by alpha / rank"),
-    NUMBER(lora_dropout, OURS, 0, 0.9, 0, "of the adapters' inputs"),
-    CHOICE(scaling, OURS, scalings, PRILORA_SCALING_LAYER, "by each layer's rank or by the mean"),
-    {"target_modules", PL_SETTING_TARGETS, OURS, 0, 0, 0, 0, NULL,
+    NUMBER(lora_alpha, ADAPTED, 1e-3, 1e6, 16, "the update is scaled by alpha / rank"),
+    NUMBER(lora_dropout, ADAPTED, 0, 0.9, 0, "of the adapters' inputs"),
+    CHOICE(scaling, ADAPTED, scalings, PRILORA_SCALING_LAYER,
+           "by each layer's rank or by the mean"),
+    {"target_modules", PL_SETTING_TARGETS, ADAPTED, 0, 0, 0, 0, NULL,
      "\"all-linear\", names or kinds of maps, or one pattern for whole paths"},
 
     NUMBER(prune_ratio, METHOD, 0, 0.99, 0.5, "part of each row of A that becomes zero"),

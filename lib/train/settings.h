@@ -15,7 +15,18 @@ enum pl_setting_kind {
 };
 
 /* Which methods know a setting. "supervised" is OpenAI's name: PRILoRA and three settings. */
-enum { PL_IN_PRILORA = 1, PL_IN_LORA = 2, PL_IN_SUPERVISED = 4 };
+enum { PL_IN_PRILORA = 1, PL_IN_LORA = 2, PL_IN_SUPERVISED = 4, PL_IN_HEAD = 8 };
+
+struct pl_method {
+    const char *type;
+    unsigned bit; /* PL_IN_... */
+    enum prilora_method method;
+};
+
+extern const struct pl_method pl_methods[];
+extern const size_t pl_n_methods;
+
+const struct pl_method *pl_method_of(enum prilora_method method); /* under its own name */
 
 struct pl_choice {
     const char *word; /* NULL ends a list */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "train/glue.h"
 #include "train/reading.h"
 
 #define MAX_SPEC ((size_t)1 << 20) /* bytes of JSON */
@@ -40,7 +41,7 @@ static enum prilora_status settle_ranks(struct pl_reading *r)
     struct prilora_spec *spec = r->spec;
     const struct pl_setting *schedule = &pl_settings[pl_setting_index("rank_schedule")];
 
-    if (spec->method == PRILORA_METHOD_LORA)
+    if (spec->method != PRILORA_METHOD_PRILORA)
         spec->rank_schedule = PRILORA_RANK_UNIFORM;
     for (size_t i = 0; i < sizeof rules / sizeof *rules && r->method == PL_IN_PRILORA; i++) {
         if (given(r, rules[i].name) && !given(r, "rank_schedule") && rules[i].implies >= 0 &&
@@ -62,16 +63,6 @@ static enum prilora_status settle_ranks(struct pl_reading *r)
     return PRILORA_OK;
 }
 
-static const struct {
-    const char *type;
-    unsigned bit;
-    enum prilora_method method;
-} methods[] = {
-    {"prilora", PL_IN_PRILORA, PRILORA_METHOD_PRILORA},
-    {"lora", PL_IN_LORA, PRILORA_METHOD_LORA},
-    {"supervised", PL_IN_SUPERVISED, PRILORA_METHOD_PRILORA},
-};
-
 /* {"type": "prilora", "prilora": {"hyperparameters": {...}}} */
 static enum prilora_status read_method(struct pl_reading *r, json_t *object)
 {
@@ -84,17 +75,17 @@ static enum prilora_status read_method(struct pl_reading *r, json_t *object)
     if (!json_is_object(object))
         return pl_fail_at(r->err, PRILORA_EINVAL, "/method", "method: %s, but must be an object",
                           pl_reading_show(object, seen));
-    while (m < 3 &&
-           (!json_is_string(type) || strcmp(methods[m].type, json_string_value(type)) != 0))
+    while (m < pl_n_methods &&
+           (!json_is_string(type) || strcmp(pl_methods[m].type, json_string_value(type)) != 0))
         m++;
-    if (m == 3)
+    if (m == pl_n_methods)
         return pl_fail_at(r->err, PRILORA_EINVAL, "/method/type",
-                          "type: %s, but must be \"prilora\", \"lora\" or \"supervised\"",
+                          "type: %s, but must be \"prilora\", \"lora\", \"head\" or \"supervised\"",
                           type ? pl_reading_show(type, seen) : "absent");
     r->has_method = true;
-    r->method = methods[m].bit;
-    r->spec->method = methods[m].method;
-    known[1] = methods[m].type;
+    r->method = pl_methods[m].bit;
+    r->spec->method = pl_methods[m].method;
+    known[1] = pl_methods[m].type;
     snprintf(r->where, sizeof r->where, "/method");
     json_object_foreach (object, name, value) {
         if (strcmp(name, "type") != 0 && strcmp(name, known[1]) != 0)
@@ -127,39 +118,6 @@ static enum prilora_status read_seed(struct pl_reading *r, const json_t *value)
     return PRILORA_OK;
 }
 
-static enum prilora_status read_task(struct pl_reading *r, json_t *value)
-{
-    const char *known[] = {"type", "metric", NULL}, *name;
-    int task = PRILORA_TASK_AUTO, metric = PRILORA_METRIC_AUTO;
-    enum prilora_status rc;
-    json_t *member;
-    char seen[64];
-
-    snprintf(r->where, sizeof r->where, "/task");
-    if (!json_is_object(value))
-        return pl_fail_at(r->err, PRILORA_EINVAL, "/task", "task: %s, but must be an object",
-                          pl_reading_show(value, seen));
-    json_object_foreach (value, name, member) {
-        if (strcmp(name, "type") != 0 && strcmp(name, "metric") != 0)
-            return pl_reading_fail_unknown(r, name, known);
-    }
-    member = json_object_get(value, "type");
-    pl_reading_point(r, "type");
-    if (member && !pl_spec_glue_task(json_string_value(member), &task, &metric) &&
-        (rc = pl_reading_word(r, "type", pl_task_words, member, &task)) != PRILORA_OK)
-        return rc;
-    member = json_object_get(value, "metric");
-    pl_reading_point(r, "metric");
-    if (member &&
-        (rc = pl_reading_word(r, "metric", pl_metric_words, member, &metric)) != PRILORA_OK)
-        return rc;
-    r->spec->task = (enum prilora_task)task;
-    r->spec->metric = (enum prilora_metric)metric;
-    if (task == PRILORA_TASK_AUTO)
-        return PRILORA_OK;
-    return pl_spec_check_metric(r->spec, r->spec->task, r->err);
-}
-
 /* The members of the whole, in the order in which they are to be read. */
 static enum prilora_status read_members(struct pl_reading *r, json_t *root)
 {
@@ -188,11 +146,13 @@ static enum prilora_status read_members(struct pl_reading *r, json_t *root)
     if (member[0])
         rc = read_seed(r, member[0]);
     if (rc == PRILORA_OK && member[1])
-        rc = read_task(r, member[1]);
+        rc = pl_reading_task(r, member[1]);
     if (rc == PRILORA_OK && member[2])
         rc = read_method(r, member[2]);
     if (rc == PRILORA_OK)
         rc = settle_ranks(r);
+    if (rc == PRILORA_OK)
+        rc = pl_glue_preset(r->spec, r->method, r->given, pl_reading_point(r, "preset"), r->err);
     if (rc == PRILORA_OK && member[3]) {
         snprintf(r->where, sizeof r->where, "/hyperparameters");
         r->method = PL_IN_SUPERVISED;
@@ -201,7 +161,7 @@ static enum prilora_status read_members(struct pl_reading *r, json_t *root)
     return rc;
 }
 
-static void set_defaults(struct prilora_spec *spec, unsigned method)
+static void set_defaults(struct prilora_spec *spec)
 {
     for (size_t i = 0; i < pl_n_settings; i++) {
         const struct pl_setting *s = &pl_settings[i];
@@ -218,8 +178,6 @@ static void set_defaults(struct prilora_spec *spec, unsigned method)
         else if (s->kind == PL_SETTING_CHOICE)
             *(int *)place = (int)s->standard;
     }
-    if (method == PL_IN_LORA)
-        spec->prune_ratio = 0;
 }
 
 enum prilora_status pl_spec_parse(struct prilora_spec **out, struct pl_spec_given *given,
@@ -234,7 +192,7 @@ enum prilora_status pl_spec_parse(struct prilora_spec **out, struct pl_spec_give
     *out = NULL;
     if (!spec)
         return pl_fail(err, PRILORA_ENOMEM, "no memory for a specification");
-    set_defaults(spec, PL_IN_PRILORA);
+    set_defaults(spec);
     snprintf(r.where, sizeof r.where, "%s", "");
     if (length > MAX_SPEC) {
         rc = pl_fail(err, PRILORA_ELIMIT, "a specification of %zu bytes, but at most %zu are read",
@@ -248,7 +206,7 @@ enum prilora_status pl_spec_parse(struct prilora_spec **out, struct pl_spec_give
         goto out;
     }
     rc = read_members(&r, root);
-    if (rc == PRILORA_OK && spec->method == PRILORA_METHOD_LORA)
+    if (rc == PRILORA_OK && spec->method != PRILORA_METHOD_PRILORA)
         spec->prune_ratio = 0;
     if (rc == PRILORA_OK) {
         *given = (struct pl_spec_given){r.given, r.has_method};

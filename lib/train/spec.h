@@ -23,9 +23,6 @@ enum prilora_status pl_spec_resolve(struct prilora_spec *spec, enum prilora_task
 enum prilora_status pl_spec_check_metric(const struct prilora_spec *spec, enum prilora_task task,
                                          struct prilora_error *err);
 
-/* Kind and metric of a GLUE task ("sst2", "sst-2", "stsb", ...); false for any other name or
- * NULL. */
-bool pl_spec_glue_task(const char *name, int *task, int *metric);
 const char *pl_task_word(enum prilora_task task); /* "classification", ... */
 
 /* Learning rate of optimiser step `step` (0-based) of `total`. */

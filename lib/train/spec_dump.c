@@ -53,11 +53,13 @@ static json_t *setting_json(const struct prilora_spec *spec, const struct pl_set
     return NULL;
 }
 
-/* Of the names that say the ranks, those that the schedule uses. */
+/* Of the names that say the ranks, those that the schedule uses; a preset only if there is one. */
 static bool belongs(const struct prilora_spec *spec, const char *name)
 {
     enum prilora_rank_schedule schedule = spec->rank_schedule;
 
+    if (strcmp(name, "preset") == 0)
+        return spec->preset != PRILORA_PRESET_NONE;
     if (strcmp(name, "r") == 0)
         return schedule == PRILORA_RANK_UNIFORM;
     if (strcmp(name, "ranks") == 0)
@@ -80,16 +82,25 @@ static json_t *settings_json(const struct prilora_spec *spec, unsigned method)
     return object;
 }
 
+static json_t *task_json(const struct prilora_spec *spec)
+{
+    json_t *object = json_object();
+
+    if (spec->glue)
+        pl_json_set(&object, "name", json_string(prilora_glue_name(spec->glue)));
+    pl_json_set(&object, "type", json_string(pl_choice_word(pl_task_words, (int)spec->task)));
+    pl_json_set(&object, "metric", json_string(pl_choice_word(pl_metric_words, (int)spec->metric)));
+    if (spec->mismatched_file[0])
+        pl_json_set(&object, "mismatched_file", json_string(spec->mismatched_file));
+    return object;
+}
+
 char *prilora_spec_dump(const struct prilora_spec *spec)
 {
-    bool lora = spec->method == PRILORA_METHOD_LORA;
-    const char *method = lora ? "lora" : "prilora";
-    json_t *root =
-        json_pack("{s:I, s:{s:s, s:s}, s:{s:s, s:{s:o}}}", "seed", (json_int_t)spec->seed, "task",
-                  "type", pl_choice_word(pl_task_words, (int)spec->task), "metric",
-                  pl_choice_word(pl_metric_words, (int)spec->metric), "method", "type", method,
-                  method, "hyperparameters",
-                  settings_json(spec, lora ? PL_IN_LORA : PL_IN_PRILORA));
+    const struct pl_method *method = pl_method_of(spec->method);
+    json_t *root = json_pack("{s:I, s:o, s:{s:s, s:{s:o}}}", "seed", (json_int_t)spec->seed, "task",
+                             task_json(spec), "method", "type", method->type, method->type,
+                             "hyperparameters", settings_json(spec, method->bit));
     char *text = root ? pl_json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
 
     json_decref(root);
@@ -129,17 +140,11 @@ static json_t *choices_json(const struct pl_setting *s)
 
 static json_t *methods_json(const struct pl_setting *s)
 {
-    static const struct {
-        unsigned bit;
-        const char *word;
-    } words[] = {{PL_IN_PRILORA, "prilora"},
-                 {PL_IN_LORA, "lora"},
-                 {PL_IN_SUPERVISED, "supervised"}};
     json_t *list = json_array();
 
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (s->methods & words[i].bit)
-            pl_json_append(&list, json_string(words[i].word));
+    for (size_t i = 0; i < pl_n_methods; i++)
+        if (s->methods & pl_methods[i].bit)
+            pl_json_append(&list, json_string(pl_methods[i].type));
     return list;
 }
 

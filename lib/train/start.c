@@ -99,6 +99,12 @@ enum prilora_status pl_start_check(const struct pl_import *in, const struct pl_m
     const struct pl_lora *maps = adapter->maps;
     enum prilora_status rc = PRILORA_OK;
 
+    if (in->is_head_only)
+        return PRILORA_OK; /* adapters, if there are any, start afresh */
+    if (spec->method == PRILORA_METHOD_HEAD)
+        return pl_fail_at(err, PRILORA_EMISMATCH, "/method/type",
+                          "type: \"head\" trains no adapters, but the adapter that the run starts "
+                          "from has some");
     for (size_t i = 0; rc == PRILORA_OK && i < model->n_sites; i++) {
         if (sites[i].layer == 0)
             rc = check_shape(in, &sites[i], spec, &maps[i], err);
@@ -156,7 +162,7 @@ static enum prilora_status fill(struct prilora_run *run, const struct pl_import 
     enum prilora_status rc = pl_start_check(in, model, run->spec, engine->adapter, err);
 
     if (rc == PRILORA_OK)
-        rc = pl_import_fill(in, model, engine, run->params, err);
+        rc = pl_import_fill(in, model, engine, run->params, run->spec->seed, err);
     if (rc != PRILORA_OK)
         return rc;
     pl_digest_init(&digest);

@@ -13,7 +13,7 @@ enum prilora_status pl_start_check_base(const struct pl_labels_file *labels,
 
 /*
  * pl_start_check - the maps that a specification plans are those of the file: adapted or not, rank
- * and scale. Errors: EMISMATCH at the setting, with both values.
+ * and scale. A head-only file fits every one. Errors: EMISMATCH at the setting, with both values.
  */
 enum prilora_status pl_start_check(const struct pl_import *in, const struct pl_model *model,
                                    const struct prilora_spec *spec,

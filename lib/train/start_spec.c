@@ -169,6 +169,8 @@ static enum prilora_status tell(struct prilora_spec **out, const struct pl_impor
     struct common common;
     enum prilora_status rc = pl_import_spec(out, in, model, err);
 
+    if (rc == PRILORA_OK && in->is_head_only)
+        goto out;
     if (rc == PRILORA_OK && !adapted)
         rc = pl_fail(err, PRILORA_ENOMEM, "no memory for %zu maps", model->n_sites);
     if (rc == PRILORA_OK)
@@ -179,6 +181,7 @@ static enum prilora_status tell(struct prilora_spec **out, const struct pl_impor
         rc = set_scale(*out, &common, in, err);
     if (rc == PRILORA_OK)
         rc = set_targets(*out, model, adapted, common.n_maps, err);
+out:
     free(adapted);
     return rc;
 }
@@ -254,10 +257,12 @@ static enum prilora_status adopt(struct prilora_spec *spec, const struct pl_spec
                                  const struct prilora_spec *parent, size_t n_layers,
                                  struct prilora_error *err)
 {
-    if (!given->method && parent->method == PRILORA_METHOD_LORA) {
-        spec->method = PRILORA_METHOD_LORA;
+    if (!given->method && parent->method != PRILORA_METHOD_PRILORA) {
+        spec->method = parent->method;
         spec->prune_ratio = 0;
     }
+    if (parent->method == PRILORA_METHOD_HEAD || spec->method == PRILORA_METHOD_HEAD)
+        return PRILORA_OK; /* one of the two has no adapters */
     adopt_ranks(spec, given, parent);
     if (!pl_spec_is_given(given, "lora_alpha"))
         spec->lora_alpha = parent->lora_alpha;

@@ -102,6 +102,27 @@ test("every hyperparameter that the server knows has a field", async () => {
   assert.equal(await page.locator("[data-param=r]").isVisible(), true);
 });
 
+test("a GLUE task reads its files in its own way, and the head alone has no ranks", async () => {
+  const page = await browser.open("#/new", { expected: /status of 400/ });
+  const text = "index\tsentence1\tsentence2\tlabel\n0\tIt rains.\tRain.\tentailment\n1\tNo sun.\tRain.\tnot_entailment\n";
+  await page.getByLabel("or upload one").first().setInputFiles({ name: "rte.tsv", mimeType: "text/plain", buffer: Buffer.from(text) });
+  await page.locator(".preview").waitFor();
+  const other = page.getByLabel("Mismatched validation file (optional)");
+  assert.equal(await other.isVisible(), false);
+  await page.getByLabel("Task", { exact: true }).selectOption("mnli");
+  await page.locator("[data-param=training_file]").getByText("not what MNLI has").first().waitFor();
+  assert.equal(await other.isVisible(), true);
+  await page.getByLabel("Task", { exact: true }).selectOption("rte");
+  await page.locator(".preview .bars li", { hasText: "not_entailment1" }).waitFor();
+  await page.getByLabel("Head only").check();
+  await page.getByText("All settings").click();
+  assert.equal(await page.locator("[data-param=lora_alpha]").isHidden(), true);
+  assert.equal(await page.locator("[data-param=prune_ratio]").isHidden(), true);
+  assert.equal(await page.locator("[data-param=preset]").isVisible(), true);
+  await page.locator(".fact", { hasText: "Parameters trained" }).getByText("0 in adapters").waitFor();
+  assert.equal(await page.locator(".rank-strip").count(), 0);
+});
+
 /** Tab until `selector` has the focus. */
 async function tabTo(page, selector, most = 80) {
   for (let i = 0; i < most; i++) {

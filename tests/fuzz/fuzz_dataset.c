@@ -1,7 +1,7 @@
 /*
- * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format (low bits; bit 7:
- * words with tags) and the task that is asked for. What is read must hold together, and split; the
- * preview, which reads the same without tokens, must agree with it.
+ * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format and the task that is
+ * asked for (low bits), and the GLUE task or words with tags (high bits). What is read must hold
+ * together, and split; the preview, which reads the same without tokens, must agree with it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -56,7 +56,8 @@ static void check_preview(const char *data, size_t size,
                           const struct prilora_dataset_options *options,
                           const struct prilora_dataset *d)
 {
-    struct prilora_preview_options same = {options->task, options->name, 5, 9, SIZE_MAX, SIZE_MAX};
+    struct prilora_preview_options same = {options->task, options->glue, options->name, 5, 9,
+                                           SIZE_MAX,      SIZE_MAX};
     struct prilora_preview_info info;
     struct prilora_preview *p;
     struct prilora_error err = {0};
@@ -91,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct prilora_dataset *d = NULL;
     struct prilora_error err = {0};
     size_t last_line = 0;
+    bool tagged;
     struct prilora_dataset_options options = {.max_length = 16,
                                               .bad_row = see_bad_row,
                                               .context = &last_line};
@@ -99,10 +101,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (size == 0)
         return 0;
-    options.name = names[data[0] & 0x80 && data[0] & 2 ? 4 : data[0] & 3];
-    options.task = data[0] & 0x80
-                       ? (data[0] & 4 ? PRILORA_TASK_TOKEN_CLASSIFICATION : PRILORA_TASK_AUTO)
-                       : (enum prilora_task)(data[0] >> 2 & 3);
+    tagged = data[0] >> 4 > PRILORA_GLUE_WNLI;
+    options.name = names[tagged && data[0] & 2 ? 4 : data[0] & 3];
+    options.task = tagged ? (data[0] & 4 ? PRILORA_TASK_TOKEN_CLASSIFICATION : PRILORA_TASK_AUTO)
+                          : (enum prilora_task)(data[0] >> 2 & 3);
+    if (!tagged)
+        options.glue = (enum prilora_glue)(data[0] >> 4);
     if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) !=
         PRILORA_OK)
         assert(!d && err.message[0] && err.status != PRILORA_OK);

@@ -185,7 +185,7 @@ static void compute(const struct test_golden *golden, const char *folder, pl_rea
     must(pl_engine_new(&engine, golden->model, spec, PRILORA_TASK_CLASSIFICATION, &limits, &err),
          &err);
     params = pl_calloc_aligned(engine->layout->size, sizeof *params);
-    must(pl_import_fill(&in, golden->model, engine, params, &err), &err);
+    must(pl_import_fill(&in, golden->model, engine, params, 0, &err), &err);
     must(pl_shares_new(&cut, TEST_GOLDEN_SEQUENCES, &err), &err);
     pl_shares_fill(&cut, golden->starts, TEST_GOLDEN_SEQUENCES, engine->budget);
     assert_true(pl_engine_evaluate(engine, &golden->batch, &cut, params, logits, NULL));

@@ -214,7 +214,7 @@ static void a_document_a_million_levels_deep_is_refused_by_all_who_read_json(voi
 
 static void labels_without_number_are_a_named_limit(void **state)
 {
-    struct prilora_preview_options options = {PRILORA_TASK_AUTO, "a.jsonl", 5, 9,
+    struct prilora_preview_options options = {PRILORA_TASK_AUTO, PRILORA_GLUE_NONE, "a.jsonl", 5, 9,
                                               SIZE_MAX,          SIZE_MAX};
     struct prilora_preview_info info;
     struct prilora_preview *preview;

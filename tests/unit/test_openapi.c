@@ -159,6 +159,7 @@ static void settings_of_a_job_have_their_ranges_and_defaults(void **state)
         unsigned bit;
     } methods[] = {{"Prilora", PL_IN_PRILORA},
                    {"Lora", PL_IN_LORA},
+                   {"Head", PL_IN_HEAD},
                    {"Supervised", PL_IN_SUPERVISED}};
 
     (void)state;

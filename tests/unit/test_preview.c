@@ -35,8 +35,8 @@ static struct prilora_preview *preview_with(const char *text,
 
 static struct prilora_preview *preview(const char *name, const char *text)
 {
-    const struct prilora_preview_options options = {PRILORA_TASK_AUTO, name,    3, 100,
-                                                    SIZE_MAX,          SIZE_MAX};
+    const struct prilora_preview_options options = {
+        PRILORA_TASK_AUTO, PRILORA_GLUE_NONE, name, 3, 100, SIZE_MAX, SIZE_MAX};
 
     return preview_with(text, &options);
 }
@@ -148,8 +148,8 @@ static void labels_that_make_no_head_are_a_problem_of_the_whole(void **state)
 static void texts_are_cut_between_characters(void **state)
 {
     /* "aé" is 3 bytes: a cut at 2 would fall into the second character */
-    const struct prilora_preview_options options = {PRILORA_TASK_AUTO, "x.csv", 3, 2,
-                                                    SIZE_MAX,          SIZE_MAX};
+    const struct prilora_preview_options options = {
+        PRILORA_TASK_AUTO, PRILORA_GLUE_NONE, "x.csv", 3, 2, SIZE_MAX, SIZE_MAX};
     struct prilora_preview *p = preview_with("text,label\na\xC3\xA9,x\nbc,y\n", &options);
     struct prilora_preview_row row;
 
@@ -165,7 +165,8 @@ static void texts_are_cut_between_characters(void **state)
 
 static void reading_ends_behind_the_limits(void **state)
 {
-    struct prilora_preview_options options = {PRILORA_TASK_AUTO, "x.csv", 3, 9, SIZE_MAX, 4};
+    struct prilora_preview_options options = {
+        PRILORA_TASK_AUTO, PRILORA_GLUE_NONE, "x.csv", 3, 9, SIZE_MAX, 4};
     const char *text = "text,label\na,x\nb,y\nc,x\nd,y\ne,x\nf,y\n";
     struct prilora_preview *p = preview_with(text, &options);
 
@@ -184,8 +185,8 @@ static void reading_ends_behind_the_limits(void **state)
 
 static void a_file_that_is_no_data_is_refused(void **state)
 {
-    const struct prilora_preview_options options = {PRILORA_TASK_AUTO, NULL,    3, 9,
-                                                    SIZE_MAX,          SIZE_MAX};
+    const struct prilora_preview_options options = {
+        PRILORA_TASK_AUTO, PRILORA_GLUE_NONE, NULL, 3, 9, SIZE_MAX, SIZE_MAX};
     struct prilora_preview *p;
 
     (void)state;
@@ -219,7 +220,7 @@ static void the_settings_table_tells_the_real_defaults(void **state)
 
         assert_true(json_string_length(json_object_get(setting, "description")) > 0);
         if (!real)
-            continue; /* r and ranks belong to other schedules */
+            continue; /* r and ranks belong to other schedules, and there is no preset */
         if (json_is_null(told))
             assert_string_equal(json_string_value(real), "auto");
         else if (json_is_number(told))
@@ -229,7 +230,7 @@ static void the_settings_table_tells_the_real_defaults(void **state)
         n_compared++;
     }
     assert_int_equal(n_compared, json_object_size(set));
-    assert_int_equal(json_array_size(list), n_compared + 2);
+    assert_int_equal(json_array_size(list), n_compared + 3);
     json_decref(list);
     json_decref(whole);
     free(dump);

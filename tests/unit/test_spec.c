@@ -135,6 +135,10 @@ static void a_dump_parses_back_to_the_same(void **state)
         "{\"seed\": 9007199254740991, \"task\": {\"type\": \"cola\"}}",
         "{\"task\": {\"type\": \"multi_label\", \"metric\": \"f1\"}}",
         "{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": {\"r\": 5}}}}",
+        "{\"method\": {\"type\": \"head\", \"head\": {\"hyperparameters\": {\"n_epochs\": 5}}}}",
+        "{\"task\": {\"name\": \"mnli\", \"mismatched_file\": \"file-1\"}}",
+        "{\"task\": {\"name\": \"mrpc\", \"metric\": \"f1\"}, \"method\": {\"type\": \"prilora\", "
+        "\"prilora\": {\"hyperparameters\": {\"preset\": \"adalora\", \"n_epochs\": 1}}}}",
         "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
         "{\"ranks\": [1, 2, 3], \"learning_rate\": 0.1234567890123456, \"prune_regrow\": false, "
         "\"target_modules\": \".*query\", \"hidden_dropout\": 0.25, \"scaling\": \"common\"}}}}",
@@ -178,9 +182,116 @@ static void a_glue_name_is_a_task_with_its_metric(void **state)
     assert_int_equal(spec->task, PRILORA_TASK_REGRESSION);
     assert_int_equal(spec->metric, PRILORA_METRIC_PEARSON);
     prilora_spec_free(spec);
-    spec = parse("{\"task\": {\"type\": \"mrpc\", \"metric\": \"f1\"}}");
+    spec = parse("{\"task\": {\"name\": \"mrpc\", \"metric\": \"f1\"}}");
     assert_int_equal(spec->task, PRILORA_TASK_CLASSIFICATION);
     assert_int_equal(spec->metric, PRILORA_METRIC_F1);
+    assert_int_equal(spec->glue, PRILORA_GLUE_MRPC);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": \"cola\"}");
+    assert_int_equal(spec->glue, PRILORA_GLUE_COLA);
+    assert_int_equal(spec->metric, PRILORA_METRIC_MATTHEWS);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": \"regression\"}");
+    assert_int_equal(spec->glue, PRILORA_GLUE_NONE);
+    assert_int_equal(spec->task, PRILORA_TASK_REGRESSION);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": {\"name\": \"MNLI\", \"mismatched_file\": \"file-1\"}}");
+    assert_string_equal(spec->mismatched_file, "file-1");
+    prilora_spec_free(spec);
+}
+
+static void every_glue_task_is_found_by_its_name(void **state)
+{
+    const char *name;
+    int n = 0;
+
+    (void)state;
+    for (int i = PRILORA_GLUE_NONE + 1; (name = prilora_glue_name((enum prilora_glue)i)); i++, n++)
+        assert_int_equal(prilora_glue_find(name), i);
+    assert_int_equal(n, 9);
+    assert_int_equal(prilora_glue_find("ax"), PRILORA_GLUE_NONE);
+    assert_int_equal(prilora_glue_find(""), PRILORA_GLUE_NONE);
+    assert_int_equal(prilora_glue_find(NULL), PRILORA_GLUE_NONE);
+    assert_null(prilora_glue_name(PRILORA_GLUE_NONE));
+}
+
+/* Published: arXiv:2303.10512 and the scripts beside it. */
+static void a_preset_is_what_was_published(void **state)
+{
+    static const struct {
+        const char *task;
+        double rate;
+        long epochs, warmup, length;
+        double dropout, decay, alpha;
+    } rows[] = {
+        {"mnli", 5e-4, 7, 1000, 256, 0.15, 0, 16},   {"sst2", 8e-4, 24, 1000, 128, 0, 0.01, 16},
+        {"cola", 8e-4, 25, 100, 64, 0.10, 0, 32},    {"qqp", 8e-4, 5, 2000, 320, 0.15, 0.01, 16},
+        {"qnli", 5e-4, 5, 500, 512, 0.10, 0.01, 32}, {"rte", 1.2e-3, 50, 200, 320, 0.2, 0.01, 32},
+        {"mrpc", 1e-3, 30, 0, 320, 0, 0.01, 32},     {"stsb", 2.2e-3, 25, 100, 128, 0.2, 0.1, 32},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct prilora_spec *spec;
+        char json[256];
+
+        snprintf(json, sizeof json,
+                 "{\"task\": \"%s\", \"method\": {\"type\": \"lora\", \"lora\": "
+                 "{\"hyperparameters\": {\"preset\": \"adalora\"}}}}",
+                 rows[i].task);
+        spec = parse(json);
+        test_close(spec->learning_rate, rows[i].rate, 0);
+        assert_int_equal(spec->n_epochs, rows[i].epochs);
+        assert_int_equal(spec->batch_size, 32);
+        assert_int_equal(spec->warmup_steps, rows[i].warmup);
+        test_close(spec->warmup_ratio, i == 6 ? 0.1 : 0.06, 0);
+        assert_int_equal(spec->max_length, rows[i].length);
+        test_close(spec->classifier_dropout, rows[i].dropout, 0);
+        test_close(spec->weight_decay, rows[i].decay, 0);
+        test_close(spec->lora_alpha, rows[i].alpha, 0);
+        prilora_spec_free(spec);
+    }
+}
+
+#define COLA_PRESET(settings)                                                                      \
+    "{\"task\": \"cola\", \"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": " \
+    "{\"preset\": \"adalora\"" settings "}}}}"
+
+static void what_is_given_wins_over_a_preset(void **state)
+{
+    struct prilora_spec *spec = parse(COLA_PRESET(", \"n_epochs\": 2, \"lora_alpha\": 16"));
+
+    (void)state;
+    assert_int_equal(spec->n_epochs, 2);
+    test_close(spec->lora_alpha, 16, 0);
+    assert_int_equal(spec->max_length, 64);
+    prilora_spec_free(spec);
+    /* the two ways to say the warm-up are one setting: the preset's steps would win over a ratio */
+    spec = parse(COLA_PRESET(", \"warmup_ratio\": 0.2"));
+    assert_int_equal(spec->warmup_steps, 0);
+    test_close(spec->warmup_ratio, 0.2, 0);
+    prilora_spec_free(spec);
+    spec = parse(COLA_PRESET(", \"n_epochs\": \"auto\""));
+    assert_int_equal(spec->n_epochs, 25);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": \"cola\", \"method\": {\"type\": \"lora\", \"lora\": "
+                 "{\"hyperparameters\": {\"preset\": \"none\"}}}}");
+    assert_int_equal(spec->n_epochs, 3);
+    prilora_spec_free(spec);
+}
+
+static void head_has_the_settings_of_training_alone(void **state)
+{
+    struct prilora_spec *spec = parse_method("head", "\"n_epochs\": 4");
+    char *dump = prilora_spec_dump(spec);
+
+    (void)state;
+    assert_int_equal(spec->method, PRILORA_METHOD_HEAD);
+    test_close(spec->prune_ratio, 0, 0);
+    assert_non_null(strstr(dump, "\"n_epochs\": 4"));
+    assert_null(strstr(dump, "lora_alpha"));
+    assert_null(strstr(dump, "prune_ratio"));
+    free(dump);
     prilora_spec_free(spec);
 }
 
@@ -201,14 +312,36 @@ static void bad_specifications_are_refused_where_they_are_wrong(void **state)
         {"[]", "", "must be an object"},
         {"{", "", "not JSON: line 1"},
         {"{\"seed\": 1, \"seed\": 2}", "", "duplicate"},
-        {"{\"task\": \"cola\"}", "/task", "must be an object"},
+        {"{\"task\": \"kola\"}", "/task", "must be \"auto\", \"class"},
+        {"{\"task\": 3}", "/task", "must be a name or an object"},
+        {"{\"task\": {\"name\": \"ax\"}}", "/task/name", "must be \"cola\", \"sst2\", "},
+        {"{\"task\": {\"name\": 7}}", "/task/name", "name: 7, but must be"},
+        {"{\"task\": {\"name\": \"rte\", \"type\": \"mnli\"}}", "/task/name", "as mnli and as rte"},
+        {"{\"task\": {\"name\": \"rte\", \"type\": \"regression\"}}", "/task/type",
+         "but rte is a classification task"},
+        {"{\"task\": {\"name\": \"stsb\", \"metric\": \"f1\"}}", "/task/metric",
+         "a regression task has no metric"},
+        {"{\"task\": {\"name\": \"rte\", \"mismatched_file\": \"file-1\"}}",
+         "/task/mismatched_file", "only the task mnli"},
+        {"{\"task\": {\"name\": \"mnli\", \"mismatched_file\": \"\"}}", "/task/mismatched_file",
+         "must be the id"},
+        {"{\"task\": {\"name\": \"mnli\", \"mismatched_file\": [\"f\"]}}", "/task/mismatched_file",
+         "must be the id"},
+        {"{\"task\": {\"nam\": \"mnli\"}}", "/task/nam", "did you mean \"name\"?"},
+        {SETTINGS("\"preset\": \"adalora\""), HERE "preset", "the job's task is none of these"},
+        {SETTINGS("\"preset\": \"ada\""), HERE "preset", "must be \"none\" or \"adalora\""},
+        {"{\"task\": \"wnli\", \"method\": {\"type\": \"head\", \"head\": {\"hyperparameters\": "
+         "{\"preset\": \"adalora\"}}}}",
+         "/method/head/hyperparameters/preset", "the task is wnli"},
+        {"{\"method\": {\"type\": \"head\", \"head\": {\"hyperparameters\": {\"r\": 8}}}}",
+         "/method/head/hyperparameters/r", "not a setting of method \"head\""},
         {"{\"task\": {\"type\": \"clasification\"}}", "/task/type", "must be \"auto\", \"class"},
         {"{\"task\": {\"metrics\": 1}}", "/task/metrics", "did you mean \"metric\"?"},
         {"{\"task\": {\"type\": \"regression\", \"metric\": \"f1\"}}", "/task/metric",
          "a regression task has no metric \"f1\""},
         {"{\"method\": 3}", "/method", "must be an object"},
         {"{\"method\": {}}", "/method/type", "type: absent"},
-        {"{\"method\": {\"type\": \"dpo\"}}", "/method/type", "\"prilora\", \"lora\" or"},
+        {"{\"method\": {\"type\": \"dpo\"}}", "/method/type", "\"prilora\", \"lora\", \"head\" or"},
         {"{\"method\": {\"type\": \"lora\", \"prilora\": {}}}", "/method/prilora", "not known"},
         {"{\"method\": {\"type\": \"lora\", \"lora\": 1}}", "/method/lora", "must be an object"},
         {"{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameter\": {}}}}",
@@ -310,6 +443,10 @@ int main(void)
         cmocka_unit_test(null_members_are_absent_ones),
         cmocka_unit_test(a_dump_parses_back_to_the_same),
         cmocka_unit_test(a_glue_name_is_a_task_with_its_metric),
+        cmocka_unit_test(every_glue_task_is_found_by_its_name),
+        cmocka_unit_test(a_preset_is_what_was_published),
+        cmocka_unit_test(what_is_given_wins_over_a_preset),
+        cmocka_unit_test(head_has_the_settings_of_training_alone),
         cmocka_unit_test(bad_specifications_are_refused_where_they_are_wrong),
         cmocka_unit_test(the_linear_schedule_is_transformers),
         cmocka_unit_test(cosine_and_constant_are_transformers),

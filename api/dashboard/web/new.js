@@ -15,6 +15,9 @@ const groups = { Job: null, Training: null, Pruning: /^prune_/,
   Adapters: /^(r|ranks|rank_.*|lora_.*|scaling|target_modules)$/ };
 const groupOf = (name) => Object.keys(groups).find((group) => groups[group]?.test(name)) ?? "Training";
 
+const glueTasks = { cola: "CoLA", sst2: "SST-2", mrpc: "MRPC", stsb: "STS-B", qqp: "QQP", mnli: "MNLI", qnli: "QNLI",
+  rte: "RTE", wnli: "WNLI" };
+
 const taskWords = { classification: "one label each", regression: "a number each", multi_label: "several labels each",
   token_classification: "a tag for each word" };
 
@@ -59,13 +62,13 @@ function showPreview(preview) {
       h("td", {}, label(row)))), { class: "rows" }) : null);
 }
 
-/** Choosing a file that is there or uploading one; value() is its id or undefined. */
-function filePicker(name, title, uploaded, isOptional, onChange, signal) {
+/** Choosing a file that is there or uploading one; value() is its id or undefined, taskOf() the task that it is for. */
+function filePicker(name, title, hint, uploaded, isOptional, onChange, taskOf, signal) {
   const select = h("select");
   const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.conll,.bio,.txt", id: newId("upload") });
   const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
   const preview = h("div", { "aria-live": "polite" });
-  const made = field(name, title, select, isOptional ? "Without one, a tenth of the training data is held out." : "");
+  const made = field(name, title, select, hint);
   const element = h("div", { class: "file-picker" },
     h("div", { class: "file-choice" }, made.element,
       h("div", { class: "field" }, h("label", { for: input.id }, "or upload one"), input,
@@ -85,8 +88,9 @@ function filePicker(name, title, uploaded, isOptional, onChange, signal) {
     onChange();
     if (!id) return;
     try {
-      const found = await get(`v1/files/${encodeURIComponent(id)}/preview?limit=6`, signal);
-      if (select.value === id) preview.replaceChildren(showPreview(found));
+      const task = taskOf();
+      const found = await get(`v1/files/${encodeURIComponent(id)}/preview?limit=6${task ? `&task=${task}` : ""}`, signal);
+      if (select.value === id && task === taskOf()) preview.replaceChildren(showPreview(found));
     } catch (error) {
       if (!signal.aborted && select.value === id) made.setError(explain(error));
     }
@@ -112,7 +116,7 @@ function filePicker(name, title, uploaded, isOptional, onChange, signal) {
     }
   });
   fill("");
-  return { ...made, element, refill: () => fill(select.value), value: () => select.value || undefined };
+  return { ...made, element, look, refill: () => fill(select.value), value: () => select.value || undefined };
 }
 
 // ---- the forecast -------------------------------------------------------------------------------
@@ -154,7 +158,7 @@ function forecastBox() {
       facts.data.note(`${count(f.n_tokens)} tokens`);
       facts.cut.set(f.training.n_truncated ? `${count(f.training.n_truncated)} examples` : "none");
       facts.cut.note(f.training.n_truncated ? `longest: ${count(f.training.longest)} tokens` : "");
-      ranks.replaceChildren(rankStrip(f.ranks));
+      ranks.replaceChildren(...(f.ranks.length ? [rankStrip(f.ranks)] : []));
     },
   };
 }
@@ -174,15 +178,17 @@ function radios(name, legend, options, onChange) {
   };
 }
 
-const choice = (options) => h("select", {}, options.map(([value, label]) => h("option", { value }, label)));
+const optionsOf = (options) => options.map(([value, label]) => h("option", { value }, label));
+const choice = (options, groups = {}) => h("select", {}, optionsOf(options),
+  Object.entries(groups).map(([label, members]) => h("optgroup", { label }, optionsOf(members))));
 
 function otherFields() {
   const text = (name, label, hint, read = (value) => value) => {
     const made = field(name, label, h("input", { autocomplete: "off", spellcheck: "false" }), hint);
     return { ...made, value: () => (made.control.value.trim() === "" ? undefined : read(made.control.value.trim())) };
   };
-  const pick = (name, label, options, hint) => {
-    const made = field(name, label, choice(options), hint);
+  const pick = (name, label, options, hint, groups) => {
+    const made = field(name, label, choice(options, groups), hint);
     return { ...made, value: () => made.control.value || undefined };
   };
   const metadata = field("metadata", "Metadata", h("textarea", { rows: 2, spellcheck: "false" }), "one name = value a line");
@@ -190,9 +196,10 @@ function otherFields() {
     suffix: text("suffix", "Name", "stands in the adapter's name; 1 to 64 characters"),
     seed: text("seed", "Seed", "the same seed gives the same adapter; empty: a random one", numberOrText),
     priority: text("priority", "Priority", "-100 to 100; higher goes first", numberOrText),
-    task: pick("task.type", "Task", [["", "auto (from the labels)"], ["classification", "classification"],
+    task: pick("task", "Task", [["", "auto (from the labels)"], ["classification", "classification"],
       ["regression", "regression"], ["multi_label", "multi-label"],
-      ["token_classification", "token classification"]], "what is learned"),
+      ["token_classification", "token classification"]], "what is learned; GLUE's files go in as they were published",
+      { GLUE: Object.entries(glueTasks) }),
     metric: pick("task.metric", "Metric", [["", "auto"], ...["accuracy", "f1", "matthews", "pearson", "spearman", "loss"]
       .map((word) => [word, word])], "which evaluation is the best"),
     metadata: { ...metadata, value: () => parsePairs(metadata.control.value) },
@@ -219,8 +226,14 @@ export async function showNew(main, signal, _part, query) {
 
   const uploaded = files;
   const later = () => schedule();
-  const training = filePicker("training_file", "Training file", uploaded, false, later, signal);
-  const validation = filePicker("validation_file", "Validation file (optional)", uploaded, true, later, signal);
+  const others = otherFields();
+  const glueTask = () => (others.task.value() in glueTasks ? others.task.value() : undefined);
+  const picker = (name, title, hint, isOptional) => filePicker(name, title, hint, uploaded, isOptional, later, glueTask, signal);
+  const training = picker("training_file", "Training file", "", false);
+  const validation = picker("validation_file", "Validation file (optional)",
+    "Without one, a tenth of the training data is held out.", true);
+  const mismatched = picker("task.mismatched_file", "Mismatched validation file (optional)",
+    "The finished adapter is measured on it, too.", true);
   const bases = models.data.filter((m) => m.owned_by === "base");
   const adapters = models.data.filter((m) => m.owned_by !== "base");
   const options = (list) => list.map((m) => h("option", { value: m.id }, m.id));
@@ -229,10 +242,10 @@ export async function showNew(main, signal, _part, query) {
     bases.length ? "" : "There is none yet: Models tells how to bring one.");
   const method = radios("method.type", "Method", [
     ["prilora", "PRILoRA", "ranks grow from the first layer to the last, A is pruned"],
-    ["lora", "LoRA", "one rank for all layers, nothing pruned"]], () => { showMethod(); later(); });
-  const others = otherFields();
+    ["lora", "LoRA", "one rank for all layers, nothing pruned"],
+    ["head", "Head only", "no adapters: to compare with"]], () => { showMethod(); later(); });
   const hyper = settings.data.map(settingField);
-  const fields = [training, validation, model, ...Object.values(others), ...hyper];
+  const fields = [training, validation, mismatched, model, ...Object.values(others), ...hyper];
   const forecast = forecastBox();
   const trouble = h("div");
   const submit = h("button", { type: "submit", class: "primary" }, "Start the job");
@@ -241,13 +254,13 @@ export async function showNew(main, signal, _part, query) {
   const few = hyper.filter(isFirst).sort((a, b) => first.indexOf(a.name) - first.indexOf(b.name));
   const fewBox = h("div", { class: "fields" }, few.map((f) => f.element));
   const boxes = Object.fromEntries(Object.keys(groups).map((name) => [name, h("div", { class: "fields" })]));
-  boxes.Job.append(...[others.seed, others.priority, others.task, others.metric, others.metadata].map((f) => f.element));
+  boxes.Job.append(...[others.seed, others.priority, others.metric, others.metadata].map((f) => f.element));
   for (const f of hyper) if (!isFirst(f)) boxes[groupOf(f.name)].append(f.element);
   const details = h("details", {}, h("summary", {}, "All settings"),
     Object.entries(boxes).map(([name, box]) => h("div", { class: "settings-group" }, h("h3", {}, name), box)));
   const form = h("form", { class: "new-job", novalidate: true },
     h("div", { class: "page" },
-      section("Data", training.element, validation.element),
+      section("Data", h("div", { class: "fields" }, others.task.element), training.element, validation.element, mismatched.element),
       section("Model and method", h("div", { class: "fields" }, model.element, others.suffix.element), method.element),
       section("Settings", fewBox, details)),
     forecast.element,
@@ -258,9 +271,17 @@ export async function showNew(main, signal, _part, query) {
   function showMethod() {
     const chosen = method.value();
     for (const f of hyper) f.element.hidden = !f.setting.methods.includes(chosen);
-    boxes.Pruning.parentElement.hidden = chosen === "lora";
+    for (const name of ["Adapters", "Pruning"])
+      boxes[name].parentElement.hidden = !hyper.some((f) => groupOf(f.name) === name && f.name !== "r" && !f.element.hidden);
     (chosen === "lora" ? fewBox : boxes.Adapters).append(hyper.find((f) => f.name === "r").element);
   }
+
+  /** MNLI alone has a second validation file; a GLUE task reads its files in its own way. */
+  function showTask() {
+    mismatched.element.hidden = glueTask() !== "mnli";
+    [training, validation, mismatched].forEach((f) => f.look());
+  }
+  others.task.control.addEventListener("change", showTask);
 
   function body() {
     const chosen = method.value();
@@ -269,12 +290,13 @@ export async function showNew(main, signal, _part, query) {
       const value = f.setting.methods.includes(chosen) ? f.value() : undefined;
       if (value !== undefined) hyperparameters[f.name] = value;
     }
-    const type = others.task.value(), metric = others.metric.value();
+    const name = glueTask(), type = name ? undefined : others.task.value(), metric = others.metric.value();
+    const mismatched_file = name === "mnli" ? mismatched.value() : undefined;
     return {
       model: model.control.value, training_file: training.value(), validation_file: validation.value(),
       suffix: others.suffix.value(), seed: others.seed.value(), priority: others.priority.value(),
       metadata: others.metadata.value(),
-      task: type || metric ? { type, metric } : undefined,
+      task: name || type || metric ? { name, type, metric, mismatched_file } : undefined,
       method: { type: chosen, [chosen]: { hyperparameters } },
     };
   }
@@ -307,7 +329,7 @@ export async function showNew(main, signal, _part, query) {
     const own = origin ? settingsOf(origin) : {};
     for (const f of hyper.filter((one) => inherited.test(one.name)))
       f.setStandard(f.name in own ? String(own[f.name]) : undefined);
-    if (origin) method.set(origin.method.type === "lora" ? "lora" : "prilora");
+    if (origin) method.set(["lora", "head"].includes(origin.method.type) ? origin.method.type : "prilora");
     showMethod();
     later();
   }
@@ -341,7 +363,7 @@ export async function showNew(main, signal, _part, query) {
 
   // not at every letter: half a number is no number
   form.addEventListener("change", (event) => event.target.type !== "file" && later());
-  form.addEventListener("uploaded", () => { training.refill(); validation.refill(); });
+  form.addEventListener("uploaded", () => [training, validation, mismatched].forEach((f) => f.refill()));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     clearTimeout(timer);
@@ -362,5 +384,6 @@ export async function showNew(main, signal, _part, query) {
   const wanted = query.get("model");
   if (models.data.some((m) => m.id === wanted)) model.control.value = wanted;
   showMethod();
+  showTask();
   if (wanted) await showModel();
 }

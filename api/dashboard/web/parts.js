@@ -115,7 +115,7 @@ export function settingsTable(job) {
     ["model", job.model], ["base model", job.base_model], ["method", job.method?.type],
     ["training file", job.training_file && idTag(job.training_file, "file's id")],
     ["validation file", job.validation_file ? idTag(job.validation_file, "file's id") : "none"],
-    ["seed", job.seed], ["task", job.task?.type], ["metric", job.task?.metric], ["priority", job.priority],
+    ["seed", job.seed], ["task", [job.task?.name, job.task?.type].filter(Boolean).join(": ")], ["metric", job.task?.metric], ["priority", job.priority],
     ["created", time(job.created_at)], ["started", time(job.started_at)], ["ended", time(job.finished_at)],
     ...Object.entries(job.metadata ?? {}).map(([name, value]) => [`metadata: ${name}`, value]),
     ...Object.entries(settingsOf(job)),

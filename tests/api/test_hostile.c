@@ -24,7 +24,12 @@
 #define SECRET    "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define DEPTH     1000000
 #define FORM_TYPE "multipart/form-data; boundary=cut"
-#define N(table)  (sizeof(table) / sizeof *(table))
+/* one cell, of a file's id; its job need not end */
+#define EXPERIMENT                                                                                 \
+    "{\"model\":\"prilora-mini-en\",\"methods\":[{\"name\":\"a\",\"method\":{\"type\":\"lora\"}}]" \
+    ","                                                                                            \
+    "\"tasks\":[{\"name\":\"b\",\"training_file\":\"%s\"}],\"seeds\":[1]}"
+#define N(table) (sizeof(table) / sizeof *(table))
 
 /* ---- one object of each kind ---- */
 
@@ -38,6 +43,7 @@ static struct object {
     {.kind = "adapter", .prefix = "/v1/models/"},
     {.kind = "key", .prefix = "/v1/keys/"},
     {.kind = "pull", .prefix = "/v1/pulls/"},
+    {.kind = "experiment", .prefix = "/v1/experiments/"},
     {.kind = "delivery", .prefix = "/v1/webhooks/deliveries/"},
     {.kind = "event", .prefix = NULL},
     {.kind = "checkpoint", .prefix = NULL},
@@ -123,7 +129,7 @@ static struct test_server *start(void)
 static int open_group(void **state)
 {
     struct test_server *server;
-    char path[200];
+    char path[200], body[400];
 
     assert_int_equal(test_scratch_open(state), 0);
     server = start();
@@ -140,6 +146,8 @@ static int open_group(void **state)
     keep("key", test_text(test_post(server, "/v1/keys", "{\"name\": \"a\"}")->json, "id"));
     keep("pull",
          test_text(test_post(server, "/v1/models", "{\"model\": \"no/such\"}")->json, "id"));
+    snprintf(body, sizeof body, EXPERIMENT, id_of("file"));
+    keep("experiment", test_text(test_post(server, "/v1/experiments", body)->json, "id"));
     keep("delivery", test_text(test_get(server, "/v1/webhooks/deliveries")->json, "data.0.id"));
     return 0;
 }
@@ -177,6 +185,17 @@ static const struct body {
       {"method", OBJECT | NOTHING},
       {"hyperparameters", OBJECT | NOTHING},
       {"task", OBJECT | NOTHING}}},
+    {"POST",
+     "/v1/experiments",
+     "{\"model\":\"prilora-mini-en\",\"methods\":[{\"name\":\"a\",\"method\":{\"type\":\"lora\"}}],"
+     "\"tasks\":[{\"name\":\"b\",\"training_file\":\"%FILE\"}],\"seeds\":[1]}",
+     {{"model", TEXT},
+      {"methods", LIST},
+      {"tasks", LIST},
+      {"seeds", LIST | INTEGER | NOTHING},
+      {"name", TEXT | NOTHING},
+      {"priority", INTEGER | NOTHING},
+      {"metadata", OBJECT | NOTHING}}},
     {"POST",
      "/v1/fine_tuning/forecasts",
      "{\"model\":\"prilora-mini-en\",\"training_file\":\"%FILE\"}",

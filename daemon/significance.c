@@ -28,7 +28,8 @@ struct moments moments_of(const double *x, size_t n)
 /* The k-th coefficient of the continued fraction, k from 1. */
 static double coefficient(size_t k, double x, double a, double b)
 {
-    double m = (double)(k / 2);
+    const size_t half = k / 2;
+    const double m = (double)half;
 
     if (k % 2)
         return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));

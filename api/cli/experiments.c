@@ -16,10 +16,10 @@
 /* "12 of 50 jobs" that are over. */
 static char *jobs_of(const json_t *e)
 {
-    long long over = (long long)(json_whole(e, "jobs.succeeded") + json_whole(e, "jobs.failed") +
-                                 json_whole(e, "jobs.cancelled"));
+    int64_t over = json_whole(e, "jobs.succeeded") + json_whole(e, "jobs.failed") +
+                   json_whole(e, "jobs.cancelled");
 
-    return format("%lld of %lld", over, (long long)json_whole(e, "n_cells"));
+    return format("%lld of %lld", (long long)over, (long long)json_whole(e, "n_cells"));
 }
 
 int run_experiments(struct call *call)

@@ -240,6 +240,7 @@ struct pl_block pl_encoder_block(const struct pl_flow *f, size_t layer)
     const struct pl_net *net = f->net;
     const struct pl_config *c = &net->model->config;
     const struct pl_encoder *w = net->model->encoder;
+    const size_t head_size = c->hidden_size / c->num_attention_heads;
 
     return (struct pl_block){
         .layer = layer,
@@ -248,7 +249,7 @@ struct pl_block pl_encoder_block(const struct pl_flow *f, size_t layer)
         .attention_output_kept = net->model->architecture->encoder.attention_output_kept,
         .attention = {.hidden = c->hidden_size,
                       .heads = c->num_attention_heads,
-                      .scale = 1 / sqrt((double)(c->hidden_size / c->num_attention_heads)),
+                      .scale = 1 / sqrt((double)head_size),
                       .dropout = pl_pass_dropout(f->pass, net->options.attention_dropout,
                                                  PL_SITE_ATTENTION_DROPOUT, layer),
                       .scratch = f->ws->attention,

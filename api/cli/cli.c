@@ -99,3 +99,13 @@ int call_integer(const struct call *call, const char *name, int64_t min, int64_t
     return fail(EXIT_USAGE, "--%s: \"%s\", but must be an integer from %lld to %lld", name, text,
                 (long long)min, (long long)max);
 }
+
+int call_duration(const struct call *call, const char *name, int64_t *seconds)
+{
+    const char *text = call_option(call, name);
+
+    *seconds = 0;
+    if (!text || (text_duration(text, seconds) && *seconds > 0))
+        return EXIT_DONE;
+    return fail(EXIT_USAGE, "--%s: \"%s\", but must be a time as 90, 15m or 24h", name, text);
+}

@@ -52,6 +52,8 @@ bool call_has(const struct call *call, const char *name);
 /* The value as an integer from `min` to `max`; `standard` if it was not given. */
 int call_integer(const struct call *call, const char *name, int64_t min, int64_t max,
                  int64_t standard, int64_t *out);
+/* The value as a time in seconds, above 0; 0 if it was not given. */
+int call_duration(const struct call *call, const char *name, int64_t *seconds);
 
 /* "prilora: ..." on stderr; returns `status`. */
 int fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,7 +2,6 @@
  * experiment_submit.c - a grid out of a file, options, or both. Data that are here are uploaded,
  * each file once, however many tasks name it.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,34 +17,6 @@
 #include "api/cli/value.h"
 
 /* ---- the grid ---- */
-
-static int read_grid(const char *path, json_t **out)
-{
-    json_error_t error;
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-
-    if (!file)
-        return fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
-    *out = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
-    if (file != stdin)
-        fclose(file);
-    if (!*out)
-        return fail(EXIT_FAILED, "%s:%d:%d: not JSON: %s", path, error.line, error.column,
-                    error.text);
-    if (!json_is_object(*out))
-        return fail(EXIT_FAILED, "%s: a grid must be a JSON object", path);
-    return EXIT_DONE;
-}
-
-static int set(json_t *object, const char *name, const char *text)
-{
-    json_t *value = json_string(text);
-
-    if (!value)
-        return fail(EXIT_USAGE, "%s: \"%s\" is not UTF-8", name, text);
-    json_object_set_new(object, name, value);
-    return EXIT_DONE;
-}
 
 /* A member that is a list or an object, made where it is not there. */
 static json_t *member(json_t *object, const char *name, json_t *(*make)(void))
@@ -65,10 +36,11 @@ static int add_method(json_t *grid, const char *option)
     const char *equals = strchr(option, '=');
     char *name = equals ? format("%.*s", (int)(equals - option), option) : must(strdup(option));
     json_t *method = must(json_pack("{s:{}}", "method"));
-    int rc = set(method, "name", name);
+    int rc = value_set_text(method, "name", name);
 
     if (rc == EXIT_DONE)
-        rc = set(json_object_get(method, "method"), "type", equals ? equals + 1 : option);
+        rc =
+            value_set_text(json_object_get(method, "method"), "type", equals ? equals + 1 : option);
     json_array_append_new(member(grid, "methods", json_array), method);
     free(name);
     return rc;
@@ -87,14 +59,14 @@ static int add_task(const struct call *call, json_t *grid, const char *option)
         return fail(EXIT_USAGE, "--task: \"%s\", but must be NAME=DATA or NAME=DATA,DATA", option);
     task = must(json_object());
     name = format("%.*s", (int)(equals - option), option);
-    rc = set(task, "name", name);
+    rc = value_set_text(task, "name", name);
     for (size_t i = 0; i < 2 && rc == EXIT_DONE && equals; i++) {
         size_t n = strcspn(equals + 1, ",");
         char *path = format("%.*s", (int)n, equals + 1), *id;
 
         rc = files_data(call, path, &id);
         if (rc == EXIT_DONE)
-            rc = set(task, members[i], id);
+            rc = value_set_text(task, members[i], id);
         equals = equals[n + 1] ? equals + n + 1 : NULL;
         free(id);
         free(path);
@@ -136,20 +108,6 @@ static int apply_set(json_t *grid, const char *pair)
                 dot ? "such method" : "tasks");
 }
 
-static int apply_metadata(json_t *grid, const char *pair)
-{
-    const char *equals = strchr(pair, '=');
-    char *name;
-    int rc;
-
-    if (!equals || equals == pair)
-        return fail(EXIT_USAGE, "--metadata: \"%s\", but must be NAME=TEXT", pair);
-    name = format("%.*s", (int)(equals - pair), pair);
-    rc = set(member(grid, "metadata", json_object), name, equals + 1);
-    free(name);
-    return rc;
-}
-
 static int set_value(const struct call *call, json_t *grid, const char *name)
 {
     json_t *value;
@@ -171,7 +129,7 @@ static int apply_options(const struct call *call, json_t *grid)
 
     for (size_t i = 0; i < 2 && rc == EXIT_DONE; i++) {
         if (call_has(call, texts[i]))
-            rc = set(grid, texts[i], call_option(call, texts[i]));
+            rc = value_set_text(grid, texts[i], call_option(call, texts[i]));
         if (rc == EXIT_DONE)
             rc = set_value(call, grid, values[i]);
     }
@@ -183,7 +141,7 @@ static int apply_options(const struct call *call, json_t *grid)
         else if (strcmp(option, "task") == 0)
             rc = add_task(call, grid, value);
         else if (strcmp(option, "metadata") == 0)
-            rc = apply_metadata(grid, value);
+            rc = value_set_metadata(grid, value);
     }
     /* when all that they may be of is there */
     for (size_t i = 0; i < call->n_given && rc == EXIT_DONE; i++)
@@ -255,7 +213,7 @@ static int make_grid(const struct call *call, json_t **out)
 
     *out = NULL;
     if (call->n_args)
-        rc = read_grid(call->args[0], out);
+        rc = value_read_object(call->args[0], "a grid", out);
     else
         *out = must(json_object());
     if (rc == EXIT_DONE)

@@ -161,13 +161,12 @@ int experiment_watch(const struct call *call, const char *id, double timeout_s)
 
 int run_experiment_watch(struct call *call)
 {
-    const char *timeout = call_option(call, "timeout");
-    int64_t timeout_s = 0;
+    int64_t timeout_s;
     char *id;
-    int rc;
+    int rc = call_duration(call, "timeout", &timeout_s);
 
-    if (timeout && (!text_duration(timeout, &timeout_s) || timeout_s == 0))
-        return fail(EXIT_USAGE, "--timeout: \"%s\", but must be a time as 90, 15m or 24h", timeout);
+    if (rc != EXIT_DONE)
+        return rc;
     rc = resolve(call, THING_EXPERIMENT, call->n_args ? call->args[0] : "last", &id);
     if (rc == EXIT_DONE)
         rc = experiment_watch(call, id, (double)timeout_s);

@@ -2,7 +2,6 @@
  * submit.c - a job out of options, a file, or both. Data that are here are uploaded; the request
  * has a key, so that one whose answer was lost may be sent again without a second job.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,35 +68,6 @@ static int apply_set(json_t *job, const char *pair)
     return EXIT_DONE;
 }
 
-static int set_text(json_t *object, const char *name, const char *value)
-{
-    json_t *text = json_string(value);
-
-    if (!text)
-        return fail(EXIT_USAGE, "%s: \"%s\" is not UTF-8", name, value);
-    json_object_set_new(object, name, text);
-    return EXIT_DONE;
-}
-
-static int set_metadata(json_t *job, const char *pair)
-{
-    const char *equals = strchr(pair, '=');
-    json_t *metadata = json_object_get(job, "metadata");
-    char *name;
-    int rc;
-
-    if (!equals || equals == pair)
-        return fail(EXIT_USAGE, "--metadata: \"%s\", but must be NAME=TEXT", pair);
-    if (!json_is_object(metadata)) {
-        metadata = must(json_object());
-        json_object_set_new(job, "metadata", metadata);
-    }
-    name = format("%.*s", (int)(equals - pair), pair);
-    rc = set_text(metadata, name, equals + 1);
-    free(name);
-    return rc;
-}
-
 static int set_integer(const struct call *call, json_t *job, const char *name, int64_t min,
                        int64_t max)
 {
@@ -134,10 +104,10 @@ static int set_task(const struct call *call, json_t *job)
         if (!object)
             return fail(EXIT_USAGE, "--task: \"%s\" is not JSON", task);
         json_object_set_new(job, "task", object);
-    } else if (task && set_text(job, "task", task) != EXIT_DONE) {
+    } else if (task && value_set_text(job, "task", task) != EXIT_DONE) {
         return EXIT_USAGE;
     }
-    return metric ? set_text(task_object(job), "metric", metric) : EXIT_DONE;
+    return metric ? value_set_text(task_object(job), "metric", metric) : EXIT_DONE;
 }
 
 static int set_preset(const struct call *call, json_t *job)
@@ -170,7 +140,7 @@ static int set_method(const struct call *call, json_t *job)
         return EXIT_DONE;
     method = must(json_object());
     json_object_set_new(job, "method", method);
-    return set_text(method, "type", type ? type : "prilora");
+    return value_set_text(method, "type", type ? type : "prilora");
 }
 
 static int apply_options(const struct call *call, json_t *job)
@@ -180,7 +150,7 @@ static int apply_options(const struct call *call, json_t *job)
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts && rc == EXIT_DONE; i++) {
         if (call_has(call, texts[i]))
-            rc = set_text(job, texts[i], call_option(call, texts[i]));
+            rc = value_set_text(job, texts[i], call_option(call, texts[i]));
     }
     if (rc == EXIT_DONE)
         rc = set_task(call, job);
@@ -198,27 +168,9 @@ static int apply_options(const struct call *call, json_t *job)
         if (strcmp(name, "set") == 0)
             rc = apply_set(job, call->given[i].value);
         else if (strcmp(name, "metadata") == 0)
-            rc = set_metadata(job, call->given[i].value);
+            rc = value_set_metadata(job, call->given[i].value);
     }
     return rc;
-}
-
-static int read_job(const char *path, json_t **out)
-{
-    json_error_t error;
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-
-    if (!file)
-        return fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
-    *out = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
-    if (file != stdin)
-        fclose(file);
-    if (!*out)
-        return fail(EXIT_FAILED, "%s:%d:%d: not JSON: %s", path, error.line, error.column,
-                    error.text);
-    if (!json_is_object(*out))
-        return fail(EXIT_FAILED, "%s: a job must be a JSON object", path);
-    return EXIT_DONE;
 }
 
 /* Puts the id of DATA (NULL: what stands there already) where the object names it. */
@@ -260,7 +212,7 @@ static int make_job(const struct call *call, json_t **out)
 
     *out = NULL;
     if (path)
-        rc = read_job(path, out);
+        rc = value_read_object(path, "a job", out);
     else
         *out = must(json_object());
     if (rc == EXIT_DONE)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,4 +69,51 @@ json_t *value_parse(const char *text)
             return value;
     }
     return strchr(text, ',') ? parse_list(text) : parse_word(text);
+}
+
+int value_read_object(const char *path, const char *what, json_t **out)
+{
+    json_error_t error;
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+
+    if (!file)
+        return fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    *out = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    if (file != stdin)
+        fclose(file);
+    if (!*out)
+        return fail(EXIT_FAILED, "%s:%d:%d: not JSON: %s", path, error.line, error.column,
+                    error.text);
+    if (!json_is_object(*out))
+        return fail(EXIT_FAILED, "%s: %s must be a JSON object", path, what);
+    return EXIT_DONE;
+}
+
+int value_set_text(json_t *object, const char *name, const char *text)
+{
+    json_t *value = json_string(text);
+
+    if (!value)
+        return fail(EXIT_USAGE, "%s: \"%s\" is not UTF-8", name, text);
+    json_object_set_new(object, name, value);
+    return EXIT_DONE;
+}
+
+int value_set_metadata(json_t *object, const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+    json_t *metadata = json_object_get(object, "metadata");
+    char *name;
+    int rc;
+
+    if (!equals || equals == pair)
+        return fail(EXIT_USAGE, "--metadata: \"%s\", but must be NAME=TEXT", pair);
+    if (!json_is_object(metadata)) {
+        metadata = must(json_object());
+        json_object_set_new(object, "metadata", metadata);
+    }
+    name = format("%.*s", (int)(equals - pair), pair);
+    rc = value_set_text(metadata, name, equals + 1);
+    free(name);
+    return rc;
 }

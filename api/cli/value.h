@@ -1,4 +1,4 @@
-/* value.h - values of --set. */
+/* value.h - what options and files put into the JSON that is submitted. */
 #ifndef CLI_VALUE_H
 #define CLI_VALUE_H
 
@@ -6,5 +6,13 @@
 
 /* A number, true, false or null, a list with commas, JSON, or else text. NULL: not UTF-8. */
 json_t *value_parse(const char *text);
+
+/* The JSON object in the file (or "-"); `what` it should be, as "a job", is for errors. */
+int value_read_object(const char *path, const char *what, json_t **out);
+
+int value_set_text(json_t *object, const char *name, const char *text);
+
+/* --metadata NAME=TEXT */
+int value_set_metadata(json_t *object, const char *pair);
 
 #endif

@@ -412,13 +412,12 @@ int watch_job(const struct call *call, const char *id, double timeout_s, bool fr
 
 int run_watch(struct call *call)
 {
-    const char *timeout = call_option(call, "timeout");
-    int64_t timeout_s = 0;
+    int64_t timeout_s;
     char *id;
-    int rc;
+    int rc = call_duration(call, "timeout", &timeout_s);
 
-    if (timeout && (!text_duration(timeout, &timeout_s) || timeout_s == 0))
-        return fail(EXIT_USAGE, "--timeout: \"%s\", but must be a time as 90, 15m or 24h", timeout);
+    if (rc != EXIT_DONE)
+        return rc;
     rc = resolve(call, THING_JOB, call->n_args ? call->args[0] : "last", &id);
     if (rc == EXIT_DONE)
         rc = watch_job(call, id, (double)timeout_s, call_has(call, "all"));

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-
 #include "math/vector.h"
 #include "train/glue.h"
 #include "train/measure.h"

@@ -54,19 +54,21 @@ static char *mnli_rows(size_t n, size_t first)
 {
     static const char *const labels[] = {"entailment", "neutral", "contradiction"};
     static const char *const hypotheses[] = {"He moved fast.", "It was raining.", "He lay still."};
-    char *text = calloc(1, 400 + 200 * n);
-    size_t used;
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
 
-    assert_non_null(text);
-    used = (size_t)sprintf(
-        text, "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\t"
-              "sentence1_parse\tsentence2_parse\tsentence1\tsentence2\tlabel1\tgold_label\n");
+    assert_non_null(stream);
+    fputs("index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\t"
+          "sentence1_parse\tsentence2_parse\tsentence1\tsentence2\tlabel1\tgold_label\n",
+          stream);
     for (size_t i = 0; i < n; i++) {
         size_t k = (first + i) % 3;
 
-        used += (size_t)sprintf(text + used, MNLI_ROW, i, i, i, "The man ran to the station.",
-                                hypotheses[k], labels[k], labels[k]);
+        fprintf(stream, MNLI_ROW, i, i, i, "The man ran to the station.", hypotheses[k], labels[k],
+                labels[k]);
     }
+    fclose(stream);
     return text;
 }
 

@@ -155,12 +155,13 @@ static void words_may_be_given_in_many_ways(void **state)
 static void long_texts_are_cut_and_say_so(void **state)
 {
     struct finished *f = *state;
-    char json[2000] = "\"input\": [\"a\", \"";
+    char json[2000];
+    int n = snprintf(json, sizeof json, "\"input\": [\"a\", \"");
     struct test_reply *reply;
 
     for (size_t i = 0; i < 60; i++)
-        strcat(json, "London ");
-    strcat(json, "\"]");
+        n += snprintf(json + n, sizeof json - (size_t)n, "London ");
+    snprintf(json + n, sizeof json - (size_t)n, "\"]");
     reply = predict(f, json);
     assert_int_equal(reply->status, 200);
     assert_true(json_is_true(test_member(reply->json, "data.1.truncated")));

@@ -52,24 +52,13 @@ static void bpe_close(void *state)
 /* ---- opening -------------------------------------------------------------------------------- */
 
 /* The character that stands for a byte: itself if it can be seen, else the next from U+0100 on. */
-static uint32_t character_of(unsigned byte)
+static void find_bytes(struct bpe *bpe)
 {
     uint32_t next = 0x100;
 
-    for (unsigned b = 0; b < 256; b++) {
+    for (uint32_t b = 0; b < 256; b++) {
         const bool seen = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b != 0xAD);
-
-        if (b == byte)
-            return seen ? b : next;
-        next += !seen;
-    }
-    return 0;
-}
-
-static void find_bytes(struct bpe *bpe)
-{
-    for (unsigned b = 0; b < 256; b++) {
-        const uint32_t c = character_of(b);
+        const uint32_t c = seen ? b : next++;
         const char text[2] = {(char)(c < 0x80 ? c : 0xC0 | c >> 6), (char)(0x80 | (c & 0x3F))};
 
         bpe->bytes[b] = pl_vocab_find(&bpe->vocab, text, c < 0x80 ? 1 : 2);

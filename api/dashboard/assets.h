@@ -23,6 +23,7 @@
     X(fields_js,   "fields.js",   "text/javascript; charset=utf-8")                                \
     X(stream_js,   "stream.js",   "text/javascript; charset=utf-8")                                \
     X(download_js, "download.js", "text/javascript; charset=utf-8")                                \
+    X(ranks_js,    "ranks.js",    "text/javascript; charset=utf-8")                                \
     X(record_js,   "record.js",   "text/javascript; charset=utf-8")                                \
     X(charts_js,   "charts.js",   "text/javascript; charset=utf-8")                                \
     X(parts_js,    "parts.js",    "text/javascript; charset=utf-8")                                \

@@ -290,6 +290,31 @@ test("a finished adapter is tried out", async () => {
   assert.equal(await page.locator(".answer .bars li").count(), body.data[0].probabilities.length);
 });
 
+test("ranks are suggested by a finished adapter, and used", async () => {
+  const path = `v1/fine_tuning/jobs/${jobId}`;
+  const { suggestion, maps } = await daemon.get(`${path}/ranks`);
+  const page = await browser.open(`#/jobs/${jobId}`);
+  await page.getByText("What the ranks carry").click();
+  const rows = page.getByRole("region", { name: "Ranks by layer" }).locator("tbody tr");
+  await rows.first().waitFor();
+  assert.deepEqual(await rows.locator("td:nth-child(3)").allInnerTexts(), suggestion.ranks.map(String));
+  assert.deepEqual(await rows.locator("td:last-child").allInnerTexts(), suggestion.layers.map((layer) => layer.reason));
+  await page.getByText("Every map", { exact: true }).click();
+  assert.equal(await page.getByRole("region", { name: "What every map" }).locator("tbody tr").count(), maps.length);
+  await page.getByRole("link", { name: "Use these ranks" }).click();
+  await page.waitForURL(/#\/new\?ranks_from=/);
+  await page.getByText(`suggested by ${jobId}`).waitFor();
+  await page.locator(".preview").waitFor();
+  await page.getByRole("button", { name: "Start the job" }).click();
+  await page.waitForURL(/#\/jobs\/ftjob-/);
+  const job = await daemon.get(`v1/fine_tuning/jobs/${page.url().split("/").at(-1)}`), before = await daemon.get(path);
+  const { ranks, ...settings } = job.method.prilora.hyperparameters;
+  assert.deepEqual(ranks, suggestion.ranks);
+  assert.deepEqual({ ranks, ...settings }, suggestion.hyperparameters);
+  assert.deepEqual([job.model, job.training_file, job.task], [before.model, before.training_file, before.task]);
+  await page.locator(".head .chip", { hasText: "succeeded" }).waitFor();
+});
+
 test("a job is changed, and watched through what happens to the connection", async () => {
   const training_file = (await daemon.get("v1/files")).data.find((f) => f.filename === "train.jsonl").id;
   const { body } = await daemon.post("v1/fine_tuning/jobs", { model: "prilora-mini-en", training_file, suffix: "long",

@@ -65,6 +65,10 @@ export function settingField(s) {
   return {
     ...made, setting: s,
     value: () => (made.control.value.trim() === "" ? undefined : read(made.control.value)),
+    /** Enters a value as the interface gives it, but for the one that holds without. */
+    fill(value) {
+      if (value !== undefined && value !== null && String(value) !== standardText(s)) made.control.value = String(value);
+    },
     /** What stands there while nothing is entered; without a text what the server says. */
     setStandard(text) {
       if (made.control.tagName === "SELECT")

@@ -8,6 +8,7 @@ import { announce, h, idTag, section, setText } from "./dom.js";
 import { heatmap } from "./heatmap.js";
 import { isOver, jobName, stateChip, states } from "./jobs.js";
 import { downloads, eventList, settingsTable, standing } from "./parts.js";
+import { ranksBox } from "./ranks.js";
 import { newRecord } from "./record.js";
 import { follow } from "./stream.js";
 import { tryBox } from "./try.js";
@@ -42,11 +43,11 @@ function makeView(main, id, signal, onJob) {
   const lines = charts(id, () => all(jobPath(id, `/metrics?limit=${METRICS_PAGE}`), (row) => row.step, signal));
   const map = heatmap(async (step) => (step === undefined ? (await get(jobPath(id, "/layers"), signal)).data
     : (await get(jobPath(id, `/layers?history=1&limit=1${step > 0 ? `&after=${step - 1}` : ""}`), signal)).data[0].layers));
-  const settings = h("div"), files = h("div"), trying = h("div");
+  const settings = h("div"), files = h("div"), trying = h("div"), evidence = h("div");
   const changes = [priorityForm(id, onJob), metadataForm(id, onJob), actions(id, onJob)];
   const [first, written, act] = changes;
   const fileSection = section("Adapter", h("div", { class: "adapter" }, files, trying));
-  const curveSection = section("Curves", lines.element), mapSection = section("Layers and maps", map.element);
+  const curveSection = section("Curves", lines.element), mapSection = section("Layers and maps", map.element, evidence);
   let status = null, settingsShown = "", aboutShown = "";
   fileSection.hidden = true;
 
@@ -73,6 +74,7 @@ function makeView(main, id, signal, onJob) {
     if (!job.adapter || !isOver(job) || !fileSection.hidden) return;
     fileSection.hidden = false;
     files.replaceChildren(downloads(job));
+    if (job.method?.type !== "head") evidence.replaceChildren(ranksBox(id, signal));
     if (job.fine_tuned_model) trying.replaceChildren(h("h3", {}, "Try it"), tryBox(job.fine_tuned_model, signal));
   }
 
@@ -131,9 +133,13 @@ async function readNew(id, record, changed, signal) {
 
 export async function showJob(main, signal, id) {
   const record = newRecord();
-  let job = await get(jobPath(id), signal), current = null, layersAt = 0, isGone = false;
+  let job = await get(jobPath(id), signal), current = null, layersAt = 0, isGone = false, nChanges = 0;
   if (signal.aborted) return;
-  const view = makeView(main, id, signal, (next) => { job = next; draw(); });
+  const view = makeView(main, id, signal, (next) => {
+    nChanges += 1;
+    job = next;
+    draw();
+  });
   signal.addEventListener("abort", view.destroy);
 
   /** Maps between two prunings, which no message tells of. */
@@ -163,7 +169,8 @@ export async function showJob(main, signal, id) {
 
   async function ask() {
     try {
-      job = await get(jobPath(id), signal);
+      const before = nChanges, found = await get(jobPath(id), signal);
+      if (before === nChanges) job = found; // else it may be from before the change
       await readNew(id, record, draw, signal);
     } catch (error) {
       if (!isPassing(error)) throw error;

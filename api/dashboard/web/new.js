@@ -338,6 +338,30 @@ export async function showNew(main, signal, _part, query) {
     showModel();
   });
 
+  /** The suggested ranks of a finished job and its other settings, model and data, where they are still there. */
+  async function fillFrom(id) {
+    const [job, found] = await Promise.all([get(jobPath(id), signal), get(jobPath(id, "/ranks"), signal)]).catch((error) => {
+      if (!signal.aborted) trouble.replaceChildren(errorBox(error));
+      return [];
+    });
+    if (!found?.suggestion) return;
+    const choose = (control, value) => {
+      if ([...control.options].some((option) => option.value === value)) control.value = value;
+    };
+    choose(model.control, found.base_model);
+    choose(training.control, job.training_file);
+    choose(validation.control, job.validation_file);
+    choose(mismatched.control, job.task?.mismatched_file);
+    choose(others.task.control, job.task?.name ?? job.task?.type);
+    choose(others.metric.control, job.task?.metric);
+    method.set("prilora");
+    for (const f of hyper) f.fill(found.suggestion.hyperparameters[f.name]);
+    hyper.find((f) => f.name === "ranks").hint(`suggested by ${id}`);
+    details.open = true;
+    showMethod();
+    showTask();
+  }
+
   // ---- the forecast: some time after the last change, one at a time, only the latest counts
   let timer = 0, asked = 0;
   function schedule() {
@@ -381,9 +405,10 @@ export async function showNew(main, signal, _part, query) {
     }
   });
   signal.addEventListener("abort", () => clearTimeout(timer));
-  const wanted = query.get("model");
+  const wanted = query.get("model"), origin = query.get("ranks_from");
   if (models.data.some((m) => m.id === wanted)) model.control.value = wanted;
   showMethod();
   showTask();
   if (wanted) await showModel();
+  if (origin) await fillFrom(origin);
 }

@@ -12,12 +12,12 @@
 
 static size_t bpe_size(const void *state)
 {
-    return ((const struct bpe *)state)->vocab.size;
+    return ((const struct pl_bpe *)state)->vocab.size;
 }
 
 static size_t bpe_bytes(const void *state, bool prepared)
 {
-    const struct bpe *bpe = state;
+    const struct pl_bpe *bpe = state;
 
     (void)prepared;
     return pl_vocab_bytes(&bpe->vocab) + (bpe->merges.mask + 1) * sizeof *bpe->merges.places;
@@ -25,7 +25,7 @@ static size_t bpe_bytes(const void *state, bool prepared)
 
 static int32_t bpe_find(const void *state, const char *token, size_t size)
 {
-    return pl_vocab_find(&((const struct bpe *)state)->vocab, token, size);
+    return pl_vocab_find(&((const struct pl_bpe *)state)->vocab, token, size);
 }
 
 static enum prilora_status bpe_prepare(void *state, struct prilora_error *err)
@@ -38,7 +38,7 @@ static enum prilora_status bpe_prepare(void *state, struct prilora_error *err)
 /* ---- encoding ------------------------------------------------------------------------------- */
 
 struct encoding {
-    const struct bpe *bpe;
+    const struct pl_bpe *bpe;
     struct pl_ids *out;
     struct pl_joiner joiner;
     pcre2_match_data *match;

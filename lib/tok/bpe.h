@@ -9,7 +9,7 @@
 #include "tok/merges.h"
 #include "tok/vocab.h"
 
-struct bpe {
+struct pl_bpe {
     struct pl_vocab vocab;
     struct pl_merges merges;
     int32_t bytes[256]; /* first symbols; -1: not in the vocabulary, unknown */

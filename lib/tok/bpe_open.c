@@ -23,7 +23,7 @@
 
 void pl_bpe_close(void *state)
 {
-    struct bpe *bpe = state;
+    struct pl_bpe *bpe = state;
 
     if (!bpe)
         return;
@@ -34,7 +34,7 @@ void pl_bpe_close(void *state)
 }
 
 /* The character that stands for a byte: itself if it can be seen, else the next from U+0100 on. */
-static void find_bytes(struct bpe *bpe)
+static void find_bytes(struct pl_bpe *bpe)
 {
     uint32_t next = 0x100;
 
@@ -53,7 +53,7 @@ static enum prilora_status no_memory(const struct pl_source *source, struct pril
 }
 
 /* left and right, in the vocabulary, join to what stands there too. */
-static enum prilora_status add_merge(struct bpe *bpe, const char *left, size_t n_left,
+static enum prilora_status add_merge(struct pl_bpe *bpe, const char *left, size_t n_left,
                                      const char *right, size_t n_right, const char *file,
                                      size_t number, struct prilora_error *err)
 {
@@ -82,7 +82,7 @@ static enum prilora_status add_merge(struct bpe *bpe, const char *left, size_t n
 }
 
 /* "left right" */
-static enum prilora_status add_pair(struct bpe *bpe, const char *text, size_t size,
+static enum prilora_status add_pair(struct pl_bpe *bpe, const char *text, size_t size,
                                     const char *file, size_t number, struct prilora_error *err)
 {
     const char *space = memchr(text, ' ', size);
@@ -94,7 +94,7 @@ static enum prilora_status add_pair(struct bpe *bpe, const char *text, size_t si
     return add_merge(bpe, text, n_left, space + 1, n_right, file, number, err);
 }
 
-static enum prilora_status read_merges_text(struct bpe *bpe, const char *text, size_t size,
+static enum prilora_status read_merges_text(struct pl_bpe *bpe, const char *text, size_t size,
                                             const char *path, struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
@@ -129,7 +129,7 @@ static enum prilora_status too_many(const char *file, size_t n, struct prilora_e
                    MAX_MERGES);
 }
 
-static enum prilora_status read_merges_file(struct bpe *bpe, const struct pl_source *source,
+static enum prilora_status read_merges_file(struct pl_bpe *bpe, const struct pl_source *source,
                                             struct prilora_error *err)
 {
     char *path = pl_file_join(source->folder, "merges.txt"), *text = NULL;
@@ -154,7 +154,7 @@ static enum prilora_status read_merges_file(struct bpe *bpe, const struct pl_sou
 }
 
 /* vocab.json and merges.txt. */
-static enum prilora_status read_files(struct bpe *bpe, const struct pl_source *source,
+static enum prilora_status read_files(struct pl_bpe *bpe, const struct pl_source *source,
                                       struct prilora_error *err)
 {
     json_t *object = NULL;
@@ -196,7 +196,7 @@ static enum prilora_status check_model(const struct pl_source *source, const jso
                    refused);
 }
 
-static enum prilora_status check_words(struct bpe *bpe, const struct pl_source *source,
+static enum prilora_status check_words(struct pl_bpe *bpe, const struct pl_source *source,
                                        struct prilora_error *err)
 {
     const json_t *pre = json_object_get(source->whole, "pre_tokenizer");
@@ -217,7 +217,7 @@ static enum prilora_status check_words(struct bpe *bpe, const struct pl_source *
     return PRILORA_OK;
 }
 
-static enum prilora_status read_merges_json(struct bpe *bpe, const json_t *merges,
+static enum prilora_status read_merges_json(struct pl_bpe *bpe, const json_t *merges,
                                             struct prilora_error *err)
 {
     static const char file[] = "tokenizer.json: model.merges";
@@ -245,7 +245,7 @@ static enum prilora_status read_merges_json(struct bpe *bpe, const json_t *merge
     return rc;
 }
 
-static enum prilora_status read_whole(struct bpe *bpe, const struct pl_source *source,
+static enum prilora_status read_whole(struct pl_bpe *bpe, const struct pl_source *source,
                                       struct prilora_error *err)
 {
     const json_t *model = json_object_get(source->whole, "model");
@@ -261,7 +261,7 @@ static enum prilora_status read_whole(struct bpe *bpe, const struct pl_source *s
     return rc;
 }
 
-static enum prilora_status compile_words(struct bpe *bpe, const struct pl_source *source,
+static enum prilora_status compile_words(struct pl_bpe *bpe, const struct pl_source *source,
                                          struct prilora_error *err)
 {
     PCRE2_SIZE at;
@@ -279,7 +279,7 @@ static enum prilora_status compile_words(struct bpe *bpe, const struct pl_source
 enum prilora_status pl_bpe_open(void **state, const struct pl_source *source,
                                 struct prilora_error *err)
 {
-    struct bpe *bpe = pl_calloc(1, sizeof *bpe);
+    struct pl_bpe *bpe = pl_calloc(1, sizeof *bpe);
     const char *unknown =
         json_string_value(json_object_get(json_object_get(source->whole, "model"), "unk_token"));
     enum prilora_status rc;

@@ -77,14 +77,9 @@ enum pl_sentencepiece_result pl_sentencepiece_split(
         if (!sp->processor.Encode(std::string_view(text, size), split.mutable_proto()).ok())
             return PL_SENTENCEPIECE_BAD;
         pieces.reserve(split.pieces_size());
-        for (const auto &piece : split.pieces()) {
-            const int id = static_cast<int>(piece.id());
-            /* such a piece is named "<0x41>", but is one byte of a character */
-            const bool is_byte = sp->processor.IsByte(id);
-
-            pieces.push_back(
-                {id, is_byte ? 1 : static_cast<uint32_t>(piece.piece().size()), piece.begin()});
-        }
+        for (const auto &piece : split.pieces())
+            pieces.push_back({static_cast<int32_t>(piece.id()), piece.begin(), piece.end(),
+                              piece.piece() == "\u2581"});
         return take(context, pieces.data(), pieces.size());
     } catch (const std::bad_alloc &) {
         return PL_SENTENCEPIECE_NOMEM;

@@ -8,6 +8,7 @@
 #ifndef PL_SENTENCEPIECE_H
 #define PL_SENTENCEPIECE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,11 +37,11 @@ enum pl_sentencepiece_result pl_sentencepiece_encode(
     enum pl_sentencepiece_result (*take)(void *context, const int32_t *ids, size_t n),
     void *context);
 
-/* One of the pieces that a text was split into. */
+/* One of the pieces that a text was split into, and the bytes of the text that it came of. */
 struct pl_sentencepiece_piece {
     int32_t id;
-    uint32_t size;  /* bytes of the normalised text */
-    uint32_t begin; /* where in the text the first of them comes from */
+    uint32_t begin, end;
+    bool is_space;
 };
 
 /* pl_sentencepiece_split - the same, with the pieces that have the ids. */

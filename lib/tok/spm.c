@@ -16,6 +16,7 @@
 #include "tok/kind.h"
 #include "tok/sentencepiece.h"
 #include "tok/spm_check.h"
+#include "tok/utf8.h"
 
 #define LIBRARY_BYTES ((size_t)230) /* for each piece, as measured with SentencePiece 0.1.97 */
 
@@ -51,7 +52,6 @@ struct spm {
     char *path, *model;
     size_t size;
     struct pl_spm_pieces pieces;
-    struct pl_spm_rules rules;
     pthread_mutex_t lock;                       /* held while the library reads the model */
     _Atomic(struct pl_sentencepiece *) library; /* NULL until then */
 };
@@ -64,7 +64,6 @@ static void spm_close(void *state)
         return;
     pl_sentencepiece_close(atomic_load(&spm->library));
     pl_spm_pieces_free(&spm->pieces);
-    pl_spm_rules_free(&spm->rules);
     pthread_mutex_destroy(&spm->lock);
     free(spm->path);
     free(spm->model);
@@ -113,7 +112,7 @@ static enum prilora_status spm_open(void **state, const struct pl_source *source
     else
         rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     if (rc == PRILORA_OK)
-        rc = pl_spm_check(&spm->pieces, &spm->rules, spm->model, spm->size, spm->path, err);
+        rc = pl_spm_check(&spm->pieces, spm->model, spm->size, spm->path, err);
     if (rc == PRILORA_OK)
         rc = lay_out(spm, source->family->spm_layout, err);
     if (rc != PRILORA_OK) {
@@ -135,8 +134,7 @@ static size_t spm_size(const void *state)
 static size_t spm_bytes(const void *state, bool prepared)
 {
     const struct spm *spm = state;
-    const size_t own = spm->size + spm->pieces.n * (sizeof(uint32_t) + sizeof(uint16_t)) +
-                       spm->rules.n_symbols * sizeof *spm->rules.symbols;
+    const size_t own = spm->size + spm->pieces.n * (sizeof(uint32_t) + sizeof(uint16_t));
 
     prepared = prepared || atomic_load(&spm->library);
     return own + (prepared ? spm->pieces.n * LIBRARY_BYTES : 0);
@@ -200,7 +198,8 @@ static enum prilora_status spm_prepare(void *state, struct prilora_error *err)
 struct encoding {
     const struct spm *spm;
     struct pl_ids *out;
-    struct pl_spm_walk walk; /* over the normalised text, if located */
+    const char *text;
+    size_t size;
 };
 
 static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, size_t n)
@@ -215,23 +214,17 @@ static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, 
     return PL_SENTENCEPIECE_OK;
 }
 
-/* Goes on over the piece; false: it is not what comes next. */
-static bool locate(struct pl_spm_walk *w, const struct pl_sentencepiece_piece *piece,
-                   struct pl_span *span)
+/* Of a character that has become several pieces, the library gives all of it to the last. */
+static struct pl_span span_of(const struct encoding *e, const struct pl_sentencepiece_piece *piece)
 {
-    bool is_space = true;
+    struct pl_span span = {piece->begin, piece->end};
+    uint32_t code;
+    bool valid;
 
-    for (uint32_t i = 0; i < piece->size; i++) {
-        if (!pl_spm_next(w) || (i == 0 && w->source.begin != piece->begin))
-            return false;
-        if (w->is_space && !is_space)
-            continue;
-        if (is_space)
-            span->begin = w->is_space ? w->source.end : w->source.begin;
-        span->end = w->source.end;
-        is_space = w->is_space;
-    }
-    return true;
+    if (span.begin == span.end && span.begin < e->size && !piece->is_space)
+        span.end +=
+            (uint32_t)pl_utf8_next(e->text + span.begin, e->size - span.begin, &code, &valid);
+    return span;
 }
 
 static enum pl_sentencepiece_result
@@ -244,8 +237,7 @@ take_pieces(void *context, const struct pl_sentencepiece_piece *pieces, size_t n
 
         if (!pl_ids_add(e->out, &id, 1, 0))
             return PL_SENTENCEPIECE_NOMEM;
-        if (!locate(&e->walk, &pieces[i], &e->out->spans[e->out->n - 1]))
-            return PL_SENTENCEPIECE_BAD;
+        e->out->spans[e->out->n - 1] = span_of(e, &pieces[i]);
     }
     return PL_SENTENCEPIECE_OK;
 }
@@ -256,17 +248,11 @@ static enum prilora_status spm_encode(const void *state, struct pl_ids *out, con
     const struct spm *spm = state;
     const struct pl_sentencepiece *library =
         atomic_load_explicit(&spm->library, memory_order_acquire);
-    struct encoding e = {.spm = spm, .out = out};
-    enum pl_sentencepiece_result result;
+    struct encoding e = {spm, out, text, size};
 
     (void)is_word; /* a space is put before every text */
-    if (out->located) {
-        pl_spm_start(&e.walk, &spm->rules, text, size);
-        result = pl_sentencepiece_split(library, text, size, take_pieces, &e);
-    } else {
-        result = pl_sentencepiece_encode(library, text, size, take_ids, &e);
-    }
-    switch (result) {
+    switch (out->located ? pl_sentencepiece_split(library, text, size, take_pieces, &e)
+                         : pl_sentencepiece_encode(library, text, size, take_ids, &e)) {
     case PL_SENTENCEPIECE_OK:
         return PRILORA_OK;
     case PL_SENTENCEPIECE_NOMEM:

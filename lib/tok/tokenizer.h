@@ -95,8 +95,8 @@ enum prilora_status pl_tokenizer_encode_words(const struct pl_tokenizer *tokeniz
  * pl_tokenizer_encode_bare - appends the tokens of one text as pl_tokenizer_encode makes them, with
  * no special tokens around it, and nothing cut. With out->located, each token's span: the bytes of
  * `text` that it was made of (offset_mapping in Hugging Face, in bytes), white space at its ends
- * not counted; all that a character became shares the character's bytes; a token of white space
- * alone has an empty span where it ends. Spans never go back.
+ * not counted; never a part of a character; a token of white space alone has an empty span. What
+ * normalisation leaves out may belong to its neighbour. Spans never go back.
  * Errors: as of pl_tokenizer_encode.
  */
 enum prilora_status pl_tokenizer_encode_bare(const struct pl_tokenizer *tokenizer,

@@ -1,8 +1,7 @@
 /*
  * test_span_spellings.c - where the tokens of whole vocabularies stand (tests/golden/tokenizers,
- * and
- * ../shared/reference where it is present): what is there spells the token, bare tokens are those
- * of whole examples, and joined they are a pair.
+ * and ../shared/reference where it is present): what is there spells the token, bare tokens are
+ * those of whole examples, and joined they are a pair.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -286,8 +285,7 @@ static void spans_of_the_small_base_spell_its_tokens(void **state)
     check_lines(MINI, MINI_LINES, spm_is_right);
 }
 
-/* The same texts however a model treats white space: where the library's places and the walk over
- * what was normalised differed, encoding would fail. */
+/* The same texts however a model treats white space. */
 static void spans_hold_for_other_rules_of_spaces(void **state)
 {
     (void)state;

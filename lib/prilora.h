@@ -13,6 +13,7 @@
  *     prilora_run_export      writes the adapter as Hugging Face PEFT reads it
  *     prilora_adapter_predict what a finished adapter says of texts
  *     prilora_adapter_tag     the same of their words
+ *     prilora_adapter_answer  where in a text the answer to a question stands
  *     prilora_form_merged     the same adapter merged into its base, and other forms of it
  *     prilora_spectra_open    what a finished adapter has learned, direction by direction, and
  *                             which ranks that suggests for the next run
@@ -155,6 +156,7 @@ enum prilora_task {
     PRILORA_TASK_REGRESSION,
     PRILORA_TASK_MULTI_LABEL,
     PRILORA_TASK_TOKEN_CLASSIFICATION, /* a tag for every word, as in named entity recognition */
+    PRILORA_TASK_QUESTION_ANSWERING,   /* the piece of a context that answers a question (SQuAD) */
 };
 /* The tasks of the GLUE benchmark: columns, labels, metrics follow from the name. */
 enum prilora_glue {
@@ -173,11 +175,13 @@ enum prilora_metric {
     PRILORA_METRIC_AUTO,
     PRILORA_METRIC_ACCURACY,
     PRILORA_METRIC_F1, /* binary: of label 1; else macro average; multi-label: micro; tokens: of
-                          whole entities, as conlleval and seqeval count them */
+                          whole entities, as conlleval and seqeval count them; answers: of their
+                          words, as SQuAD's own program counts them */
     PRILORA_METRIC_MATTHEWS,
     PRILORA_METRIC_PEARSON,
     PRILORA_METRIC_SPEARMAN,
-    PRILORA_METRIC_LOSS, /* the only one where less is better */
+    PRILORA_METRIC_LOSS,        /* the only one where less is better */
+    PRILORA_METRIC_EXACT_MATCH, /* of answers */
 };
 enum prilora_lr_scheduler { PRILORA_LR_LINEAR, PRILORA_LR_COSINE, PRILORA_LR_CONSTANT };
 enum prilora_rank_schedule {
@@ -210,6 +214,8 @@ struct prilora_spec {
     enum prilora_glue glue;
     char mismatched_file[PRILORA_MAX_FILE_ID]; /* MNLI's second validation data, as the caller calls
                                                   them; "": none */
+    long doc_stride;        /* of question answering: tokens that two windows of a context share, */
+    long max_answer_length; /* and those of the longest answer that is looked for */
     enum prilora_preset preset;
     uint64_t seed;
 
@@ -260,7 +266,8 @@ struct prilora_spec {
  *     "hyperparameters": {...} }                          (the older place, OpenAI's three only)
  *
  * A task may also be a string, and the name of a GLUE task: "cola" is {"name": "cola"}; then its
- * type and its metric follow. "mnli" may have a "mismatched_file".
+ * type and its metric follow. "mnli" may have a "mismatched_file", "question_answering" a
+ * "doc_stride" and a "max_answer_length".
  *
  * Every member may be absent, every hyperparameter may be "auto". An unknown member, a wrong type
  * or a value out of range is PRILORA_EINVAL with a JSON pointer in err->where.
@@ -319,6 +326,7 @@ struct prilora_dataset_options {
                                columns, labels and their order are its; then `task` is AUTO or its
                                type */
     size_t max_length;      /* tokens per example; longer ones are truncated */
+    size_t doc_stride;      /* of question answering, as in struct prilora_spec; 0: its default */
     const struct prilora_dataset *train; /* the labels must be this one's; NULL for the first */
     const char
         *adapter;     /* folder of an adapter to go on from: the task and the labels are its (of
@@ -339,6 +347,7 @@ struct prilora_dataset_info {
                               and lists of no words */
     size_t n_words, n_cut; /* of token classification: words that have a tag; as it was read, those
                               that were truncated away (not in a saved data set) */
+    size_t n_questions;    /* of question answering; n_examples are windows */
     size_t bytes;          /* of memory */
     char fingerprint[65];  /* SHA-256 of tokens and labels */
 };
@@ -716,6 +725,38 @@ PRILORA_API void prilora_tagging_clear(struct prilora_tagging *tagging); /* acce
 PRILORA_API enum prilora_status
 prilora_adapter_tag(struct prilora_adapter *adapter, const struct prilora_text *texts, size_t n,
                     const atomic_int *stop, struct prilora_tagging *out, struct prilora_error *err);
+
+/* A piece of a context. */
+struct prilora_answer {
+    size_t byte, size; /* in the context; size 0: the question has no answer there */
+    size_t start, end; /* code points of the context */
+    double score;      /* its share in e^(start logit + end logit) of the 20 best pieces */
+};
+struct prilora_answering {
+    size_t n_tokens, n_windows; /* that were computed; tokens with special ones, of all windows */
+    bool truncated;             /* the question was cut */
+    struct prilora_answer *answers; /* [n_answers] the best first */
+    size_t n_answers;
+};
+PRILORA_API void prilora_answering_clear(struct prilora_answering *answering); /* accepts {0} */
+
+/*
+ * prilora_adapter_answer - n questions (`text`) to contexts (`pair`) for an adapter of question
+ * answering. A context that is longer than max_length leaves room for is read in windows that share
+ * doc_stride tokens, and all windows compete. "No answer" is among the pieces for adapters whose
+ * training data had questions without one.
+ *
+ * Shapes   texts, out [n]; out is filled anew, and to be cleared after OK
+ * n_best   answers per question, 1 to 20; there are fewer where the context has fewer pieces
+ * Errors   as of prilora_adapter_predict; EINVAL for an adapter of another task, or a text without
+ *          a pair
+ * Memory   what out holds, and a question's windows
+ */
+PRILORA_API enum prilora_status prilora_adapter_answer(struct prilora_adapter *adapter,
+                                                       const struct prilora_text *texts, size_t n,
+                                                       size_t n_best, const atomic_int *stop,
+                                                       struct prilora_answering *out,
+                                                       struct prilora_error *err);
 
 /* ---- Other forms of an adapter ----------------------------------------------------------------
  */

@@ -63,3 +63,27 @@ enum pl_sentencepiece_result pl_sentencepiece_encode(
         return PL_SENTENCEPIECE_BAD;
     }
 }
+
+enum pl_sentencepiece_result pl_sentencepiece_split(
+    const struct pl_sentencepiece *sp, const char *text, size_t size,
+    enum pl_sentencepiece_result (*take)(void *context, const struct pl_sentencepiece_piece *pieces,
+                                         size_t n),
+    void *context)
+{
+    try {
+        std::vector<pl_sentencepiece_piece> pieces;
+        sentencepiece::ImmutableSentencePieceText split;
+
+        if (!sp->processor.Encode(std::string_view(text, size), split.mutable_proto()).ok())
+            return PL_SENTENCEPIECE_BAD;
+        pieces.reserve(split.pieces_size());
+        for (const auto &piece : split.pieces())
+            pieces.push_back({static_cast<int32_t>(piece.id()), piece.begin(), piece.end(),
+                              piece.piece() == "\u2581"});
+        return take(context, pieces.data(), pieces.size());
+    } catch (const std::bad_alloc &) {
+        return PL_SENTENCEPIECE_NOMEM;
+    } catch (...) {
+        return PL_SENTENCEPIECE_BAD;
+    }
+}

@@ -8,6 +8,7 @@
 #ifndef PL_SENTENCEPIECE_H
 #define PL_SENTENCEPIECE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,20 @@ void pl_sentencepiece_close(struct pl_sentencepiece *sp);
 enum pl_sentencepiece_result pl_sentencepiece_encode(
     const struct pl_sentencepiece *sp, const char *text, size_t size,
     enum pl_sentencepiece_result (*take)(void *context, const int32_t *ids, size_t n),
+    void *context);
+
+/* One of the pieces that a text was split into, and the bytes of the text that it came of. */
+struct pl_sentencepiece_piece {
+    int32_t id;
+    uint32_t begin, end;
+    bool is_space;
+};
+
+/* pl_sentencepiece_split - the same, with the pieces that have the ids. */
+enum pl_sentencepiece_result pl_sentencepiece_split(
+    const struct pl_sentencepiece *sp, const char *text, size_t size,
+    enum pl_sentencepiece_result (*take)(void *context, const struct pl_sentencepiece_piece *pieces,
+                                         size_t n),
     void *context);
 
 #ifdef __cplusplus

@@ -16,6 +16,7 @@
 #include "tok/kind.h"
 #include "tok/sentencepiece.h"
 #include "tok/spm_check.h"
+#include "tok/utf8.h"
 
 #define LIBRARY_BYTES ((size_t)230) /* for each piece, as measured with SentencePiece 0.1.97 */
 
@@ -192,9 +193,13 @@ static enum prilora_status spm_prepare(void *state, struct prilora_error *err)
     return rc;
 }
 
+/* ---- encoding ------------------------------------------------------------------------------- */
+
 struct encoding {
     const struct spm *spm;
     struct pl_ids *out;
+    const char *text;
+    size_t size;
 };
 
 static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, size_t n)
@@ -209,16 +214,45 @@ static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, 
     return PL_SENTENCEPIECE_OK;
 }
 
+/* Of a character that has become several pieces, the library gives all of it to the last. */
+static struct pl_span span_of(const struct encoding *e, const struct pl_sentencepiece_piece *piece)
+{
+    struct pl_span span = {piece->begin, piece->end};
+    uint32_t code;
+    bool valid;
+
+    if (span.begin == span.end && span.begin < e->size && !piece->is_space)
+        span.end +=
+            (uint32_t)pl_utf8_next(e->text + span.begin, e->size - span.begin, &code, &valid);
+    return span;
+}
+
+static enum pl_sentencepiece_result
+take_pieces(void *context, const struct pl_sentencepiece_piece *pieces, size_t n)
+{
+    struct encoding *e = context;
+
+    for (size_t i = 0; i < n; i++) {
+        const int32_t id = id_of(e->spm, pieces[i].id);
+
+        if (!pl_ids_add(e->out, &id, 1, 0))
+            return PL_SENTENCEPIECE_NOMEM;
+        e->out->spans[e->out->n - 1] = span_of(e, &pieces[i]);
+    }
+    return PL_SENTENCEPIECE_OK;
+}
+
 static enum prilora_status spm_encode(const void *state, struct pl_ids *out, const char *text,
                                       size_t size, bool is_word, struct prilora_error *err)
 {
     const struct spm *spm = state;
     const struct pl_sentencepiece *library =
         atomic_load_explicit(&spm->library, memory_order_acquire);
-    struct encoding e = {spm, out};
+    struct encoding e = {spm, out, text, size};
 
     (void)is_word; /* a space is put before every text */
-    switch (pl_sentencepiece_encode(library, text, size, take_ids, &e)) {
+    switch (out->located ? pl_sentencepiece_split(library, text, size, take_pieces, &e)
+                         : pl_sentencepiece_encode(library, text, size, take_ids, &e)) {
     case PL_SENTENCEPIECE_OK:
         return PRILORA_OK;
     case PL_SENTENCEPIECE_NOMEM:

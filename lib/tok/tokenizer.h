@@ -20,11 +20,22 @@ struct pl_tokenizer;
 
 #define PL_MAX_TEXT_BYTES PRILORA_MAX_TEXT_BYTES /* of one text of an example */
 
-/* A growing list of ids; start with {0}, release with pl_ids_free. type_ids runs beside ids. */
+/* Where a token stands in its text, in bytes. */
+struct pl_span {
+    uint32_t begin, end;
+};
+
+/*
+ * A growing list of ids; start with {0}, release with pl_ids_free. type_ids runs beside ids, and so
+ * do spans if `located` was set before the first id.
+ */
 struct pl_ids {
     int32_t *ids;
     uint8_t *type_ids; /* 0 for the first text and its special tokens, 1 (RoBERTa: 0) for others */
+    struct pl_span *spans; /* NULL unless located; each in its own text, or its own word; {0, 0} of
+                            * special tokens around a text */
     size_t n, capacity;
+    bool located;
 };
 void pl_ids_free(struct pl_ids *ids);
 
@@ -79,5 +90,35 @@ enum prilora_status pl_tokenizer_encode_words(const struct pl_tokenizer *tokeniz
                                               struct pl_ids *out, const struct prilora_word *words,
                                               size_t n, size_t max_length, size_t *firsts,
                                               bool *truncated, struct prilora_error *err);
+
+/*
+ * pl_tokenizer_encode_bare - appends the tokens of one text as pl_tokenizer_encode makes them, with
+ * no special tokens around it, and nothing cut. With out->located, each token's span: the bytes of
+ * `text` that it was made of (offset_mapping in Hugging Face, in bytes), white space at its ends
+ * not counted; never a part of a character; a token of white space alone has an empty span. What
+ * normalisation leaves out may belong to its neighbour. Spans never go back.
+ * Errors: as of pl_tokenizer_encode.
+ */
+enum prilora_status pl_tokenizer_encode_bare(const struct pl_tokenizer *tokenizer,
+                                             struct pl_ids *out, const char *text, size_t size,
+                                             struct prilora_error *err);
+
+/* A piece of what pl_tokenizer_encode_bare made; spans NULL: none. */
+struct pl_piece_of_ids {
+    const int32_t *ids;
+    const struct pl_span *spans;
+    size_t n;
+};
+
+/* Special tokens around a pair. */
+size_t pl_tokenizer_pair_specials(const struct pl_tokenizer *tokenizer);
+
+/*
+ * pl_tokenizer_join - appends the pair a, b with its special tokens and type ids, as
+ * pl_tokenizer_encode would; *at_b is where in `out` the ids of b begin. Errors: ENOMEM.
+ */
+enum prilora_status pl_tokenizer_join(const struct pl_tokenizer *tokenizer, struct pl_ids *out,
+                                      struct pl_piece_of_ids a, struct pl_piece_of_ids b,
+                                      size_t *at_b, struct prilora_error *err);
 
 #endif

@@ -20,6 +20,7 @@ static void resolve_dropouts(struct pl_net *net)
 {
     const struct pl_config *c = &net->model->config;
     struct pl_net_options *o = &net->options;
+
     if (o->hidden_dropout < 0)
         o->hidden_dropout = c->hidden_dropout_prob;
     if (o->attention_dropout < 0)

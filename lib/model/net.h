@@ -113,9 +113,9 @@ void pl_net_begin_layer(const struct pl_net *net, const struct pl_pass *pass, si
  * pl_net_share - forward; with pass->train also backward.
  *
  * Shapes   grads [sum_size], stats [stats_size] zeroed here, then filled with this share's part
- *          (both NULL without pass->train); logits f32[batch.n_sequences, n_outputs] (of tokens and
- *          answers: [batch.n_tokens, n_outputs]) or NULL: rows of this share's sequences are
- * written Loss     the mean over the whole batch is what is differentiated; *loss gets this share's
+ *          (both NULL without pass->train); logits f32[batch.n_sequences, n_outputs], of tokens and
+ *          answers [batch.n_tokens, n_outputs], or NULL: rows of this share's sequences are written
+ * Loss     the mean over the whole batch is what is differentiated; *loss gets this share's
  *          part of that mean, in double
  * Errors   none: shapes were checked when the net and the batch were made
  */

@@ -214,8 +214,7 @@ struct prilora_spec {
     enum prilora_glue glue;
     char mismatched_file[PRILORA_MAX_FILE_ID]; /* MNLI's second validation data, as the caller calls
                                                   them; "": none */
-    long doc_stride; /* of question answering: tokens that two windows of a context share (0 as
-                        "auto"), */
+    long doc_stride;        /* of question answering: tokens that two windows of a context share, */
     long max_answer_length; /* and those of the longest answer that is looked for */
     enum prilora_preset preset;
     uint64_t seed;
@@ -268,7 +267,7 @@ struct prilora_spec {
  *
  * A task may also be a string, and the name of a GLUE task: "cola" is {"name": "cola"}; then its
  * type and its metric follow. "mnli" may have a "mismatched_file", "question_answering" a
- * "doc_stride" (0 to 4096; at most half of a window's piece of the context counts; auto: 128, or
+ * "doc_stride" (1 to 4096; at most half of a window's piece of the context counts; auto: 128, or
  * half of what max_length leaves beside the longest question) and a "max_answer_length" (1 to 512;
  * auto: 30).
  *

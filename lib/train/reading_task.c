@@ -87,7 +87,7 @@ static enum prilora_status read_integer(struct pl_reading *r, const char *name, 
 
 static enum prilora_status read_stride(struct pl_reading *r, const json_t *value)
 {
-    return read_integer(r, "doc_stride", value, 0, PL_MAX_STRIDE, &r->spec->doc_stride,
+    return read_integer(r, "doc_stride", value, 1, PL_MAX_STRIDE, &r->spec->doc_stride,
                         &r->has_stride);
 }
 

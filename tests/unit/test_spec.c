@@ -220,9 +220,9 @@ static void question_answering_has_settings_of_its_own(void **state)
     assert_non_null(strstr(text, "\"max_answer_length\": 30"));
     free(text);
     prilora_spec_free(spec);
-    spec = parse("{\"task\": {\"doc_stride\": 0, \"max_answer_length\": 512, \"type\": "
+    spec = parse("{\"task\": {\"doc_stride\": 1, \"max_answer_length\": 512, \"type\": "
                  "\"question_answering\", \"metric\": \"f1\"}}");
-    assert_int_equal(spec->doc_stride, 0);
+    assert_int_equal(spec->doc_stride, 1);
     assert_int_equal(spec->max_answer_length, 512);
     prilora_spec_free(spec);
     spec = parse("{\"task\": \"classification\"}");
@@ -381,7 +381,7 @@ static void bad_specifications_are_refused_where_they_are_wrong(void **state)
         {"{\"task\": {\"max_answer_length\": 8}}", "/task/max_answer_length",
          "is only for question_answering"},
         {"{\"task\": {\"type\": \"question_answering\", \"doc_stride\": 4097}}", "/task/doc_stride",
-         "doc_stride: 4097, but must be an integer from 0 to 4096"},
+         "doc_stride: 4097, but must be an integer from 1 to 4096"},
         {"{\"task\": {\"type\": \"question_answering\", \"doc_stride\": -1}}", "/task/doc_stride",
          "doc_stride: -1"},
         {"{\"task\": {\"type\": \"question_answering\", \"max_answer_length\": 0}}",

@@ -73,7 +73,7 @@ function makeView(main, id, signal, onJob) {
     if (!job.adapter || !isOver(job) || !fileSection.hidden) return;
     fileSection.hidden = false;
     files.replaceChildren(downloads(job));
-    if (job.fine_tuned_model) trying.replaceChildren(h("h3", {}, "Try it"), tryBox(job.fine_tuned_model, signal));
+    if (job.fine_tuned_model) trying.replaceChildren(h("h3", {}, "Try it"), tryBox(job.fine_tuned_model, job.task?.type, signal));
   }
 
   return {

@@ -100,7 +100,7 @@ static void encode_span(struct json_out *out, const char *name, const struct pri
     }
     for (size_t i = first; i < end; i++)
         size += text->words[i].size + 1;
-    span = malloc(size);
+    span = malloc(size + 1);
     if (!span) {
         out->failed = true;
         return;
@@ -108,8 +108,9 @@ static void encode_span(struct json_out *out, const char *name, const struct pri
     for (size_t i = first; i < end; i++) {
         memcpy(span + n, text->words[i].text, text->words[i].size);
         n += text->words[i].size;
-        span[n++] = i + 1 < end ? ' ' : '\0';
+        span[n++] = ' ';
     }
+    span[n > 0 ? n - 1 : 0] = '\0';
     json_out_text(out, name, span);
     free(span);
 }

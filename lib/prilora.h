@@ -414,7 +414,8 @@ struct prilora_preview_info {
     const char *problem; /* what is wrong with the labels as a whole, or NULL */
 };
 
-/* Of words with tags: text is the words with spaces between, labels are the tags of those shown. */
+/* Of words with tags: text is the words with spaces between, labels are the tags of those shown. Of
+ * questions: text_pair is the context, labels are the answers. */
 struct prilora_preview_row {
     size_t line;
     const char *text, *text_pair; /* text_pair NULL: none */

@@ -39,6 +39,8 @@ struct pl_config {
     enum pl_activation pooler_hidden_act;
     double cls_dropout; /* classifier_dropout of others; negative: absent */
 
+    double qa_dropout; /* of distilbert; others have none before the head for answers */
+
     /* the labels that the checkpoint's own head was trained for */
     size_t n_labels; /* of id2label or num_labels; 2 when absent */
     char **labels;   /* [n_labels] or NULL when the names are absent */

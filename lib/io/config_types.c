@@ -208,6 +208,7 @@ static const struct pl_member distilbert_members[] = {
     {"dropout", PL_PROBABILITY, PLACE(hidden_dropout_prob), 0.1, 0, 0},
     {"attention_dropout", PL_PROBABILITY, PLACE(attention_probs_dropout_prob), 0.1, 0, 0},
     {"seq_classif_dropout", PL_PROBABILITY, PLACE(cls_dropout), 0.2, 0, 0},
+    {"qa_dropout", PL_PROBABILITY, PLACE(qa_dropout), 0.1, 0, 0},
     {"initializer_range", PL_REAL, PLACE(initializer_range), 0.02, 0, 100},
     {"activation", PL_ACTIVATION, PLACE(hidden_act), PL_ACT_GELU, 0, 0},
 };

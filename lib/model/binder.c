@@ -188,10 +188,7 @@ static enum prilora_status widen(struct pl_binder *binder)
 
 static bool is_used(const struct pl_binder *binder, const struct pl_tensor *tensor)
 {
-    const struct pl_head_tensors *head = &binder->model->head;
-
-    if (tensor == head->dense_weight || tensor == head->dense_bias || tensor == head->weight ||
-        tensor == head->bias)
+    if (pl_model_is_head(binder->model, tensor))
         return true;
     for (size_t i = 0; i < binder->n; i++)
         if (binder->bindings[i].tensor == tensor)

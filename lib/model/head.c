@@ -189,29 +189,44 @@ static void backward(const struct pl_flow *f, const pl_real *x, pl_real *d)
     pl_dropout_rows(&before, &rows, d, s->dropped, head->inner);
 }
 
-const struct pl_head_kind pl_head_of_sequences = {plan, init, forward, backward};
+static double dropout_told(const struct pl_model *model, double hidden_dropout)
+{
+    return model->config.cls_dropout >= 0 ? model->config.cls_dropout : hidden_dropout;
+}
 
-/* ---- a head on every token ---------------------------------------------------------------- */
+const struct pl_head_kind pl_head_of_sequences = {NULL, dropout_told, plan,
+                                                  init, forward,      backward};
+
+/* ---- the same head on every token --------------------------------------------------------- */
 
 static enum prilora_status tokens_plan(struct pl_head *head, struct pl_layout *layout,
                                        const struct pl_model *model, size_t n_outputs,
                                        struct prilora_error *err)
 {
     const size_t hidden = model->config.hidden_size;
+    const char *path = head->kind->path;
     enum prilora_status rc;
 
     head->inner = hidden;
     head->n_outputs = n_outputs;
-    rc = add(layout, PL_HEAD_OF_TOKENS, "weight", n_outputs, hidden, &head->weight, err);
-    return rc == PRILORA_OK ? add(layout, PL_HEAD_OF_TOKENS, "bias", 0, n_outputs, &head->bias, err)
-                            : rc;
+    rc = add(layout, path, "weight", n_outputs, hidden, &head->weight, err);
+    return rc == PRILORA_OK ? add(layout, path, "bias", 0, n_outputs, &head->bias, err) : rc;
+}
+
+static const struct pl_tensor *find(const struct pl_model *model, const char *path,
+                                    const char *leaf)
+{
+    char name[PL_BINDER_MAX_NAME];
+
+    snprintf(name, sizeof name, "%s.%s", path, leaf);
+    return pl_tensors_find(model->tensors, name);
 }
 
 static bool tokens_init(const struct pl_head *head, const struct pl_model *model, pl_real *params,
                         uint64_t seed)
 {
-    const struct pl_tensor *weight = pl_tensors_find(model->tensors, PL_HEAD_OF_TOKENS ".weight");
-    const struct pl_tensor *bias = pl_tensors_find(model->tensors, PL_HEAD_OF_TOKENS ".bias");
+    const struct pl_tensor *weight = find(model, head->kind->path, "weight");
+    const struct pl_tensor *bias = find(model, head->kind->path, "bias");
     const size_t inner = head->inner, n = head->n_outputs;
     const bool known = weight && bias && weight->n_dims == 2 && weight->dims[0] == n &&
                        weight->dims[1] == inner && bias->n_dims == 1 && bias->dims[0] == n &&
@@ -257,5 +272,25 @@ static void tokens_backward(const struct pl_flow *f, const pl_real *x, pl_real *
         pl_dropout_rows(&dropout, &f->rows, d, d, head->inner);
 }
 
-const struct pl_head_kind pl_head_of_tokens = {tokens_plan, tokens_init, tokens_forward,
-                                               tokens_backward};
+static double tokens_dropout(const struct pl_model *model, double hidden_dropout)
+{
+    return model->architecture->head.own_dropout ? hidden_dropout
+                                                 : dropout_told(model, hidden_dropout);
+}
+
+static double answers_dropout(const struct pl_model *model, double hidden_dropout)
+{
+    (void)hidden_dropout;
+    return model->config.qa_dropout;
+}
+
+const struct pl_head_kind pl_head_of_tokens = {PL_HEAD_OF_TOKENS, tokens_dropout, tokens_plan,
+                                               tokens_init,       tokens_forward, tokens_backward};
+const struct pl_head_kind pl_head_of_answers = {PL_HEAD_OF_ANSWERS, answers_dropout,
+                                                tokens_plan,        tokens_init,
+                                                tokens_forward,     tokens_backward};
+
+const char *pl_head_path(const struct pl_head_kind *kind, const struct pl_model *model)
+{
+    return kind->path ? kind->path : model->architecture->head.classifier;
+}

@@ -1,8 +1,9 @@
 /*
  * head.h - the task head. Of sequences: first token, dropout, dense map, activation, dropout,
  * classifier; what it is called and where dropout is, the architecture says. Of tokens: dropout and
- * classifier, for each of them. All of it is trained, but a dense map that came with the encoder
- * (BERT's pooler) stays as it is.
+ * classifier, for each of them; of answers the same under another name, and in most architectures
+ * without dropout. All of it is trained, but a dense map that came with the encoder (BERT's pooler)
+ * stays as it is.
  */
 #ifndef PL_HEAD_H
 #define PL_HEAD_H
@@ -36,6 +37,10 @@ struct pl_head_scratch {
 };
 
 struct pl_head_kind {
+    /* Module path of the map to the logits; NULL: the architecture's classifier. */
+    const char *path;
+    /* Before that map, unless the settings say it. */
+    double (*dropout)(const struct pl_model *model, double hidden_dropout);
     /* Appends the head's tensors to the layout. */
     enum prilora_status (*plan)(struct pl_head *head, struct pl_layout *layout,
                                 const struct pl_model *model, size_t n_outputs,
@@ -50,9 +55,14 @@ struct pl_head_kind {
     void (*backward)(const struct pl_flow *flow, const pl_real *x, pl_real *d);
 };
 
-extern const struct pl_head_kind pl_head_of_sequences, pl_head_of_tokens;
+extern const struct pl_head_kind pl_head_of_sequences, pl_head_of_tokens, pl_head_of_answers;
 
-/* Module path of the head on tokens, in every one of Hugging Face's ...ForTokenClassification. */
-#define PL_HEAD_OF_TOKENS "classifier"
+/* Module paths in every one of Hugging Face's ...ForTokenClassification, ...ForQuestionAnswering.
+ */
+#define PL_HEAD_OF_TOKENS  "classifier"
+#define PL_HEAD_OF_ANSWERS "qa_outputs"
+
+/* Module path of a head's map to the logits in that model. */
+const char *pl_head_path(const struct pl_head_kind *kind, const struct pl_model *model);
 
 #endif

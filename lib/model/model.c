@@ -10,6 +10,7 @@
 #include "model/architecture.h"
 #include "model/encoder.h"
 #include "model/fingerprint.h"
+#include "model/head.h"
 
 /* Tensor `path`.`leaf`, if it is there with that many dimensions, the last of them `width`. */
 static const struct pl_tensor *head_tensor(const struct pl_model *model, const char *path,
@@ -35,6 +36,20 @@ static const char *dense_path(const struct pl_model *model, const struct pl_bind
                                                         : a->head.dense;
 }
 
+/* First and last token of an answer. */
+static void find_answers(struct pl_model *model)
+{
+    struct pl_head_tensors *head = &model->head;
+    const struct pl_tensor *weight =
+        head_tensor(model, PL_HEAD_OF_ANSWERS, "weight", 2, model->config.hidden_size);
+    const struct pl_tensor *bias = head_tensor(model, PL_HEAD_OF_ANSWERS, "bias", 1, 2);
+
+    if (!weight || !bias || weight->dims[0] != 2)
+        return;
+    head->answers_weight = weight;
+    head->answers_bias = bias;
+}
+
 /* A head is taken only with weight and bias of one shape. */
 static void find_head(struct pl_model *model, const struct pl_binder *binder)
 {
@@ -52,6 +67,15 @@ static void find_head(struct pl_model *model, const struct pl_binder *binder)
         head->bias = head_tensor(model, a->head.classifier, "bias", 1, head->weight->dims[0]);
     if (!head->bias)
         head->weight = NULL;
+    find_answers(model);
+}
+
+bool pl_model_is_head(const struct pl_model *model, const struct pl_tensor *tensor)
+{
+    const struct pl_head_tensors *h = &model->head;
+
+    return tensor == h->dense_weight || tensor == h->dense_bias || tensor == h->weight ||
+           tensor == h->bias || tensor == h->answers_weight || tensor == h->answers_bias;
 }
 
 /* A dense map that came with the encoder stays as it is. */

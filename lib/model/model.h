@@ -23,8 +23,9 @@ struct pl_linear {
 
 /* The trained head's tensors where the checkpoint has them well-shaped; else NULL. */
 struct pl_head_tensors {
-    const struct pl_tensor *dense_weight, *dense_bias; /* [inner, inner], [inner] */
-    const struct pl_tensor *weight, *bias;             /* [labels, inner], [labels] */
+    const struct pl_tensor *dense_weight, *dense_bias;     /* [inner, inner], [inner] */
+    const struct pl_tensor *weight, *bias;                 /* [labels, inner], [labels] */
+    const struct pl_tensor *answers_weight, *answers_bias; /* [2, hidden], [2] of answers */
 };
 
 struct pl_model {
@@ -53,6 +54,9 @@ struct pl_model {
 enum prilora_status pl_model_open(struct pl_model **out, const char *folder,
                                   struct prilora_error *err);
 void pl_model_close(struct pl_model *model);
+
+/* Whether the tensor of the checkpoint is one of model->head. */
+bool pl_model_is_head(const struct pl_model *model, const struct pl_tensor *tensor);
 
 /* Tokens of the longest text that it is used for. */
 size_t pl_model_max_length(const struct pl_model *model);

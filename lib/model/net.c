@@ -20,15 +20,12 @@ static void resolve_dropouts(struct pl_net *net)
 {
     const struct pl_config *c = &net->model->config;
     struct pl_net_options *o = &net->options;
-    const bool told = c->cls_dropout >= 0 &&
-                      !(net->model->architecture->head.own_dropout && pl_task_of(o->task)->tokens);
-
     if (o->hidden_dropout < 0)
         o->hidden_dropout = c->hidden_dropout_prob;
     if (o->attention_dropout < 0)
         o->attention_dropout = c->attention_probs_dropout_prob;
     if (o->classifier_dropout < 0)
-        o->classifier_dropout = told ? c->cls_dropout : o->hidden_dropout;
+        o->classifier_dropout = net->head.kind->dropout(net->model, o->hidden_dropout);
     net->head.dropout = o->classifier_dropout;
     net->head.dense_dropout =
         net->model->architecture->head.same_dropout ? o->classifier_dropout : c->pooler_dropout;
@@ -275,7 +272,7 @@ static struct pl_rows lay_out(struct pl_workspace *ws, const struct pl_net *net,
     return rows;
 }
 
-/* What a sequence of the batch has rows of logits and labels for: itself, or each of its tokens. */
+/* What a sequence of the batch has rows of logits for: itself, or each of its tokens. */
 static size_t rows_of(const struct pl_flow *f, size_t sequence, size_t *first)
 {
     const size_t *start = &f->pass->batch->starts[sequence];
@@ -290,6 +287,7 @@ static double losses(const struct pl_flow *f, pl_real *logits)
 {
     const struct pl_net *net = f->net;
     const struct pl_batch *batch = f->pass->batch;
+    const struct pl_task *task = pl_task_of(net->options.task);
     const size_t n = net->head.n_outputs, width = pl_label_width(net->options.task, n);
     const double weight = 1 / (double)(batch->n_counted ? batch->n_counted : batch->n_sequences);
     const pl_real *z = f->ws->head.logits;
@@ -297,15 +295,17 @@ static double losses(const struct pl_flow *f, pl_real *logits)
     double sum = 0;
 
     for (size_t k = 0; k < f->share->n_sequences; k++) {
-        size_t first, rows = rows_of(f, f->share->sequences[k], &first);
+        const size_t sequence = f->share->sequences[k];
+        size_t first, rows = rows_of(f, sequence, &first), at_once = task->whole ? rows : 1;
 
         if (logits)
             memcpy(logits + first * n, z, rows * n * sizeof *z);
-        for (size_t i = 0; i < rows; i++, z += n) {
+        for (size_t i = 0; i < rows; i += at_once, z += at_once * n) {
+            const size_t row = task->labelled ? first + i : sequence;
+
             if (batch->labels)
-                sum += pl_loss(net->options.task, z, batch->labels + (first + i) * width, n, weight,
-                               d);
-            d = d ? d + n : NULL;
+                sum += task->loss(z, batch->labels + row * width, at_once, n, weight, d);
+            d = d ? d + at_once * n : NULL;
         }
     }
     return sum;

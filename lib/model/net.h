@@ -52,8 +52,9 @@ struct pl_batch {
     const int32_t *ids;      /* [n_tokens] */
     const uint8_t *type_ids; /* [n_tokens] */
     const size_t *starts;    /* [n_sequences + 1] */
-    const float *labels;     /* [n_sequences, width]: class number, value, or 0/1 per label; of
-                                tokens [n_tokens]: class number or PL_LABEL_IGNORED */
+    const float *labels;     /* [n_sequences, width]: class number, value, 0/1 per label, or an
+                                answer's first and last token; of tokens [n_tokens]: class number or
+                                PL_LABEL_IGNORED */
     size_t n_counted;        /* what the loss is the mean of; 0: sequences */
 };
 
@@ -112,9 +113,9 @@ void pl_net_begin_layer(const struct pl_net *net, const struct pl_pass *pass, si
  * pl_net_share - forward; with pass->train also backward.
  *
  * Shapes   grads [sum_size], stats [stats_size] zeroed here, then filled with this share's part
- *          (both NULL without pass->train); logits f32[batch.n_sequences, n_outputs] (of tokens:
- *          [batch.n_tokens, n_outputs]) or NULL: rows of this share's sequences are written
- * Loss     the mean over the whole batch is what is differentiated; *loss gets this share's
+ *          (both NULL without pass->train); logits f32[batch.n_sequences, n_outputs] (of tokens and
+ *          answers: [batch.n_tokens, n_outputs]) or NULL: rows of this share's sequences are
+ * written Loss     the mean over the whole batch is what is differentiated; *loss gets this share's
  *          part of that mean, in double
  * Errors   none: shapes were checked when the net and the batch were made
  */

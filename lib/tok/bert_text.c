@@ -15,11 +15,14 @@
 
 struct words {
     const struct pl_bert_options *options;
-    enum prilora_status (*take)(void *context, const char *word, size_t bytes, size_t characters,
+    enum prilora_status (*take)(void *context, const struct pl_bert_word *word,
                                 struct prilora_error *err);
     void *context;
     char *word;
+    struct pl_span *sources; /* NULL unless located */
     size_t bytes, characters, room;
+    bool located;
+    struct pl_span source; /* the character that is being read */
     struct prilora_error *err;
 };
 
@@ -101,28 +104,54 @@ static bool is_control(uint32_t c)
 
 static enum prilora_status flush(struct words *w)
 {
-    const size_t bytes = w->bytes, characters = w->characters;
+    const struct pl_bert_word word = {w->word, w->bytes, w->characters, w->sources};
 
     w->bytes = w->characters = 0;
-    return bytes ? w->take(w->context, w->word, bytes, characters, w->err) : PRILORA_OK;
+    return word.size ? w->take(w->context, &word, w->err) : PRILORA_OK;
+}
+
+static enum prilora_status grow(struct words *w)
+{
+    const size_t room = w->room + w->room / 2 + 512;
+    char *word = pl_realloc(w->word, room, 1);
+    struct pl_span *sources;
+
+    w->word = word ? word : w->word;
+    if (word && w->located) {
+        sources = pl_realloc(w->sources, room, sizeof *sources);
+        w->sources = sources ? sources : w->sources;
+        word = sources ? word : NULL;
+    }
+    if (!word)
+        return pl_fail(w->err, PRILORA_ENOMEM, "tokenizer: out of memory for a word");
+    w->room = room;
+    return PRILORA_OK;
+}
+
+static void add_sources(struct words *w, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        w->sources[w->bytes + i] = w->source;
 }
 
 static enum prilora_status join(struct words *w, uint32_t c)
 {
-    if (w->room - w->bytes < 4) {
-        const size_t room = w->room + w->room / 2 + 512;
-        char *more = pl_realloc(w->word, room, 1);
+    size_t n = 1;
 
-        if (!more)
-            return pl_fail(w->err, PRILORA_ENOMEM, "tokenizer: out of memory for a word");
-        w->word = more;
-        w->room = room;
+    if (w->room - w->bytes < 4) {
+        const enum prilora_status rc = grow(w);
+
+        if (rc != PRILORA_OK)
+            return rc;
     }
     if (c < 0x80)
-        w->word[w->bytes++] = (char)c;
+        w->word[w->bytes] = (char)c;
     else
-        w->bytes += (size_t)utf8proc_encode_char((utf8proc_int32_t)c,
-                                                 (utf8proc_uint8_t *)w->word + w->bytes);
+        n = (size_t)utf8proc_encode_char((utf8proc_int32_t)c,
+                                         (utf8proc_uint8_t *)w->word + w->bytes);
+    if (w->sources)
+        add_sources(w, n);
+    w->bytes += n;
     w->characters++;
     return PRILORA_OK;
 }
@@ -194,27 +223,31 @@ static enum prilora_status add_ascii(struct words *w, unsigned char c)
 }
 
 enum prilora_status
-pl_bert_words(const struct pl_bert_options *options, const char *text, size_t size,
-              enum prilora_status (*take)(void *context, const char *word, size_t bytes,
-                                          size_t characters, struct prilora_error *err),
+pl_bert_words(const struct pl_bert_options *options, const char *text, size_t size, bool located,
+              enum prilora_status (*take)(void *context, const struct pl_bert_word *word,
+                                          struct prilora_error *err),
               void *context, struct prilora_error *err)
 {
-    struct words w = {.options = options, .take = take, .context = context, .err = err};
+    struct words w = {
+        .options = options, .take = take, .context = context, .located = located, .err = err};
     enum prilora_status rc = PRILORA_OK;
 
-    for (size_t i = 0; rc == PRILORA_OK && i < size;) {
+    for (size_t i = 0; rc == PRILORA_OK && i < size; i = w.source.end) {
         uint32_t code;
         bool valid;
 
+        w.source.begin = (uint32_t)i;
+        w.source.end = (uint32_t)i + 1;
         if ((unsigned char)text[i] < 0x80) {
-            rc = add_ascii(&w, (unsigned char)text[i++]);
+            rc = add_ascii(&w, (unsigned char)text[i]);
         } else {
-            i += pl_utf8_next(text + i, size - i, &code, &valid);
+            w.source.end = (uint32_t)(i + pl_utf8_next(text + i, size - i, &code, &valid));
             rc = add(&w, code);
         }
     }
     if (rc == PRILORA_OK)
         rc = flush(&w);
     free(w.word);
+    free(w.sources);
     return rc;
 }

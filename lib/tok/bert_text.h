@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "tok/tokenizer.h"
 
 struct pl_bert_options {
     bool clean_text;    /* control characters go, white space becomes a space */
@@ -20,15 +21,22 @@ struct pl_bert_options {
     bool chinese_chars; /* every CJK ideograph is a word */
 };
 
+/* A word as it came out, valid UTF-8, for as long as `take` runs. */
+struct pl_bert_word {
+    const char *text;
+    size_t size, characters;
+    const struct pl_span *sources; /* [size] of each byte, the character it came of; or NULL */
+};
+
 /*
- * pl_bert_words - gives every word of valid UTF-8 to `take`, in order, with its number of
- * characters; stops at the first status that is not OK, and returns it.
- * Memory  one buffer of the longest word
+ * pl_bert_words - gives every word of valid UTF-8 to `take`, in order, with its sources if
+ * `located`; stops at the first status that is not OK, and returns it.
+ * Memory  buffers of the longest word
  */
 enum prilora_status
-pl_bert_words(const struct pl_bert_options *options, const char *text, size_t size,
-              enum prilora_status (*take)(void *context, const char *word, size_t bytes,
-                                          size_t characters, struct prilora_error *err),
+pl_bert_words(const struct pl_bert_options *options, const char *text, size_t size, bool located,
+              enum prilora_status (*take)(void *context, const struct pl_bert_word *word,
+                                          struct prilora_error *err),
               void *context, struct prilora_error *err);
 
 #endif

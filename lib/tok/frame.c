@@ -135,7 +135,7 @@ static enum prilora_status read_one(struct pl_frame *out, const json_t *processo
         {"BertProcessing", read_bert},
         {"RobertaProcessing", read_roberta},
         {"TemplateProcessing", read_template},
-        {"ByteLevel", read_nothing}, /* trims offsets, which nobody asks for here */
+        {"ByteLevel", read_nothing}, /* trims offsets, as is done anyway */
     };
     const char *type = json_string_value(json_object_get(processor, "type"));
 

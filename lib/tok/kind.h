@@ -1,6 +1,6 @@
 /*
  * kind.h - what a kind of tokenizer supplies (how text is split), and what a family of models adds
- * (its special tokens, their places); tokenizer.c does the rest for all of them.
+ * (its special tokens, their places); tokenizer.c and encode.c do the rest for all of them.
  */
 #ifndef PL_TOKENIZER_KIND_H
 #define PL_TOKENIZER_KIND_H
@@ -65,14 +65,15 @@ struct pl_tokenizer_kind {
     /* Makes what encode needs, which may take long; does nothing the second time. Any thread. */
     enum prilora_status (*prepare)(void *state, struct prilora_error *err);
     /* After prepare: appends the ids of valid UTF-8 without special tokens, with type 0; of a word,
-     * as if a space stood before it. */
+     * as if a space stood before it. If located, with the bytes of `text` that they were made of,
+     * which do not go back; white space and parts of characters are encode.c's to put right. */
     enum prilora_status (*encode)(const void *state, struct pl_ids *out, const char *text,
                                   size_t size, bool is_word, struct prilora_error *err);
 };
 
 extern const struct pl_tokenizer_kind pl_tokenizer_spm, pl_tokenizer_wordpiece, pl_tokenizer_bpe;
 
-/* Appends n ids of one type; false: out of memory. */
+/* Appends n ids of one type, with empty spans if located; false: out of memory. */
 bool pl_ids_add(struct pl_ids *out, const int32_t *ids, size_t n, uint8_t type_id);
 
 /* The text of the token in `role` as the configuration has it, or the family's. */

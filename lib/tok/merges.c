@@ -137,31 +137,52 @@ static void join(const struct pl_merges *m, struct pl_joiner *j, int32_t *ids, i
     consider(m, j, ids, at);
 }
 
-size_t pl_merges_apply(const struct pl_merges *merges, struct pl_joiner *joiner, int32_t *ids,
-                       size_t n)
+static void join_all(const struct pl_merges *m, struct pl_joiner *j, int32_t *ids, size_t n)
 {
-    size_t kept = 0;
-
-    if (n < 2)
-        return n;
-    if (n > INT32_MAX / 2 || !make_room(joiner, n))
-        return SIZE_MAX;
-    joiner->n_heap = 0;
+    j->n_heap = 0;
     for (size_t i = 0; i < n; i++) {
-        joiner->next[i] = i + 1 < n ? (int32_t)(i + 1) : -1;
-        joiner->previous[i] = (int32_t)i - 1;
+        j->next[i] = i + 1 < n ? (int32_t)(i + 1) : -1;
+        j->previous[i] = (int32_t)i - 1;
     }
     for (size_t i = 0; i + 1 < n; i++)
-        consider(merges, joiner, ids, (int32_t)i);
-    while (joiner->n_heap) {
-        const uint64_t top = pop(joiner);
+        consider(m, j, ids, (int32_t)i);
+    while (j->n_heap) {
+        const uint64_t top = pop(j);
         const int32_t at = (int32_t)(top & UINT32_MAX);
-        const struct pl_merge *merge = merge_at(merges, joiner, ids, at);
+        const struct pl_merge *merge = merge_at(m, j, ids, at);
 
         /* a neighbour may have been joined since: then this entry is of a pair that is gone */
         if (merge && merge->rank == top >> 32)
-            join(merges, joiner, ids, at, merge->joined);
+            join(m, j, ids, at, merge->joined);
     }
+}
+
+/* The list of neighbours begins with 0, for what is joined is where its left part was. */
+static void tell_spans(struct pl_span *spans, const struct pl_joiner *j, size_t n)
+{
+    size_t kept = 0;
+
+    for (int32_t at = 0, next; at >= 0; at = next) {
+        next = j->next[at];
+        spans[kept++] = (struct pl_span){(uint32_t)at, next < 0 ? (uint32_t)n : (uint32_t)next};
+    }
+}
+
+size_t pl_merges_apply(const struct pl_merges *merges, struct pl_joiner *joiner, int32_t *ids,
+                       size_t n, struct pl_span *spans)
+{
+    size_t kept = 0;
+
+    if (n < 2) {
+        if (spans && n)
+            spans[0] = (struct pl_span){0, 1};
+        return n;
+    }
+    if (n > INT32_MAX / 2 || !make_room(joiner, n))
+        return SIZE_MAX;
+    join_all(merges, joiner, ids, n);
+    if (spans)
+        tell_spans(spans, joiner, n);
     for (int32_t at = 0; at >= 0; at = joiner->next[at])
         ids[kept++] = ids[at];
     return kept;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tok/tokenizer.h"
+
 struct pl_merge {
     int32_t left, right; /* left -1: a free place */
     int32_t joined;
@@ -40,10 +42,11 @@ void pl_joiner_free(struct pl_joiner *joiner);
  * pl_merges_apply - joins the n ids until no merge is left: always the pair of the lowest rank,
  * of equal ones the leftmost. Negative ids join with nothing.
  *
+ * spans    [n] set to which of the given ids each one that is left was made of; NULL: not wanted
  * Returns  the number of ids that are left, in ids[0..]; SIZE_MAX: out of memory
  * Time     O(n log n)
  */
 size_t pl_merges_apply(const struct pl_merges *merges, struct pl_joiner *joiner, int32_t *ids,
-                       size_t n);
+                       size_t n, struct pl_span *spans);
 
 #endif

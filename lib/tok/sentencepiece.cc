@@ -63,3 +63,32 @@ enum pl_sentencepiece_result pl_sentencepiece_encode(
         return PL_SENTENCEPIECE_BAD;
     }
 }
+
+enum pl_sentencepiece_result pl_sentencepiece_split(
+    const struct pl_sentencepiece *sp, const char *text, size_t size,
+    enum pl_sentencepiece_result (*take)(void *context, const struct pl_sentencepiece_piece *pieces,
+                                         size_t n),
+    void *context)
+{
+    try {
+        std::vector<pl_sentencepiece_piece> pieces;
+        sentencepiece::ImmutableSentencePieceText split;
+
+        if (!sp->processor.Encode(std::string_view(text, size), split.mutable_proto()).ok())
+            return PL_SENTENCEPIECE_BAD;
+        pieces.reserve(split.pieces_size());
+        for (const auto &piece : split.pieces()) {
+            const int id = static_cast<int>(piece.id());
+            /* such a piece is named "<0x41>", but is one byte of a character */
+            const bool is_byte = sp->processor.IsByte(id);
+
+            pieces.push_back(
+                {id, is_byte ? 1 : static_cast<uint32_t>(piece.piece().size()), piece.begin()});
+        }
+        return take(context, pieces.data(), pieces.size());
+    } catch (const std::bad_alloc &) {
+        return PL_SENTENCEPIECE_NOMEM;
+    } catch (...) {
+        return PL_SENTENCEPIECE_BAD;
+    }
+}

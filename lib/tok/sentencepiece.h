@@ -36,6 +36,20 @@ enum pl_sentencepiece_result pl_sentencepiece_encode(
     enum pl_sentencepiece_result (*take)(void *context, const int32_t *ids, size_t n),
     void *context);
 
+/* One of the pieces that a text was split into. */
+struct pl_sentencepiece_piece {
+    int32_t id;
+    uint32_t size;  /* bytes of the normalised text */
+    uint32_t begin; /* where in the text the first of them comes from */
+};
+
+/* pl_sentencepiece_split - the same, with the pieces that have the ids. */
+enum pl_sentencepiece_result pl_sentencepiece_split(
+    const struct pl_sentencepiece *sp, const char *text, size_t size,
+    enum pl_sentencepiece_result (*take)(void *context, const struct pl_sentencepiece_piece *pieces,
+                                         size_t n),
+    void *context);
+
 #ifdef __cplusplus
 }
 #endif

@@ -51,6 +51,7 @@ struct spm {
     char *path, *model;
     size_t size;
     struct pl_spm_pieces pieces;
+    struct pl_spm_rules rules;
     pthread_mutex_t lock;                       /* held while the library reads the model */
     _Atomic(struct pl_sentencepiece *) library; /* NULL until then */
 };
@@ -63,6 +64,7 @@ static void spm_close(void *state)
         return;
     pl_sentencepiece_close(atomic_load(&spm->library));
     pl_spm_pieces_free(&spm->pieces);
+    pl_spm_rules_free(&spm->rules);
     pthread_mutex_destroy(&spm->lock);
     free(spm->path);
     free(spm->model);
@@ -111,7 +113,7 @@ static enum prilora_status spm_open(void **state, const struct pl_source *source
     else
         rc = pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     if (rc == PRILORA_OK)
-        rc = pl_spm_check(&spm->pieces, spm->model, spm->size, spm->path, err);
+        rc = pl_spm_check(&spm->pieces, &spm->rules, spm->model, spm->size, spm->path, err);
     if (rc == PRILORA_OK)
         rc = lay_out(spm, source->family->spm_layout, err);
     if (rc != PRILORA_OK) {
@@ -133,7 +135,8 @@ static size_t spm_size(const void *state)
 static size_t spm_bytes(const void *state, bool prepared)
 {
     const struct spm *spm = state;
-    const size_t own = spm->size + spm->pieces.n * (sizeof(uint32_t) + sizeof(uint16_t));
+    const size_t own = spm->size + spm->pieces.n * (sizeof(uint32_t) + sizeof(uint16_t)) +
+                       spm->rules.n_symbols * sizeof *spm->rules.symbols;
 
     prepared = prepared || atomic_load(&spm->library);
     return own + (prepared ? spm->pieces.n * LIBRARY_BYTES : 0);
@@ -192,9 +195,12 @@ static enum prilora_status spm_prepare(void *state, struct prilora_error *err)
     return rc;
 }
 
+/* ---- encoding ------------------------------------------------------------------------------- */
+
 struct encoding {
     const struct spm *spm;
     struct pl_ids *out;
+    struct pl_spm_walk walk; /* over the normalised text, if located */
 };
 
 static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, size_t n)
@@ -209,16 +215,58 @@ static enum pl_sentencepiece_result take_ids(void *context, const int32_t *ids, 
     return PL_SENTENCEPIECE_OK;
 }
 
+/* Goes on over the piece; false: it is not what comes next. */
+static bool locate(struct pl_spm_walk *w, const struct pl_sentencepiece_piece *piece,
+                   struct pl_span *span)
+{
+    bool is_space = true;
+
+    for (uint32_t i = 0; i < piece->size; i++) {
+        if (!pl_spm_next(w) || (i == 0 && w->source.begin != piece->begin))
+            return false;
+        if (w->is_space && !is_space)
+            continue;
+        if (is_space)
+            span->begin = w->is_space ? w->source.end : w->source.begin;
+        span->end = w->source.end;
+        is_space = w->is_space;
+    }
+    return true;
+}
+
+static enum pl_sentencepiece_result
+take_pieces(void *context, const struct pl_sentencepiece_piece *pieces, size_t n)
+{
+    struct encoding *e = context;
+
+    for (size_t i = 0; i < n; i++) {
+        const int32_t id = id_of(e->spm, pieces[i].id);
+
+        if (!pl_ids_add(e->out, &id, 1, 0))
+            return PL_SENTENCEPIECE_NOMEM;
+        if (!locate(&e->walk, &pieces[i], &e->out->spans[e->out->n - 1]))
+            return PL_SENTENCEPIECE_BAD;
+    }
+    return PL_SENTENCEPIECE_OK;
+}
+
 static enum prilora_status spm_encode(const void *state, struct pl_ids *out, const char *text,
                                       size_t size, bool is_word, struct prilora_error *err)
 {
     const struct spm *spm = state;
     const struct pl_sentencepiece *library =
         atomic_load_explicit(&spm->library, memory_order_acquire);
-    struct encoding e = {spm, out};
+    struct encoding e = {.spm = spm, .out = out};
+    enum pl_sentencepiece_result result;
 
     (void)is_word; /* a space is put before every text */
-    switch (pl_sentencepiece_encode(library, text, size, take_ids, &e)) {
+    if (out->located) {
+        pl_spm_start(&e.walk, &spm->rules, text, size);
+        result = pl_sentencepiece_split(library, text, size, take_pieces, &e);
+    } else {
+        result = pl_sentencepiece_encode(library, text, size, take_ids, &e);
+    }
+    switch (result) {
     case PL_SENTENCEPIECE_OK:
         return PRILORA_OK;
     case PL_SENTENCEPIECE_NOMEM:

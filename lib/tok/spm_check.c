@@ -1,6 +1,6 @@
 /*
  * spm_check.c - see spm_check.h. Reads sentencepiece_model.proto's wire form just far enough to
- * judge it; the meaning of a model stays with the library.
+ * judge it; the meaning of a model stays with the library, but for its normalisation.
  */
 #include "tok/spm_check.h"
 
@@ -28,13 +28,16 @@ struct check {
     const char *path;
     struct prilora_error *err;
     struct pl_spm_pieces *pieces;
-    size_t n_unknown;
+    struct pl_spm_rules *rules;
+    size_t n_unknown, symbols_room;
 };
 
 enum { WIRE_VARINT = 0, WIRE_8 = 1, WIRE_BYTES = 2, WIRE_4 = 5 };
 enum { MODEL_PIECE = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3, MODEL_DENORMALIZER = 5 };
-enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3, PIECE_IS_UNKNOWN = 2 };
-enum { NORMALIZER_CHARSMAP = 2, TRAINER_MODEL_TYPE = 3 };
+enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3 };
+enum { PIECE_IS_UNKNOWN = 2, PIECE_IS_SYMBOL = 4, PIECE_TYPES = 6 };
+enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_ADDS_SPACE, NORMALIZER_SINGLES, NORMALIZER_SHOWS };
+enum { TRAINER_MODEL_TYPE = 3, TRAINER_SPACE_LAST = 24 };
 
 static enum prilora_status broken(const struct check *c, const unsigned char *at, const char *what)
 {
@@ -89,7 +92,7 @@ static bool read_field(struct span *s, struct field *field)
 
 static uint32_t load_u32(const unsigned char *p)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return pl_spm_unit(p, 0);
 }
 
 /* One more piece, whose text is not known yet. */
@@ -117,9 +120,30 @@ static enum prilora_status add_piece(struct check *c)
     return PRILORA_OK;
 }
 
+/* The last piece is one that is looked for before normalisation. */
+static enum prilora_status add_symbol(struct check *c)
+{
+    struct pl_spm_rules *r = c->rules;
+    const struct pl_spm_pieces *p = c->pieces;
+
+    if (r->n_symbols == c->symbols_room) {
+        const size_t room = 2 * c->symbols_room + 64;
+        struct pl_spm_symbol *more = pl_realloc(r->symbols, room, sizeof *more);
+
+        if (!more)
+            return pl_fail(c->err, PRILORA_ENOMEM, "%s: out of memory", c->path);
+        r->symbols = more;
+        c->symbols_room = room;
+    }
+    r->symbols[r->n_symbols++] =
+        (struct pl_spm_symbol){c->start + p->at[p->n - 1], p->sizes[p->n - 1]};
+    return PRILORA_OK;
+}
+
 static enum prilora_status check_piece(struct check *c, struct span piece)
 {
     enum prilora_status rc = add_piece(c);
+    uint32_t type = 0;
     struct field f;
 
     if (rc != PRILORA_OK)
@@ -147,13 +171,16 @@ static enum prilora_status check_piece(struct check *c, struct span piece)
             if (!isfinite(score))
                 return broken(c, at, "a score that is not finite");
         } else if (f.number == PIECE_TYPE && f.wire == WIRE_VARINT) {
+            if ((uint32_t)f.value - 1 <
+                PIECE_TYPES) /* the library keeps 32 bits, and ignores others */
+                type = (uint32_t)f.value;
             if (f.value != PIECE_IS_UNKNOWN)
                 continue;
             c->n_unknown++;
             c->pieces->unknown = c->pieces->n - 1;
         }
     }
-    return PRILORA_OK;
+    return type == PIECE_IS_SYMBOL ? add_symbol(c) : PRILORA_OK;
 }
 
 /* NUL-terminated texts, none of them long. */
@@ -189,7 +216,7 @@ static enum prilora_status check_charsmap(struct check *c, struct span map)
         return broken(c, map.at, "normalisation texts that do not end or are too long");
     for (size_t i = 0; i < n; i++) {
         uint32_t unit = load_u32(units + 4 * i);
-        size_t offset = (size_t)(unit >> 10) << ((unit & 0x200) >> 6), child = i ^ offset;
+        size_t child = pl_spm_children(unit, i);
 
         if (unit >> 31 && i > 0)
             continue; /* a leaf: reached through its parent, but the root is always followed */
@@ -201,7 +228,31 @@ static enum prilora_status check_charsmap(struct check *c, struct span map)
     return PRILORA_OK;
 }
 
-static enum prilora_status check_normalizer(struct check *c, struct span message)
+/* What has been checked; the last one given counts. */
+static void keep_charsmap(struct pl_spm_rules *rules, struct span map)
+{
+    rules->trie = NULL;
+    if (map.at == map.end)
+        return;
+    rules->trie = map.at + 4;
+    rules->texts = (const char *)rules->trie + load_u32(map.at);
+}
+
+static void keep_flag(struct pl_spm_rules *rules, const struct field *f)
+{
+    if (f->wire != WIRE_VARINT)
+        return;
+    if (f->number == NORMALIZER_ADDS_SPACE)
+        rules->space_first = f->value != 0;
+    else if (f->number == NORMALIZER_SINGLES)
+        rules->single_spaces = f->value != 0;
+    else if (f->number == NORMALIZER_SHOWS)
+        rules->visible_spaces = f->value != 0;
+}
+
+/* rules NULL: of the denormalizer, which nobody asks for. */
+static enum prilora_status check_normalizer(struct check *c, struct span message,
+                                            struct pl_spm_rules *rules)
 {
     struct field f;
 
@@ -211,11 +262,15 @@ static enum prilora_status check_normalizer(struct check *c, struct span message
 
         if (!read_field(&message, &f))
             return broken(c, at, "a broken normalizer_spec");
+        if (rules)
+            keep_flag(rules, &f);
         if (f.number != NORMALIZER_CHARSMAP || f.wire != WIRE_BYTES)
             continue;
         rc = check_charsmap(c, f.bytes);
         if (rc != PRILORA_OK)
             return rc;
+        if (rules)
+            keep_charsmap(rules, f.bytes);
     }
     return PRILORA_OK;
 }
@@ -234,6 +289,8 @@ static enum prilora_status check_trainer(struct check *c, struct span message)
                            "%s: SentencePiece model type %llu, but only unigram (1) and BPE (2) "
                            "are read",
                            c->path, (unsigned long long)f.value);
+        if (f.number == TRAINER_SPACE_LAST && f.wire == WIRE_VARINT)
+            c->rules->space_last = f.value != 0;
     }
     return PRILORA_OK;
 }
@@ -245,29 +302,68 @@ void pl_spm_pieces_free(struct pl_spm_pieces *pieces)
     *pieces = (struct pl_spm_pieces){0};
 }
 
-enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, const char *data, size_t size,
-                                 const char *path, struct prilora_error *err)
+void pl_spm_rules_free(struct pl_spm_rules *rules)
+{
+    free(rules->symbols);
+    *rules = (struct pl_spm_rules){0};
+}
+
+static int compare_symbols(const void *a, const void *b)
+{
+    const struct pl_spm_symbol *x = a, *y = b;
+    const int order = memcmp(x->text, y->text, x->size < y->size ? x->size : y->size);
+
+    return order ? order : (x->size > y->size) - (x->size < y->size);
+}
+
+/* What was read of them all. */
+static void finish_rules(struct pl_spm_rules *rules)
+{
+    const bool adds_space = rules->space_first;
+
+    rules->space_first = adds_space && !rules->space_last;
+    rules->space_last = adds_space && rules->space_last;
+    if (rules->n_symbols)
+        qsort(rules->symbols, rules->n_symbols, sizeof *rules->symbols, compare_symbols);
+}
+
+static enum prilora_status check_field(struct check *c, const struct field *f)
+{
+    switch (f->number) {
+    case MODEL_PIECE:
+        return check_piece(c, f->bytes);
+    case MODEL_TRAINER:
+        return check_trainer(c, f->bytes);
+    case MODEL_NORMALIZER:
+        return check_normalizer(c, f->bytes, c->rules);
+    case MODEL_DENORMALIZER:
+        return check_normalizer(c, f->bytes, NULL);
+    default:
+        return PRILORA_OK;
+    }
+}
+
+enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, struct pl_spm_rules *rules,
+                                 const char *data, size_t size, const char *path,
+                                 struct prilora_error *err)
 {
     const unsigned char *start = (const unsigned char *)data;
-    struct check c = {.start = start, .path = path, .err = err, .pieces = pieces};
+    struct check c = {.start = start, .path = path, .err = err, .pieces = pieces, .rules = rules};
     struct span file = {start, start + size};
     struct field f;
 
     *pieces = (struct pl_spm_pieces){0};
+    *rules =
+        (struct pl_spm_rules){.space_first = true, .single_spaces = true, .visible_spaces = true};
     while (file.at < file.end) {
         const unsigned char *at = file.at;
-        enum prilora_status rc = PRILORA_OK;
+        enum prilora_status rc;
 
         if (!read_field(&file, &f))
             return broken(&c, at, "a broken field");
         if (f.number >= MODEL_PIECE && f.number <= MODEL_DENORMALIZER && f.wire != WIRE_BYTES)
             return broken(&c, at, "a field of the wrong kind");
-        if (f.number == MODEL_PIECE)
-            rc = check_piece(&c, f.bytes);
-        else if (f.number == MODEL_TRAINER)
-            rc = check_trainer(&c, f.bytes);
-        else if (f.number == MODEL_NORMALIZER || f.number == MODEL_DENORMALIZER)
-            rc = check_normalizer(&c, f.bytes);
+        rc = check_field(&c, &f);
         if (rc != PRILORA_OK)
             return rc;
     }
@@ -277,5 +373,6 @@ enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, const char *data,
         return pl_fail(err, PRILORA_EFORMAT,
                        "%s: not a SentencePiece model: %zu pieces for what is unknown, not one",
                        path, c.n_unknown);
+    finish_rules(rules);
     return PRILORA_OK;
 }

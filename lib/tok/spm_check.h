@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "tok/spm_normal.h"
 
 #define PL_SPM_MAX_FILE        ((size_t)64 << 20) /* bytes of a model file */
 #define PL_SPM_MAX_PIECES      ((size_t)1 << 20)
@@ -31,11 +32,14 @@ struct pl_spm_pieces {
  *   unknown      one piece is the unknown one
  *
  * What it leaves to the library: duplicate or missing pieces, byte pieces.
- * Writes where every piece stands, in the order of their ids; release it, whatever is returned.
+ * Writes where every piece stands, in the order of their ids, and how text is normalised, which
+ * points into `data`; release both, whatever is returned.
  * Errors: EFORMAT naming path and offset; ELIMIT; EUNSUPPORTED; ENOMEM.
  */
-enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, const char *data, size_t size,
-                                 const char *path, struct prilora_error *err);
+enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, struct pl_spm_rules *rules,
+                                 const char *data, size_t size, const char *path,
+                                 struct prilora_error *err);
 void pl_spm_pieces_free(struct pl_spm_pieces *pieces);
+void pl_spm_rules_free(struct pl_spm_rules *rules);
 
 #endif

@@ -32,7 +32,8 @@ struct pl_span {
 struct pl_ids {
     int32_t *ids;
     uint8_t *type_ids; /* 0 for the first text and its special tokens, 1 (RoBERTa: 0) for others */
-    struct pl_span *spans; /* NULL unless located; {0, 0} of special tokens around a text */
+    struct pl_span *spans; /* NULL unless located; each in its own text, or its own word; {0, 0} of
+                            * special tokens around a text */
     size_t n, capacity;
     bool located;
 };

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PL_UTF8_REPLACEMENT 0xFFFDu
+#define PL_UTF8_REPLACEMENT       0xFFFDu
+#define PL_UTF8_REPLACEMENT_BYTES 3 /* of it, in UTF-8 */
 
 /*
  * pl_utf8_next - the first code point of text[0..size), size > 0, into *code; returns the bytes it

@@ -238,22 +238,34 @@ static int32_t longest_token(const struct wordpiece *wp, bool first, const char 
     return -1;
 }
 
-static enum prilora_status take_word(void *context, const char *word, size_t bytes,
-                                     size_t characters, struct prilora_error *err)
+/* A token of word[at..end). */
+static bool add_token(struct pl_ids *out, int32_t id, const struct pl_bert_word *word, size_t at,
+                      size_t end)
+{
+    if (!pl_ids_add(out, &id, 1, 0))
+        return false;
+    if (word->sources)
+        out->spans[out->n - 1] =
+            (struct pl_span){word->sources[at].begin, word->sources[end - 1].end};
+    return true;
+}
+
+static enum prilora_status take_word(void *context, const struct pl_bert_word *word,
+                                     struct prilora_error *err)
 {
     const struct encoding *e = context;
     const size_t start = e->out->n;
-    bool known = characters <= e->wp->max_characters, room = true;
+    bool known = word->characters <= e->wp->max_characters, room = true;
 
-    for (size_t at = 0, taken = 0; known && room && at < bytes; at += taken) {
-        const int32_t id = longest_token(e->wp, at == 0, word + at, bytes - at, &taken);
+    for (size_t at = 0, taken = 0; known && room && at < word->size; at += taken) {
+        const int32_t id = longest_token(e->wp, at == 0, word->text + at, word->size - at, &taken);
 
         known = id >= 0;
-        room = !known || pl_ids_add(e->out, &id, 1, 0);
+        room = !known || add_token(e->out, id, word, at, at + taken);
     }
     if (!known) {
         e->out->n = start;
-        room = pl_ids_add(e->out, &e->wp->unknown, 1, 0);
+        room = add_token(e->out, e->wp->unknown, word, 0, word->size);
     }
     if (!room)
         return pl_fail(err, PRILORA_ENOMEM, "tokenizer: out of memory for %zu tokens", e->out->n);
@@ -267,7 +279,7 @@ static enum prilora_status wordpiece_encode(const void *state, struct pl_ids *ou
     struct encoding e = {wp, out};
 
     (void)is_word; /* spaces are nothing but ends of words */
-    return pl_bert_words(&wp->options, text, size, take_word, &e, err);
+    return pl_bert_words(&wp->options, text, size, out->located, take_word, &e, err);
 }
 
 const struct pl_tokenizer_kind pl_tokenizer_wordpiece = {

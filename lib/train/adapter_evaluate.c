@@ -9,6 +9,7 @@
 #include "train/feed.h"
 #include "train/measure.h"
 #include "train/opened.h"
+#include "train/questions.h"
 #include "train/spec.h"
 
 /* The data as the adapter's head numbers its labels. */
@@ -16,6 +17,7 @@ struct view {
     size_t n_outputs, width;
     float *targets; /* [rows, width]; NULL: those of the data */
     char *const *names;
+    struct pl_answer_rules answers;
 };
 
 /* Where a label of the data stands among the adapter's; -1: nowhere. */
@@ -71,16 +73,25 @@ static enum prilora_status match_labels(struct view *view, const struct prilora_
     return rc;
 }
 
-/* A folder without labels.json has its labels in the data's order. */
+/* Outputs that are no labels: whatever they are called, they are these. */
+static bool has_labels(enum prilora_task task)
+{
+    return task != PRILORA_TASK_REGRESSION && task != PRILORA_TASK_QUESTION_ANSWERING;
+}
+
+/* A folder without labels.json has its labels in the data's order, and says that there is no answer
+ * if the data do. */
 static enum prilora_status look_at(struct view *view, const struct prilora_dataset *data,
                                    const struct pl_adapter_labels *labels,
                                    struct prilora_error *err)
 {
-    *view = (struct view){data->n_labels, data->width, NULL, data->labels};
+    *view = (struct view){data->n_labels, data->width, NULL, data->labels, labels->answers};
+    if (labels->task == PRILORA_TASK_AUTO && data->questions)
+        view->answers.none = pl_questions_some_unanswered(data->questions);
     if (labels->task != PRILORA_TASK_AUTO && labels->task != data->task)
         return pl_fail(err, PRILORA_EMISMATCH, "%s: the adapter's task is %.40s, the data's is %s",
                        labels->path, pl_task_word(labels->task), pl_task_word(data->task));
-    if (data->task == PRILORA_TASK_REGRESSION || !labels->n)
+    if (!has_labels(data->task) || !labels->n)
         return PRILORA_OK;
     return match_labels(view, data, labels, err);
 }
@@ -90,8 +101,9 @@ static enum prilora_status compute(struct pl_opened *opened, const struct prilor
                                    size_t *n_values, struct prilora_error *err)
 {
     struct pl_batch batch = pl_feed_all(data);
-    pl_real *logits = pl_calloc(pl_dataset_rows(data) * view->n_outputs, sizeof *logits);
-    struct pl_measured measured = {data, logits, NULL, view->names, view->n_outputs, view->width};
+    pl_real *logits = pl_calloc(pl_dataset_logit_rows(data) * view->n_outputs, sizeof *logits);
+    struct pl_measured measured = {data,        logits,       NULL, view->names, view->n_outputs,
+                                   view->width, view->answers};
     struct pl_shares cut;
     enum prilora_status rc = pl_shares_new(&cut, data->n, err);
 

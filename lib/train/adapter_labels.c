@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "train/dataset.h"
 #include "train/settings.h"
+#include "train/windows.h"
 
 #define MAX_FILE   ((size_t)16 << 20) /* bytes */
 #define MIN_LENGTH 8                  /* the range of max_length in a job's settings */
@@ -86,6 +87,37 @@ static enum prilora_status read_length(struct pl_adapter_labels *out, const json
     return PRILORA_OK;
 }
 
+/* A member that is a number in a range, if it is there. */
+static enum prilora_status read_number(size_t *out, const struct pl_adapter_labels *labels,
+                                       const json_t *root, const char *name, long least, long most,
+                                       struct prilora_error *err)
+{
+    const json_t *value = json_object_get(root, name);
+    const json_int_t number = json_integer_value(value);
+
+    if (!value)
+        return PRILORA_OK;
+    if (!json_is_integer(value) || number < least || number > most)
+        return pl_fail(err, PRILORA_EFORMAT, "%s: %s must be an integer from %ld to %ld",
+                       labels->path, name, least, most);
+    *out = (size_t)number;
+    return PRILORA_OK;
+}
+
+static enum prilora_status read_answers(struct pl_adapter_labels *out, const json_t *root,
+                                        struct prilora_error *err)
+{
+    enum prilora_status rc;
+
+    if (out->task != PRILORA_TASK_QUESTION_ANSWERING)
+        return PRILORA_OK;
+    out->answers.none = json_is_true(json_object_get(root, "null_answers"));
+    rc = read_number(&out->doc_stride, out, root, "doc_stride", 0, PL_MAX_STRIDE, err);
+    return rc == PRILORA_OK ? read_number(&out->answers.longest, out, root, "max_answer_length", 1,
+                                          PL_MAX_ANSWER_LENGTH, err)
+                            : rc;
+}
+
 static enum prilora_status check_base(const struct pl_adapter_labels *out, const json_t *root,
                                       const char *fingerprint, struct prilora_error *err)
 {
@@ -121,6 +153,8 @@ static enum prilora_status read_file(struct pl_adapter_labels *out, const char *
         rc = read_names(out, root, err);
     if (rc == PRILORA_OK)
         rc = read_length(out, root, err);
+    if (rc == PRILORA_OK)
+        rc = read_answers(out, root, err);
     json_decref(root);
     return rc;
 }
@@ -130,7 +164,8 @@ enum prilora_status pl_adapter_labels_read(struct pl_adapter_labels *out, const 
 {
     enum prilora_status rc = PRILORA_OK;
 
-    *out = (struct pl_adapter_labels){.path = pl_file_join(folder, "labels.json")};
+    *out = (struct pl_adapter_labels){.path = pl_file_join(folder, "labels.json"),
+                                      .answers = {.longest = PL_ANSWER_LENGTH}};
     if (!out->path)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", folder);
     if (access(out->path, F_OK) == 0)
@@ -172,6 +207,9 @@ enum prilora_status pl_adapter_labels_complete(struct pl_adapter_labels *labels,
     labels->task = task;
     if (task == PRILORA_TASK_AUTO)
         labels->task = n == 1 ? PRILORA_TASK_REGRESSION : PRILORA_TASK_CLASSIFICATION;
+    if (task == PRILORA_TASK_QUESTION_ANSWERING && n != 2)
+        return pl_fail(err, PRILORA_EFORMAT, "%s: a head of %zu outputs for answers, but must be 2",
+                       in->path, n);
     if (!labels->max_length || labels->max_length > most)
         labels->max_length = most;
     return labels->n ? PRILORA_OK : make_names(labels, n, &model->config, err);

@@ -3,6 +3,7 @@
 #define PL_ADAPTER_LABELS_H
 
 #include "train/import.h"
+#include "train/measure.h"
 
 /* Everything that is absent is zero: PEFT's own folders have no such file. */
 struct pl_adapter_labels {
@@ -10,7 +11,9 @@ struct pl_adapter_labels {
     size_t n;
     char **names;      /* [n] */
     size_t max_length; /* tokens */
-    char *path;        /* of the file, for messages */
+    size_t doc_stride; /* of question answering: tokens; 0: the default */
+    struct pl_answer_rules answers;
+    char *path; /* of the file, for messages */
 };
 
 /*
@@ -26,7 +29,7 @@ void pl_adapter_labels_free(struct pl_adapter_labels *labels);
  * where this is true of several, a head of one output is a regression, any other a classification,
  * with the names of the base's config.json if they are as many, else
  * LABEL_0, LABEL_1, ... And max_length is at most what the model reads. Errors: EFORMAT: there is
- * no classifier, or one of too many outputs.
+ * no classifier, or one of too many outputs, or of other than two for answers.
  */
 enum prilora_status pl_adapter_labels_complete(struct pl_adapter_labels *labels,
                                                const struct pl_import *in,

@@ -150,6 +150,9 @@ static void add_loading(struct text *t, const struct pl_export *x)
         naming->class_end);
     add_quoted(t, x->base_name);
     add(t, "\nmax_length = %ld\n", x->spec->max_length);
+    if (x->task == PRILORA_TASK_QUESTION_ANSWERING)
+        add(t, "doc_stride = %ld\nmax_answer_length = %ld\n", x->spec->doc_stride,
+            x->spec->max_answer_length);
     add_labels(t, x);
     add(t, "model = AutoModel%s.from_pretrained(\n    base, num_labels=len(labels),",
         naming->class_end);

@@ -1,5 +1,5 @@
 /* columns.c - see columns.h. The names are ours, those of GLUE's published files, and those
- * under which the hub has named entities. */
+ * under which the hub has named entities and questions. */
 #include "train/columns.h"
 
 #include <stdio.h>
@@ -100,6 +100,15 @@ bool pl_columns_tagged(bool (*has)(const void *context, const char *name),
     *words = of_words[i];
     *tags = of_tags[k];
     return *words && (*tags || !has(context, "text"));
+}
+
+bool pl_columns_asked(bool (*has)(const void *context, const char *name), const void *context)
+{
+    if (!has(context, "question") || !has(context, "context"))
+        return false;
+    if (has(context, "label") || has(context, "labels"))
+        return has(context, "answers") && !has(context, "text");
+    return true;
 }
 
 bool pl_columns_is_text(const char *name, size_t size)

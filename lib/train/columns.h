@@ -30,6 +30,10 @@ bool pl_columns_tagged(bool (*has)(const void *context, const char *name),
                        bool (*is_list)(const void *context, const char *name), const void *context,
                        const char **words, const char **tags);
 
+/* The same for rows that are a question about a context, with answers or (which is an error)
+ * without anything else that could be their label. */
+bool pl_columns_asked(bool (*has)(const void *context, const char *name), const void *context);
+
 /* Whether some row of the table calls its text or pair so: a header has at least one such name. */
 bool pl_columns_is_text(const char *name, size_t size);
 

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/task.h"
+#include "train/questions.h"
 
 struct prilora_dataset *pl_dataset_new(enum prilora_task task, size_t n, size_t n_tokens,
                                        size_t n_labels, size_t width)
@@ -19,7 +20,7 @@ struct prilora_dataset *pl_dataset_new(enum prilora_task task, size_t n, size_t 
     size_t n_targets;
 
     if (!d || n == SIZE_MAX ||
-        !pl_mul(&n_targets, pl_task_of(task)->tokens ? n_tokens : n, width)) {
+        !pl_mul(&n_targets, pl_task_of(task)->labelled ? n_tokens : n, width)) {
         free(d);
         return NULL;
     }
@@ -51,20 +52,26 @@ void prilora_dataset_free(struct prilora_dataset *dataset)
     free(dataset->targets);
     free(dataset->truncated);
     free(dataset->cut);
+    pl_questions_free(dataset->questions);
     free(dataset);
 }
 
 size_t pl_dataset_rows(const struct prilora_dataset *dataset)
+{
+    return pl_task_of(dataset->task)->labelled ? dataset->starts[dataset->n] : dataset->n;
+}
+
+size_t pl_dataset_logit_rows(const struct prilora_dataset *dataset)
 {
     return pl_task_of(dataset->task)->tokens ? dataset->starts[dataset->n] : dataset->n;
 }
 
 size_t pl_dataset_rows_of(const struct prilora_dataset *dataset, size_t example, size_t *first)
 {
-    const bool tokens = pl_task_of(dataset->task)->tokens;
+    const bool labelled = pl_task_of(dataset->task)->labelled;
 
-    *first = tokens ? dataset->starts[example] : example;
-    return tokens ? dataset->starts[example + 1] - dataset->starts[example] : 1;
+    *first = labelled ? dataset->starts[example] : example;
+    return labelled ? dataset->starts[example + 1] - dataset->starts[example] : 1;
 }
 
 size_t pl_dataset_counted(const struct prilora_dataset *dataset)
@@ -72,7 +79,7 @@ size_t pl_dataset_counted(const struct prilora_dataset *dataset)
     const size_t n = pl_dataset_rows(dataset);
     size_t counted = n;
 
-    for (size_t i = 0; pl_task_of(dataset->task)->tokens && i < n; i++)
+    for (size_t i = 0; pl_task_of(dataset->task)->labelled && i < n; i++)
         counted -= dataset->targets[i] < 0;
     return counted;
 }
@@ -114,7 +121,8 @@ size_t pl_dataset_bytes(const struct prilora_dataset *dataset)
 {
     return dataset->starts[dataset->n] * (sizeof *dataset->ids + sizeof *dataset->type_ids) +
            dataset->n * sizeof *dataset->starts +
-           pl_dataset_rows(dataset) * dataset->width * sizeof *dataset->targets;
+           pl_dataset_rows(dataset) * dataset->width * sizeof *dataset->targets +
+           (dataset->questions ? pl_questions_bytes(dataset->questions) : 0);
 }
 
 void prilora_dataset_describe(const struct prilora_dataset *dataset,
@@ -129,7 +137,8 @@ void prilora_dataset_describe(const struct prilora_dataset *dataset,
         .n_labels = dataset->n_labels,
         .majority = dataset->majority,
         .n_skipped = dataset->n_skipped,
-        .n_words = pl_task_of(dataset->task)->tokens ? pl_dataset_counted(dataset) : 0,
+        .n_words = pl_task_of(dataset->task)->labelled ? pl_dataset_counted(dataset) : 0,
+        .n_questions = dataset->questions ? dataset->questions->n : 0,
         .bytes = pl_dataset_bytes(dataset),
     };
     for (size_t i = 0; dataset->cut && i < dataset->n; i++)
@@ -179,15 +188,28 @@ static void share_out(size_t *quotas, const size_t *counts, size_t n_classes, si
     }
 }
 
-/* out[i] = 1 for the n_out examples that are held out. */
+/* What is held out or not as a whole: an example, or all windows of a question. */
+static size_t n_units(const struct prilora_dataset *d)
+{
+    return d->questions ? d->questions->n : d->n;
+}
+
+static void choose_unit(uint8_t *out, const struct prilora_dataset *d, size_t unit)
+{
+    const struct pl_question *question = d->questions ? &d->questions->list[unit] : NULL;
+
+    memset(out + (question ? question->window : unit), 1, question ? question->n_windows : 1);
+}
+
+/* out[i] = 1 for the examples of the n_out units that are held out; zeroed by the caller. */
 static enum prilora_status choose(uint8_t *out, const struct prilora_dataset *d, size_t n_out,
                                   uint64_t seed, struct prilora_error *err)
 {
     enum prilora_status rc = PRILORA_OK;
     struct pl_random random = pl_random_at(seed, 0, PL_SITE_SPLIT, 0);
     bool stratify = d->task == PRILORA_TASK_CLASSIFICATION;
-    size_t n_classes = stratify ? d->n_labels : 1;
-    size_t *order = pl_alloc(d->n, sizeof *order), *quotas = pl_calloc(n_classes, sizeof *quotas);
+    size_t n = n_units(d), n_classes = stratify ? d->n_labels : 1;
+    size_t *order = pl_alloc(n, sizeof *order), *quotas = pl_calloc(n_classes, sizeof *quotas);
     size_t *counts = stratify ? count_classes(d) : NULL;
 
     if (!order || !quotas || (stratify && !counts)) {
@@ -195,15 +217,17 @@ static enum prilora_status choose(uint8_t *out, const struct prilora_dataset *d,
         goto out;
     }
     if (stratify)
-        share_out(quotas, counts, n_classes, d->n, n_out);
+        share_out(quotas, counts, n_classes, n, n_out);
     else
         quotas[0] = n_out;
-    pl_random_permute(&random, order, d->n);
-    for (size_t i = 0; i < d->n; i++) {
+    pl_random_permute(&random, order, n);
+    for (size_t i = 0; i < n; i++) {
         size_t *quota = &quotas[stratify ? (size_t)d->targets[order[i]] : 0];
 
-        out[order[i]] = *quota > 0;
-        *quota -= *quota > 0;
+        if (*quota > 0) {
+            choose_unit(out, d, order[i]);
+            --*quota;
+        }
     }
 out:
     free(order);
@@ -226,7 +250,8 @@ static enum prilora_status extract(struct prilora_dataset **out, const struct pr
     *out = part = pl_dataset_new(d->task, n, n_tokens, d->n_labels, d->width);
     if (part && d->cut)
         part->cut = pl_calloc(n, sizeof *part->cut);
-    if (!part || (d->cut && !part->cut))
+    if (!part || (d->cut && !part->cut) ||
+        (d->questions && !pl_questions_extract(&part->questions, d->questions, chosen, want)))
         return pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu examples", n);
     part->n_skipped = want ? 0 : d->n_skipped;
     for (; part->n_labels < d->n_labels; part->n_labels++) {
@@ -242,7 +267,7 @@ static enum prilora_status extract(struct prilora_dataset **out, const struct pr
             continue;
         memcpy(part->ids + to, d->ids + from, length * sizeof *d->ids);
         memcpy(part->type_ids + to, d->type_ids + from, length);
-        to_row = pl_task_of(d->task)->tokens ? to : j;
+        to_row = pl_task_of(d->task)->labelled ? to : j;
         memcpy(part->targets + to_row * d->width, d->targets + row * d->width,
                n_rows * d->width * sizeof *d->targets);
         part->truncated[j] = d->truncated[i];
@@ -260,16 +285,17 @@ enum prilora_status prilora_dataset_split(struct prilora_dataset *dataset,
     struct prilora_dataset *kept = NULL, *out = NULL, whole;
     uint8_t *chosen = NULL;
     enum prilora_status rc;
-    size_t n_out;
+    size_t n = n_units(dataset), n_out;
 
     *held_out = NULL;
     if (!(fraction > 0 && fraction < 1))
         return pl_fail(err, PRILORA_EINVAL, "a fraction of %g cannot be held out (0 to 1)",
                        fraction);
-    if (dataset->n < 2)
-        return pl_fail(err, PRILORA_EDATA, "one example alone cannot be split");
-    n_out = (size_t)llround((double)dataset->n * fraction);
-    n_out = n_out < 1 ? 1 : n_out > dataset->n - 1 ? dataset->n - 1 : n_out;
+    if (n < 2)
+        return pl_fail(err, PRILORA_EDATA, "one %s alone cannot be split",
+                       dataset->questions ? "question" : "example");
+    n_out = (size_t)llround((double)n * fraction);
+    n_out = n_out < 1 ? 1 : n_out > n - 1 ? n - 1 : n_out;
     chosen = pl_calloc(dataset->n, 1);
     rc = chosen ? choose(chosen, dataset, n_out, seed, err)
                 : pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu examples", dataset->n);

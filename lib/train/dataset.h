@@ -7,25 +7,30 @@
 
 #include "base/error.h"
 
+struct pl_questions;
 struct pl_tokenizer;
 
-#define PL_MAX_ROWS   ((size_t)20000000)
-#define PL_MAX_LABELS 1000
-#define PL_MAX_LABEL  256 /* bytes of a label's name */
+#define PL_MAX_ROWS          ((size_t)20000000)
+#define PL_MAX_WINDOW_TOKENS ((size_t)1 << 28) /* of all windows: one context may serve many */
+#define PL_MAX_LABELS        1000
+#define PL_MAX_LABEL         256 /* bytes of a label's name */
 
 struct prilora_dataset {
     enum prilora_task task;
-    size_t n, width; /* examples; numbers of label per example (n_labels if multi-label, else 1) */
-    size_t n_labels; /* outputs of the head */
-    char **labels;   /* [n_labels] names; regression: one, "score" */
-    size_t *starts;  /* [n + 1] into ids */
-    int32_t *ids;    /* [starts[n]] */
+    size_t n, width;    /* examples; numbers of label per example (n_labels if multi-label, 2 of
+                           answers, else 1) */
+    size_t n_labels;    /* outputs of the head */
+    char **labels;      /* [n_labels] names; regression: one, "score" */
+    size_t *starts;     /* [n + 1] into ids */
+    int32_t *ids;       /* [starts[n]] */
     uint8_t *type_ids;  /* [starts[n]] */
-    float *targets;     /* [n, width]: class number, 0/1 of every label, or the real number; of
-                           tokens [starts[n]]: class number, or PL_LABEL_IGNORED */
+    float *targets;     /* [n, width]: class number, 0/1 of every label, the real number, or an
+                           answer's first and last token in the example, 0 and 0: none; of tokens
+                           [starts[n]]: class number, or PL_LABEL_IGNORED */
     uint8_t *truncated; /* [n] whether the example was cut to max_length */
     uint32_t *cut; /* [n] words that were cut off, as read; NULL: of a saved set, or no words */
     size_t longest, n_truncated, majority;
+    struct pl_questions *questions; /* of question answering, whose examples are windows; or NULL */
     size_t n_skipped; /* rows of a published table that its own readers pass over too */
     char fingerprint[65];
 };
@@ -42,14 +47,16 @@ enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
                                      size_t size, const struct prilora_dataset_options *options,
                                      struct prilora_error *err);
 
-/* Arrays of the given counts, zeroed, labels and starts included, `cut` not; NULL: out of memory.
- */
+/* Arrays of the given counts, zeroed, labels and starts included, `cut` and `questions` not; NULL:
+ * out of memory. */
 struct prilora_dataset *pl_dataset_new(enum prilora_task task, size_t n, size_t n_tokens,
                                        size_t n_labels, size_t width);
 
-/* Rows of targets, and of logits: one for every example, or for every token. */
+/* Rows of targets: one for every example, or for every token. */
 size_t pl_dataset_rows(const struct prilora_dataset *dataset);
-/* Of these, one example's; *first is the first. */
+/* The same of logits. */
+size_t pl_dataset_logit_rows(const struct prilora_dataset *dataset);
+/* Of the targets' rows, one example's; *first is the first. */
 size_t pl_dataset_rows_of(const struct prilora_dataset *dataset, size_t example, size_t *first);
 /* Rows that are not ignored. */
 size_t pl_dataset_counted(const struct prilora_dataset *dataset);

@@ -13,6 +13,7 @@
 #include "train/bad_rows.h"
 #include "train/dataset.h"
 #include "train/labels.h"
+#include "train/questions_read.h"
 #include "train/rows.h"
 
 /* A file being read. */
@@ -27,6 +28,7 @@ struct reading {
     uint8_t *truncated; /* [n] */
     uint32_t *cut;      /* [n] words that were cut off */
     size_t *firsts;     /* [n_firsts] tokens of one row's words */
+    struct pl_questions_reading asked;
     size_t n, room, n_firsts, n_rows, n_skipped;
 };
 
@@ -83,6 +85,53 @@ static enum prilora_status encode(struct reading *r, const struct pl_row *row, b
     return rc;
 }
 
+/* The row is wrong, or reading cannot go on: what came of `rc`, which e says. */
+static enum prilora_status told(struct reading *r, const struct pl_row *row, enum prilora_status rc,
+                                const struct prilora_error *e, struct prilora_error *err)
+{
+    if (rc == PRILORA_ENOMEM || rc == PRILORA_EINVAL)
+        return pl_fail(err, rc, "%s: line %zu: %s", r->rows.name, row->line, e->message);
+    if (rc != PRILORA_OK)
+        pl_bad_rows_add(&r->bad, row->line, "%s", e->message);
+    return PRILORA_OK;
+}
+
+/* The examples of a question: its windows. */
+static enum prilora_status add_windows(struct reading *r, const struct pl_row *row,
+                                       struct prilora_error *err)
+{
+    enum prilora_status rc = pl_questions_read(&r->asked, row, err);
+
+    for (size_t i = 0; rc == PRILORA_OK && i < r->asked.windows.n; i++) {
+        if (!make_room(r, 0))
+            return pl_fail(err, PRILORA_ENOMEM, "out of memory");
+        rc = pl_questions_read_window(&r->asked, &r->ids, i, err);
+        r->cut[r->n] = 0;
+        r->truncated[r->n++] = pl_questions_read_cut(&r->asked);
+        r->starts[r->n] = r->ids.n;
+    }
+    return rc;
+}
+
+static enum prilora_status add_question(struct reading *r, const struct pl_row *row,
+                                        struct prilora_error *err)
+{
+    struct prilora_error e = {0};
+    enum prilora_status rc = r->bad.total == 0 ? add_windows(r, row, &e) : PRILORA_OK;
+    char where[192];
+
+    rc = told(r, row, rc, &e, err);
+    if (rc != PRILORA_OK)
+        return rc;
+    if (r->n > PL_MAX_ROWS || r->ids.n > PL_MAX_WINDOW_TOKENS) {
+        pl_rows_where(where, sizeof where, r->rows.name, row->line);
+        return pl_fail_at(err, PRILORA_ELIMIT, where,
+                          "the questions take more than %zu windows or %zu tokens", PL_MAX_ROWS,
+                          PL_MAX_WINDOW_TOKENS);
+    }
+    return pl_labels_add(&r->labels, row, NULL) ? PRILORA_OK : no_memory(r, err);
+}
+
 /* Once a row was bad there will be no data set: the rest is only checked. */
 static enum prilora_status add_example(struct reading *r, const struct pl_row *row,
                                        struct prilora_error *err)
@@ -92,16 +141,17 @@ static enum prilora_status add_example(struct reading *r, const struct pl_row *r
     bool truncated = false, encoded = r->bad.total == 0;
     size_t n_cut = 0;
 
+    if (row->is_question)
+        return add_question(r, row, err);
     if (!make_room(r, row->n_words))
         return no_memory(r, err);
     if (encoded)
         rc = encode(r, row, &truncated, &n_cut, &e);
-    if (rc == PRILORA_ENOMEM || rc == PRILORA_EINVAL)
-        return pl_fail(err, rc, "%s: line %zu: %s", r->rows.name, row->line, e.message);
+    encoded = encoded && rc == PRILORA_OK;
+    rc = told(r, row, rc, &e, err);
     if (rc != PRILORA_OK)
-        pl_bad_rows_add(&r->bad, row->line, "%s", e.message);
-    if (!pl_labels_add(&r->labels, row,
-                       row->words && encoded && rc == PRILORA_OK ? r->firsts : NULL))
+        return rc;
+    if (!pl_labels_add(&r->labels, row, row->words && encoded ? r->firsts : NULL))
         return no_memory(r, err);
     r->cut[r->n] = (uint32_t)n_cut;
     r->truncated[r->n++] = truncated;
@@ -174,6 +224,12 @@ static enum prilora_status build(struct reading *r, struct prilora_dataset *d,
         d->cut = r->cut;
         r->cut = NULL;
     }
+    if (d->task == PRILORA_TASK_QUESTION_ANSWERING) {
+        d->questions = r->asked.questions;
+        d->targets = r->asked.targets;
+        r->asked.questions = NULL;
+        r->asked.targets = NULL;
+    }
     d->ids = r->ids.ids;
     d->type_ids = r->ids.type_ids;
     r->starts = NULL;
@@ -191,6 +247,7 @@ static void reading_close(struct reading *r)
     free(r->truncated);
     free(r->cut);
     free(r->firsts);
+    pl_questions_reading_free(&r->asked);
     free(r);
 }
 
@@ -211,6 +268,9 @@ enum prilora_status pl_dataset_parse(struct prilora_dataset **out,
     }
     r->tokenizer = tokenizer;
     r->options = options;
+    r->asked = (struct pl_questions_reading){.tokenizer = tokenizer,
+                                             .max_length = options->max_length,
+                                             .stride = options->doc_stride};
     rc = pl_rows_open(&r->rows, data ? data : "", size, options->name, options->glue, err);
     if (rc == PRILORA_OK)
         rc = pl_tokenizer_prepare(tokenizer, err);

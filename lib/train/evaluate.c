@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "math/vector.h"
 #include "train/glue.h"
-#include "train/measure.h"
+#include "train/questions.h"
 #include "train/run.h"
 
 bool pl_run_evaluation_due(const struct prilora_run *run)
@@ -33,12 +33,21 @@ void pl_run_candidate(const struct prilora_run *run, pl_real *block)
         pl_prune_copy(run->pruner, block, run->spec->prune_ratio, !run->spec->prune_regrow);
 }
 
+struct pl_answer_rules pl_run_answer_rules(const struct prilora_run *run)
+{
+    const struct pl_questions *q = run->train->questions;
+
+    return (struct pl_answer_rules){(size_t)run->spec->max_answer_length,
+                                    q && pl_questions_some_unanswered(q)};
+}
+
 bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_int *stop)
 {
     const struct prilora_dataset *valid = run->valid;
     struct pl_batch batch = pl_feed_all(valid);
-    const struct pl_measured measured = {valid,         run->logits,     valid->targets,
-                                         valid->labels, valid->n_labels, valid->width};
+    const struct pl_measured measured = {
+        valid,           run->logits,  valid->targets,          valid->labels,
+        valid->n_labels, valid->width, pl_run_answer_rules(run)};
     struct prilora_value *loss;
 
     if (!pl_engine_evaluate(run->engine, &batch, &run->valid_cut, block, run->logits, stop))
@@ -56,7 +65,7 @@ bool pl_run_measure(struct prilora_run *run, const pl_real *block, const atomic_
 bool pl_run_measured_finite(const struct prilora_run *run)
 {
     return isfinite(run->engine->loss) &&
-           pl_all_finite(run->logits, pl_dataset_rows(run->valid) * run->valid->n_labels);
+           pl_all_finite(run->logits, pl_dataset_logit_rows(run->valid) * run->valid->n_labels);
 }
 
 enum prilora_status pl_run_measure_mismatched(struct prilora_run *run, const pl_real *block,

@@ -13,6 +13,7 @@
 #include "adapter/adapter.h"
 #include "adapter/prune.h"
 #include "base/real.h"
+#include "train/measure.h"
 
 /* Everything that the folder is made from; nothing is owned. */
 struct pl_export {
@@ -25,6 +26,7 @@ struct pl_export {
     enum prilora_task task;
     char *const *labels; /* [n_labels] */
     size_t n_labels;
+    struct pl_answer_rules answers; /* of question answering */
     const struct prilora_result *result;
     size_t n_train;                 /* examples */
     const struct pl_pruner *pruner; /* whose statistics are written; NULL: none are */

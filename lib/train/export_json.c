@@ -21,7 +21,7 @@ static bool has_component(const char *path, const char *name)
     return false;
 }
 
-static const char *const modules[] = {"classifier", "pre_classifier", "pooler"};
+static const char *const modules[] = {"classifier", "pre_classifier", "pooler", "qa_outputs"};
 #define N_MODULES (sizeof modules / sizeof *modules)
 
 const char *pl_export_saved_module(const char *tensor)
@@ -157,18 +157,36 @@ static json_t *metrics(const struct prilora_result *result)
     return object;
 }
 
+/* What answering needs to be told, where it is looked for first. */
+static void set_answers(json_t **object, const struct pl_export *x)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < x->n_labels; i++)
+        pl_json_append(&names, json_string(x->labels[i]));
+    pl_json_set(object, "labels", names);
+    pl_json_set(object, "max_length", json_integer(x->spec->max_length));
+    pl_json_set(object, "doc_stride", json_integer(x->spec->doc_stride));
+    pl_json_set(object, "max_answer_length", json_integer(x->spec->max_answer_length));
+    pl_json_set(object, "null_answers", json_boolean(x->answers.none));
+}
+
 char *pl_export_labels(const struct pl_export *x)
 {
     const struct prilora_result *result = x->result;
     char *spec = prilora_spec_dump(x->spec);
-    json_t *settings = spec ? json_loads(spec, 0, NULL) : NULL;
+    json_t *settings = spec ? json_loads(spec, 0, NULL) : NULL, *object;
 
     free(spec);
-    return dump(json_pack(
-        "{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:{s:s, s:s}, s:s, s:o}", "task",
-        pl_task_word(x->task), "id2label", label_names(x, true), "label2id", label_names(x, false),
-        "metrics", metrics(result), "training", "step", (json_int_t)result->best_step, "tokens",
-        (json_int_t)result->n_tokens, "nonzero_in_A", (json_int_t)result->n_nonzero, "entries_of_A",
-        (json_int_t)result->n_prunable, "base", "name", x->base_name, "fingerprint",
-        x->base_fingerprint, "prilora_version", PRILORA_VERSION, "specification", settings));
+    object = json_pack("{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:{s:s, s:s}, s:s, s:o}",
+                       "task", pl_task_word(x->task), "id2label", label_names(x, true), "label2id",
+                       label_names(x, false), "metrics", metrics(result), "training", "step",
+                       (json_int_t)result->best_step, "tokens", (json_int_t)result->n_tokens,
+                       "nonzero_in_A", (json_int_t)result->n_nonzero, "entries_of_A",
+                       (json_int_t)result->n_prunable, "base", "name", x->base_name, "fingerprint",
+                       x->base_fingerprint, "prilora_version", PRILORA_VERSION, "specification",
+                       settings);
+    if (x->task == PRILORA_TASK_QUESTION_ANSWERING)
+        set_answers(&object, x);
+    return dump(object);
 }

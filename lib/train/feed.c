@@ -30,7 +30,7 @@ enum prilora_status pl_feed_new(struct pl_feed *out, const struct prilora_datase
     out->ids = pl_calloc(tokens, sizeof *out->ids);
     out->type_ids = pl_calloc(tokens, sizeof *out->type_ids);
     out->labels =
-        pl_calloc((pl_task_of(data->task)->tokens ? tokens : out->step_size) * data->width,
+        pl_calloc((pl_task_of(data->task)->labelled ? tokens : out->step_size) * data->width,
                   sizeof *out->labels);
     if (out->order && out->starts && out->ids && out->type_ids && out->labels)
         return PRILORA_OK;
@@ -51,7 +51,7 @@ void pl_feed_free(struct pl_feed *feed)
 size_t pl_feed_bytes(const struct prilora_dataset *data, size_t step_size, size_t step_tokens)
 {
     size_t n = step_size < data->n ? step_size : data->n;
-    size_t n_rows = pl_task_of(data->task)->tokens ? step_tokens : n;
+    size_t n_rows = pl_task_of(data->task)->labelled ? step_tokens : n;
 
     return data->n * sizeof(size_t) + n * sizeof(size_t) + n_rows * data->width * sizeof(float) +
            step_tokens * (sizeof(int32_t) + 1);
@@ -67,7 +67,7 @@ size_t pl_feed_step_tokens(const struct prilora_dataset *data, size_t step_size)
 /* A row of targets that is none. */
 static bool is_ignored(const struct prilora_dataset *data, size_t row)
 {
-    return pl_task_of(data->task)->tokens && data->targets[row] < 0;
+    return pl_task_of(data->task)->labelled && data->targets[row] < 0;
 }
 
 struct pl_batch pl_feed_batch(struct pl_feed *feed, uint64_t step)

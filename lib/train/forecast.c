@@ -167,7 +167,7 @@ static void add_memory(struct prilora_forecast *out, const struct prilora_base *
                              pl_feed_bytes(train, limits->max_sequences, largest->step_tokens);
     if (valid)
         out->memory_bytes += pl_dataset_bytes(valid) + pl_shares_bytes(valid->n) +
-                             pl_dataset_rows(valid) * valid->n_labels * sizeof(pl_real);
+                             pl_dataset_logit_rows(valid) * valid->n_labels * sizeof(pl_real);
 }
 
 enum prilora_status

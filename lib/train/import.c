@@ -326,12 +326,13 @@ enum prilora_status pl_import_fill(const struct pl_import *in, const struct pl_m
 size_t pl_import_n_outputs(const struct pl_import *in, const struct pl_model *model,
                            enum prilora_task task)
 {
-    const bool tokens = task != PRILORA_TASK_AUTO && pl_task_of(task)->tokens;
-    const struct pl_tensor *t =
-        find(in, tokens ? PL_HEAD_OF_TOKENS : model->architecture->head.classifier, ".weight");
+    const struct pl_head_kind *head =
+        task == PRILORA_TASK_AUTO ? &pl_head_of_sequences : pl_task_of(task)->head;
+    const struct pl_tensor *t = find(in, pl_head_path(head, model), ".weight");
+    char name[MAX_NAME];
 
+    snprintf(name, sizeof name, "%s.weight", pl_head_path(head, model));
     if (!t)
-        t = tokens ? pl_tensors_find(model->tensors, PL_HEAD_OF_TOKENS ".weight")
-                   : model->head.weight;
+        t = head->path ? pl_tensors_find(model->tensors, name) : model->head.weight;
     return t && t->n_dims == 2 ? t->dims[0] : 0;
 }

@@ -19,9 +19,13 @@ struct pl_label_item {
     size_t place; /* of a word's tag: the token that it is the target of */
 };
 
+/* What a row is, whatever its label. */
+enum row_kind { OF_TEXT, OF_WORDS, OF_QUESTION };
+
 struct pl_label_row {
-    size_t line, first, n; /* items */
-    bool is_list, is_words;
+    size_t line, first, n; /* items; a question has none */
+    bool is_list;
+    enum row_kind kind;
 };
 
 /* A set of names, sorted by bytes; texts are not terminated and belong to others. */
@@ -63,15 +67,22 @@ static bool grow(void *array, size_t *room, size_t need, size_t size)
     return true;
 }
 
+static enum row_kind kind_of(const struct pl_row *row)
+{
+    return row->words ? OF_WORDS : row->is_question ? OF_QUESTION : OF_TEXT;
+}
+
 bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row, const size_t *places)
 {
+    const enum row_kind kind = kind_of(row);
+    const size_t n = kind == OF_QUESTION ? 0 : row->n_labels;
+
     if (!grow(&labels->rows, &labels->room_rows, labels->n_rows + 1, sizeof *labels->rows) ||
-        !grow(&labels->items, &labels->room_items, labels->n_items + row->n_labels,
-              sizeof *labels->items))
+        !grow(&labels->items, &labels->room_items, labels->n_items + n, sizeof *labels->items))
         return false;
     labels->rows[labels->n_rows++] =
-        (struct pl_label_row){row->line, labels->n_items, row->n_labels, row->is_list, row->words};
-    for (size_t i = 0; i < row->n_labels; i++) {
+        (struct pl_label_row){row->line, labels->n_items, n, row->is_list, kind};
+    for (size_t i = 0; i < n; i++) {
         const struct pl_label *l = &row->labels[i];
 
         if (!grow(&labels->texts, &labels->room_texts, labels->n_texts + l->size + 1, 1))
@@ -98,21 +109,25 @@ void pl_labels_free(struct pl_labels *labels)
 
 static enum prilora_task told_task(const struct pl_labels *labels)
 {
-    size_t n_words = 0, n_lists = 0, n_scalars, n_real = 0, n_numbers = 0;
+    size_t n_of[OF_QUESTION + 1] = {0}, n_lists = 0, n_scalars, n_real = 0, n_numbers = 0;
 
     for (size_t i = 0; i < labels->n_rows; i++) {
         const struct pl_label_row *r = &labels->rows[i];
 
-        n_words += r->is_words;
+        n_of[r->kind]++;
+        if (r->kind != OF_TEXT)
+            continue;
         n_lists += r->is_list;
-        if (r->is_list || r->is_words)
+        if (r->is_list)
             continue;
         n_real += labels->items[r->first].kind == PL_LABEL_REAL;
         n_numbers += labels->items[r->first].kind != PL_LABEL_TEXT;
     }
-    n_scalars = labels->n_rows - n_words - n_lists;
-    if (n_words > labels->n_rows / 2)
+    n_scalars = n_of[OF_TEXT] - n_lists;
+    if (n_of[OF_WORDS] > labels->n_rows / 2)
         return PRILORA_TASK_TOKEN_CLASSIFICATION;
+    if (n_of[OF_QUESTION] > labels->n_rows / 2)
+        return PRILORA_TASK_QUESTION_ANSWERING;
     if (n_lists > n_scalars)
         return PRILORA_TASK_MULTI_LABEL;
     return n_real && n_numbers > n_scalars / 2 ? PRILORA_TASK_REGRESSION
@@ -292,6 +307,11 @@ static bool of_words(const struct prilora_dataset *dataset)
     return dataset->task == PRILORA_TASK_TOKEN_CLASSIFICATION;
 }
 
+static bool of_questions(const struct prilora_dataset *dataset)
+{
+    return dataset->task == PRILORA_TASK_QUESTION_ANSWERING;
+}
+
 /* What a target is made from. */
 struct resolve {
     const struct pl_labels *labels;
@@ -418,6 +438,30 @@ static void resolve_tags(const struct resolve *r, const struct pl_label_row *row
     }
 }
 
+/* What a question is answered with was looked at when it was read. */
+static void resolve_nothing(const struct resolve *r, const struct pl_label_row *row, float *target)
+{
+    (void)r;
+    (void)row;
+    (void)target;
+}
+
+static enum row_kind kind_of_task(const struct prilora_dataset *d)
+{
+    return of_words(d) ? OF_WORDS : of_questions(d) ? OF_QUESTION : OF_TEXT;
+}
+
+static void tell_other_kind(const struct resolve *r, const struct pl_label_row *row)
+{
+    static const char *const kinds[] = {"a text", "a list of words with tags",
+                                        "a question with a context"};
+    static const char *const needs[] = {"", ", which needs words with tags",
+                                        ", which needs questions with contexts and answers"};
+
+    pl_bad_rows_add(r->bad, row->line, "the row is %s, but the task is %s%s", kinds[row->kind],
+                    pl_task_word(r->dataset->task), needs[kind_of_task(r->dataset)]);
+}
+
 static void resolve_row(const struct resolve *r, const struct pl_label_row *row, float *target)
 {
     static void (*const resolvers[])(const struct resolve *, const struct pl_label_row *,
@@ -426,15 +470,11 @@ static void resolve_row(const struct resolve *r, const struct pl_label_row *row,
         [PRILORA_TASK_REGRESSION] = resolve_number,
         [PRILORA_TASK_MULTI_LABEL] = resolve_set,
         [PRILORA_TASK_TOKEN_CLASSIFICATION] = resolve_tags,
+        [PRILORA_TASK_QUESTION_ANSWERING] = resolve_nothing,
     };
 
-    if (row->is_words != of_words(r->dataset))
-        pl_bad_rows_add(r->bad, row->line,
-                        row->is_words ? "the row is a list of words with tags, but the "
-                                        "task is %s"
-                                      : "the row is a text, but the task is %s, which "
-                                        "needs words with tags",
-                        pl_task_word(r->dataset->task));
+    if (row->kind != kind_of_task(r->dataset))
+        tell_other_kind(r, row);
     else
         resolvers[r->dataset->task](r, row, target);
 }
@@ -442,9 +482,10 @@ static void resolve_row(const struct resolve *r, const struct pl_label_row *row,
 static void resolve_rows(const struct resolve *r)
 {
     const struct prilora_dataset *d = r->dataset;
+    const bool by_row = kind_of_task(d) == OF_TEXT;
 
     for (size_t i = 0; i < r->labels->n_rows; i++)
-        resolve_row(r, &r->labels->rows[i], d->targets + (of_words(d) ? 0 : i * d->width));
+        resolve_row(r, &r->labels->rows[i], by_row ? d->targets + i * d->width : d->targets);
 }
 
 static enum prilora_status check_enough(const struct resolve *r, struct prilora_error *err)
@@ -505,6 +546,24 @@ static enum prilora_status find_known(struct known *known, struct pl_labels_file
     return rc;
 }
 
+/* Outputs that no label of the data stands for. */
+static const char *const *const fixed_names[PRILORA_TASK_QUESTION_ANSWERING + 1] = {
+    [PRILORA_TASK_REGRESSION] = (const char *const[]){"score", NULL},
+    [PRILORA_TASK_QUESTION_ANSWERING] = (const char *const[]){"start", "end", NULL},
+};
+
+static enum prilora_status name_outputs(struct prilora_dataset *dataset, const char *const *names,
+                                        struct prilora_error *err)
+{
+    for (; *names; names++) {
+        dataset->labels[dataset->n_labels] = pl_strdup(*names);
+        if (!dataset->labels[dataset->n_labels])
+            return pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
+        dataset->n_labels++;
+    }
+    return PRILORA_OK;
+}
+
 /* What the head gives: task, labels and width of `dataset`; names[PL_MAX_LABELS] is filled. */
 static enum prilora_status make_outputs(const struct pl_labels *labels,
                                         struct prilora_dataset *dataset, struct names *names,
@@ -518,14 +577,9 @@ static enum prilora_status make_outputs(const struct pl_labels *labels,
         rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
     if (rc != PRILORA_OK)
         return rc;
-    if (dataset->task == PRILORA_TASK_REGRESSION) {
-        dataset->labels[0] = pl_strdup("score");
-        dataset->n_labels = dataset->labels[0] ? 1 : 0;
-        rc = dataset->n_labels ? rc : pl_fail(err, PRILORA_ENOMEM, "out of memory for labels");
-    } else {
-        rc = make_label_set(dataset, names, labels, known, err);
-    }
-    dataset->width = dataset->task == PRILORA_TASK_MULTI_LABEL ? dataset->n_labels : 1;
+    rc = fixed_names[dataset->task] ? name_outputs(dataset, fixed_names[dataset->task], err)
+                                    : make_label_set(dataset, names, labels, known, err);
+    dataset->width = pl_label_width(dataset->task, dataset->n_labels);
     return rc;
 }
 
@@ -545,8 +599,9 @@ enum prilora_status pl_labels_resolve(const struct pl_labels *labels,
 
     if (rc != PRILORA_OK)
         goto out;
-    dataset->targets = targets_new(dataset, labels->n_rows, n_tokens);
-    if (!dataset->targets) {
+    if (!of_questions(dataset))
+        dataset->targets = targets_new(dataset, labels->n_rows, n_tokens);
+    if (!of_questions(dataset) && !dataset->targets) {
         rc = pl_fail(err, PRILORA_ENOMEM, "out of memory for %zu labels", labels->n_rows);
         goto out;
     }

@@ -2,10 +2,11 @@
  * labels.h - from labels as they stand in a file to the task, its label set and the targets.
  *
  * Told from the labels unless the options, the training data or an adapter say so: most rows with
- * words: token classification; most with a list: multi-label; most labels numbers and one of them
- * real (written with a point or an exponent): regression; else classification. Classes 0..k-1 keep
- * their numbers, other names are sorted by their bytes. A GLUE task settles all of it; its labels
- * stand in a file as names or as class numbers.
+ * words: token classification; most questions with contexts: question answering; most with a list:
+ * multi-label; most labels numbers and one of them real (written with a point or an exponent):
+ * regression; else classification. Classes 0..k-1 keep their numbers, other names are sorted by
+ * their bytes. A GLUE task settles all of it; its labels stand in a file as names or as class
+ * numbers.
  */
 #ifndef PL_LABELS_H
 #define PL_LABELS_H
@@ -36,7 +37,8 @@ void pl_labels_free(struct pl_labels *labels);
 
 /*
  * pl_labels_resolve - fills task, width, n_labels, labels and targets of `dataset`, whose n is
- * labels->n_rows and which has n_tokens tokens. A row whose label does not suit is added to `bad`.
+ * labels->n_rows and which has n_tokens tokens; of question answering no targets, which whoever
+ * made its examples has. A row whose label does not suit is added to `bad`.
  * Errors: ELIMIT above PL_MAX_LABELS; EDATA if a classification has fewer than two labels and no
  * row is bad; EINVAL if options->task is not that of the training data or of the adapter; those of
  * pl_labels_file_read; ENOMEM.

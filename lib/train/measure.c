@@ -2,6 +2,7 @@
 #include "train/measure.h"
 
 #include "train/entities.h"
+#include "train/squad.h"
 
 static size_t measure_rows(struct prilora_value *values, const struct pl_measured *m)
 {
@@ -16,6 +17,7 @@ size_t pl_measure(struct prilora_value *values, const struct pl_measured *measur
         [PRILORA_TASK_REGRESSION] = measure_rows,
         [PRILORA_TASK_MULTI_LABEL] = measure_rows,
         [PRILORA_TASK_TOKEN_CLASSIFICATION] = pl_entities_measure,
+        [PRILORA_TASK_QUESTION_ANSWERING] = pl_squad_measure,
     };
 
     return tasks[measured->data->task](values, measured);

@@ -137,14 +137,6 @@ static char *name_of(const struct pl_tensor *tensor, const char *prefix)
     return name;
 }
 
-static bool is_head(const struct pl_model *model, const struct pl_tensor *tensor)
-{
-    const struct pl_head_tensors *head = &model->head;
-
-    return tensor == head->dense_weight || tensor == head->dense_bias || tensor == head->weight ||
-           tensor == head->bias;
-}
-
 /* What is added to a frozen tensor, if it is the weight of an adapted map. */
 static struct source frozen_source(const struct merge *m, const struct pl_tensor *tensor)
 {
@@ -200,7 +192,7 @@ static enum prilora_status add_all_frozen(struct prilora_form *form, struct merg
 
         if (unused < model->n_unused && strcmp(model->unused[unused], tensor->name) == 0)
             unused++;
-        else if (!is_head(model, tensor))
+        else if (!pl_model_is_head(model, tensor))
             rc = add_frozen(form, m, tensor, prefix, err);
     }
     return rc;

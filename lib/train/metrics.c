@@ -225,6 +225,17 @@ size_t pl_metrics_entities(struct prilora_value *values, const struct pl_entity_
     return n_values;
 }
 
+/* ---- question answering ---------------------------------------------------------------------- */
+
+size_t pl_metrics_answers(struct prilora_value *values, double exact_match, double sum_f1, size_t n)
+{
+    size_t n_values = 0;
+
+    add(values, &n_values, "exact_match", ratio(exact_match, (double)n));
+    add(values, &n_values, "f1", ratio(sum_f1, (double)n));
+    return n_values;
+}
+
 /* ---- by task --------------------------------------------------------------------------------- */
 
 static const struct {
@@ -237,6 +248,7 @@ static const struct {
     [PRILORA_TASK_REGRESSION] = {regression, PRILORA_METRIC_PEARSON},
     [PRILORA_TASK_MULTI_LABEL] = {multi_label, PRILORA_METRIC_F1},
     [PRILORA_TASK_TOKEN_CLASSIFICATION] = {NULL, PRILORA_METRIC_F1},
+    [PRILORA_TASK_QUESTION_ANSWERING] = {NULL, PRILORA_METRIC_F1},
 };
 
 size_t pl_metrics_compute(struct prilora_value *values, enum prilora_task task,
@@ -258,7 +270,7 @@ const char *pl_metric_name(enum prilora_metric metric)
         [PRILORA_METRIC_AUTO] = "auto",       [PRILORA_METRIC_ACCURACY] = "accuracy",
         [PRILORA_METRIC_F1] = "f1",           [PRILORA_METRIC_MATTHEWS] = "matthews",
         [PRILORA_METRIC_PEARSON] = "pearson", [PRILORA_METRIC_SPEARMAN] = "spearman",
-        [PRILORA_METRIC_LOSS] = "loss",
+        [PRILORA_METRIC_LOSS] = "loss",       [PRILORA_METRIC_EXACT_MATCH] = "exact_match",
     };
 
     return (size_t)metric < sizeof names / sizeof *names ? names[metric] : "unknown";

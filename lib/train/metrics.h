@@ -33,6 +33,10 @@ struct pl_entity_counts {
 /* precision, recall and f1 of whole entities, accuracy of words. */
 size_t pl_metrics_entities(struct prilora_value *values, const struct pl_entity_counts *counts);
 
+/* exact_match and f1: the means of two sums over n questions. */
+size_t pl_metrics_answers(struct prilora_value *values, double exact_match, double sum_f1,
+                          size_t n);
+
 /* The metric that chooses the best checkpoint when the specification says auto. */
 enum prilora_metric pl_metric_default(enum prilora_task task);
 const char *pl_metric_name(enum prilora_metric metric); /* "accuracy", ...; the JSON spelling */

@@ -29,6 +29,26 @@ static const struct pl_naming table[] = {
          "for i, word in enumerate(words):\n"
          "    if i in of_word:\n"
          "        print(word, labels[best[of_word.index(i)]])\n"},
+    [PRILORA_TASK_QUESTION_ANSWERING] =
+        {"QUESTION_ANS", "ForQuestionAnswering", NULL, "question-answering",
+         "    question, context = \"Where is the book?\", \"The book is on the table.\"\n"
+         "    inputs = tokenizer(question, context, truncation=\"only_second\", "
+         "max_length=max_length,\n"
+         "                       stride=doc_stride, return_overflowing_tokens=True,\n"
+         "                       return_offsets_mapping=True, padding=True, "
+         "return_tensors=\"pt\")\n"
+         "    places = inputs.pop(\"offset_mapping\").tolist()\n"
+         "    inputs.pop(\"overflow_to_sample_mapping\")\n"
+         "    outputs = model(**inputs)\n"
+         "found = []\n"
+         "for i, place in enumerate(places):\n"
+         "    of_context = [k for k, part in enumerate(inputs.sequence_ids(i)) if part == 1]\n"
+         "    for first in of_context:\n"
+         "        for last in of_context:\n"
+         "            if first <= last < first + max_answer_length:\n"
+         "                score = outputs.start_logits[i, first] + outputs.end_logits[i, last]\n"
+         "                found.append((score.item(), context[place[first][0]:place[last][1]]))\n"
+         "print(max(found)[1].strip())\n"},
 };
 enum { N_TASKS = sizeof table / sizeof *table };
 

@@ -218,6 +218,12 @@ enum prilora_status prilora_preview_read(struct prilora_preview **out, const cha
     return rc;
 }
 
+/* Answers are no classes. */
+static bool has_labels(const struct prilora_preview *p)
+{
+    return p->outputs.task != PRILORA_TASK_QUESTION_ANSWERING;
+}
+
 void prilora_preview_describe(const struct prilora_preview *p, struct prilora_preview_info *info)
 {
     *info = (struct prilora_preview_info){
@@ -228,7 +234,7 @@ void prilora_preview_describe(const struct prilora_preview *p, struct prilora_pr
         .n_bad = p->bad.total,
         .n_shown = p->n_shown,
         .n_errors = p->bad.n,
-        .n_labels = p->outputs.n_labels,
+        .n_labels = has_labels(p) ? p->outputs.n_labels : 0,
         .is_complete = p->is_complete,
         .problem = p->problem.status != PRILORA_OK ? p->problem.message : NULL,
     };

@@ -10,11 +10,12 @@
 struct pl_reading {
     struct prilora_spec *spec;
     struct prilora_error *err;
-    unsigned method;             /* PL_IN_... */
-    bool has_method;             /* "method" was there */
-    uint64_t given;              /* bit i: setting i was set to something other than "auto" */
-    char where[PL_WHERE_SIZE];   /* of the object whose members are read */
-    char pointer[PL_WHERE_SIZE]; /* of the member looked at now */
+    unsigned method;              /* PL_IN_... */
+    bool has_method;              /* "method" was there */
+    bool has_stride, has_longest; /* the task had a doc_stride, a max_answer_length; not "auto" */
+    uint64_t given;               /* bit i: setting i was set to something other than "auto" */
+    char where[PL_WHERE_SIZE];    /* of the object whose members are read */
+    char pointer[PL_WHERE_SIZE];  /* of the member looked at now */
 };
 
 #define PL_SHOW_SIZE 64
@@ -34,7 +35,7 @@ enum prilora_status pl_reading_word(struct pl_reading *r, const char *name,
 enum prilora_status pl_reading_fail_unknown(struct pl_reading *r, const char *name,
                                             const char *const *known);
 
-/* "cola", or {"type", "name", "metric", "mismatched_file"}. */
+/* "cola", or {"type", "name", "metric", "mismatched_file", "doc_stride", "max_answer_length"}. */
 enum prilora_status pl_reading_task(struct pl_reading *r, json_t *value);
 
 /* {"n_epochs": 3, ...} at r->where, by the table of settings; `method` is its name. */

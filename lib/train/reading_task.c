@@ -6,6 +6,7 @@
 #include "train/glue.h"
 #include "train/reading.h"
 #include "train/spec.h"
+#include "train/windows.h"
 
 /* A GLUE task's name, which says the type and, unless one is named, the metric. */
 static enum prilora_status take_name(struct pl_reading *r, const char *member, const json_t *value)
@@ -66,14 +67,47 @@ static enum prilora_status read_mismatched(struct pl_reading *r, const json_t *v
     return PRILORA_OK;
 }
 
+/* An integer, or "auto", which leaves *out as it is and *given false. */
+static enum prilora_status read_integer(struct pl_reading *r, const char *name, const json_t *value,
+                                        long least, long most, long *out, bool *given)
+{
+    const json_int_t number = json_integer_value(value);
+    char seen[PL_SHOW_SIZE];
+
+    if (json_is_string(value) && strcmp(json_string_value(value), "auto") == 0)
+        return PRILORA_OK;
+    if (!json_is_integer(value) || number < least || number > most)
+        return pl_fail_at(r->err, PRILORA_EINVAL, r->pointer,
+                          "%s: %s, but must be an integer from %ld to %ld", name,
+                          pl_reading_show(value, seen), least, most);
+    *out = (long)number;
+    *given = true;
+    return PRILORA_OK;
+}
+
+static enum prilora_status read_stride(struct pl_reading *r, const json_t *value)
+{
+    return read_integer(r, "doc_stride", value, 0, PL_MAX_STRIDE, &r->spec->doc_stride,
+                        &r->has_stride);
+}
+
+static enum prilora_status read_longest(struct pl_reading *r, const json_t *value)
+{
+    return read_integer(r, "max_answer_length", value, 1, PL_MAX_ANSWER_LENGTH,
+                        &r->spec->max_answer_length, &r->has_longest);
+}
+
 static const struct {
     const char *name;
     enum prilora_status (*read)(struct pl_reading *r, const json_t *value);
+    enum prilora_task task; /* the only one that has it; AUTO: any */
 } members[] = {
-    {"type", read_type},
-    {"name", read_name},
-    {"metric", read_metric},
-    {"mismatched_file", read_mismatched},
+    {"type", read_type, PRILORA_TASK_AUTO},
+    {"name", read_name, PRILORA_TASK_AUTO},
+    {"metric", read_metric, PRILORA_TASK_AUTO},
+    {"mismatched_file", read_mismatched, PRILORA_TASK_AUTO},
+    {"doc_stride", read_stride, PRILORA_TASK_QUESTION_ANSWERING},
+    {"max_answer_length", read_longest, PRILORA_TASK_QUESTION_ANSWERING},
 };
 enum { N_MEMBERS = sizeof members / sizeof *members };
 
@@ -91,6 +125,20 @@ static enum prilora_status check_names(struct pl_reading *r, json_t *object)
             i++;
         if (i == N_MEMBERS)
             return pl_reading_fail_unknown(r, name, known);
+    }
+    return PRILORA_OK;
+}
+
+/* Members that only one task has; one that is told from the data may become another. */
+static enum prilora_status check_members(struct pl_reading *r, const json_t *object)
+{
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        if (members[i].task == PRILORA_TASK_AUTO || members[i].task == r->spec->task ||
+            !json_object_get(object, members[i].name))
+            continue;
+        return pl_fail_at(r->err, PRILORA_EINVAL, pl_reading_point(r, members[i].name),
+                          "%s: is only for %s, which the type must say", members[i].name,
+                          pl_task_word(members[i].task));
     }
     return PRILORA_OK;
 }
@@ -140,5 +188,7 @@ enum prilora_status pl_reading_task(struct pl_reading *r, json_t *value)
         if (member)
             rc = members[i].read(r, member);
     }
-    return rc == PRILORA_OK ? settle(r) : rc;
+    if (rc == PRILORA_OK)
+        rc = settle(r);
+    return rc == PRILORA_OK ? check_members(r, value) : rc;
 }

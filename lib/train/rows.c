@@ -1,5 +1,5 @@
-/* rows.c - choosing a row reader, and what all readers share. Formats: rows_jsonl.c, _delimited.c,
- * _conll.c. */
+/* rows.c - choosing a row reader, and what all readers share. Formats: rows_jsonl.c, _squad.c,
+ * _delimited.c, _conll.c. */
 #include "train/rows.h"
 
 #include <stdio.h>
@@ -162,6 +162,22 @@ static enum pl_row_result check_words(const struct pl_row *row, char *reason)
     return row->n_words ? PL_ROW_GOOD : PL_ROW_SKIPPED;
 }
 
+static enum pl_row_result check_texts(const struct pl_row *row, char *reason)
+{
+    if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES)
+        snprintf(reason, PL_MAX_REASON, "a text of %zu bytes, but at most %zu are read",
+                 row->pair_size > row->text_size ? row->pair_size : row->text_size,
+                 PL_MAX_TEXT_BYTES);
+    else if (!row->may_be_empty && blank(row->text, row->text_size))
+        snprintf(reason, PL_MAX_REASON, "the %s is empty", row->is_question ? "question" : "text");
+    else if (!row->may_be_empty && !row->same_pair && row->pair && blank(row->pair, row->pair_size))
+        snprintf(reason, PL_MAX_REASON, "the %s is empty",
+                 row->is_question ? "context" : "second text");
+    else
+        return PL_ROW_GOOD;
+    return PL_ROW_BAD;
+}
+
 enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *reason)
 {
     enum pl_row_result result;
@@ -173,15 +189,5 @@ enum pl_row_result pl_rows_next(struct pl_rows *rows, struct pl_row *row, char *
     if (row->words)
         return check_words(row, reason);
     row->may_be_empty = row->may_be_empty || (rows->glue && pl_glue_of(rows->glue)->has_gaps);
-    if (row->text_size > PL_MAX_TEXT_BYTES || row->pair_size > PL_MAX_TEXT_BYTES)
-        snprintf(reason, PL_MAX_REASON, "a text of %zu bytes, but at most %zu are read",
-                 row->pair_size > row->text_size ? row->pair_size : row->text_size,
-                 PL_MAX_TEXT_BYTES);
-    else if (!row->may_be_empty && blank(row->text, row->text_size))
-        snprintf(reason, PL_MAX_REASON, "the text is empty");
-    else if (!row->may_be_empty && row->pair && blank(row->pair, row->pair_size))
-        snprintf(reason, PL_MAX_REASON, "the second text is empty");
-    else
-        return PL_ROW_GOOD;
-    return PL_ROW_BAD;
+    return check_texts(row, reason);
 }

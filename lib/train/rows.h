@@ -35,8 +35,11 @@ struct pl_row {
     size_t n_words;
     const struct pl_label *labels;
     size_t n_labels;
-    bool is_list;      /* the labels stood in a list: several, or none */
-    bool may_be_empty; /* texts of a published table that has empty ones */
+    bool is_question; /* the text asks of the pair; labels are the answers, as they stand in it */
+    bool same_pair;   /* of a question: its pair is that of the row before */
+    const size_t *places; /* [n_labels] of a question: where in the pair each answer begins */
+    bool is_list;         /* the labels stood in a list: several, or none */
+    bool may_be_empty;    /* texts of a published table that has empty ones */
 };
 
 enum pl_row_result {
@@ -68,6 +71,11 @@ struct pl_rows {
 
 extern const struct pl_rows_format pl_rows_jsonl, pl_rows_ndjson, pl_rows_json, pl_rows_csv,
     pl_rows_tsv, pl_rows_conll, pl_rows_bio, pl_rows_txt;
+
+/* SQuAD's own form, which is told by its shape from other files that end in .json. */
+extern const struct pl_rows_format pl_rows_squad;
+/* Whether it stands at rows->at: an object with a list "data". Nothing is moved. */
+bool pl_rows_squad_here(const struct pl_rows *rows);
 
 /*
  * pl_rows_open - `data` must stay until pl_rows_close; `glue` NONE for any file. Errors: EINVAL if

@@ -13,7 +13,8 @@
 #include "tok/utf8.h"
 #include "train/columns.h"
 #include "train/dataset.h"
-#include "train/rows.h"
+#include "train/rows_json.h"
+#include "train/rows_question.h"
 
 struct jsonl {
     enum prilora_glue glue;
@@ -23,15 +24,25 @@ struct jsonl {
     struct pl_label *labels;
     char (*numbers)[24]; /* spellings of integer labels */
     struct pl_row_words words;
+    struct pl_row_question question;
     char (*tag_numbers)[24]; /* [words.room] the same of tags */
     size_t room;             /* of tag_numbers */
 };
+
+/* The first byte that is not white space; -1: there is none. */
+static int first_byte(const struct pl_rows *rows)
+{
+    const char *p = rows->at;
+
+    while (p < rows->end && strchr(" \t\r\n", *p) && *p)
+        p++;
+    return p < rows->end ? (unsigned char)*p : -1;
+}
 
 /* A row may hold as many labels as a data set; both arrays are made once. Those of words grow. */
 static enum prilora_status jsonl_open(struct pl_rows *rows, struct prilora_error *err)
 {
     struct jsonl *s = pl_calloc(1, sizeof *s);
-    const char *p = rows->at;
 
     rows->state = s;
     if (s) {
@@ -41,10 +52,17 @@ static enum prilora_status jsonl_open(struct pl_rows *rows, struct prilora_error
     }
     if (!s || !s->labels || !s->numbers)
         return pl_fail(err, PRILORA_ENOMEM, "%s: out of memory", rows->name);
-    while (p < rows->end && strchr(" \t\r\n", *p) && *p)
-        p++;
-    s->is_array = p < rows->end && *p == '[';
+    s->is_array = first_byte(rows) == '[';
     return PRILORA_OK;
+}
+
+/* Such a file may also be SQuAD's own. */
+static enum prilora_status json_open(struct pl_rows *rows, struct prilora_error *err)
+{
+    if (first_byte(rows) != '{' || !pl_rows_squad_here(rows))
+        return jsonl_open(rows, err);
+    rows->format = &pl_rows_squad;
+    return pl_rows_squad.open(rows, err);
 }
 
 static void jsonl_close(struct pl_rows *rows)
@@ -58,6 +76,7 @@ static void jsonl_close(struct pl_rows *rows)
     free(s->numbers);
     free(s->tag_numbers);
     pl_row_words_free(&s->words);
+    pl_row_question_free(&s->question);
     free(s);
 }
 
@@ -68,17 +87,6 @@ static bool has_member(const void *context, const char *name)
     return json_object_get(context, name) != NULL;
 }
 
-static const char *type_name(const json_t *value)
-{
-    static const char *const names[] = {
-        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "a list",  [JSON_STRING] = "a string",
-        [JSON_INTEGER] = "a number", [JSON_REAL] = "a number", [JSON_TRUE] = "true",
-        [JSON_FALSE] = "false",      [JSON_NULL] = "null",
-    };
-
-    return names[json_typeof(value)];
-}
-
 static enum pl_row_result read_text(const json_t *object, const char *name, const char **text,
                                     size_t *size, char *reason)
 {
@@ -86,7 +94,7 @@ static enum pl_row_result read_text(const json_t *object, const char *name, cons
 
     if (!json_is_string(value)) {
         snprintf(reason, PL_MAX_REASON, "\"%s\" is %s, a string is expected", name,
-                 type_name(value));
+                 pl_json_type_name(value));
         return PL_ROW_BAD;
     }
     *text = json_string_value(value);
@@ -134,7 +142,7 @@ static enum pl_row_result read_labels(struct jsonl *s, const char *name, struct 
         if (read_label(one, &s->labels[i], s->numbers[i]) && !(row->is_list && json_is_real(one)))
             continue;
         snprintf(reason, PL_MAX_REASON, "\"%s\" %s %s; %s expected", name,
-                 row->is_list ? "holds" : "is", type_name(one),
+                 row->is_list ? "holds" : "is", pl_json_type_name(one),
                  row->is_list ? "strings or integers are" : "a string, a number or a list is");
         return PL_ROW_BAD;
     }
@@ -169,14 +177,14 @@ static enum pl_row_result read_word(struct jsonl *s, size_t i, const json_t *wor
 {
     if (!json_is_string(word)) {
         snprintf(reason, PL_MAX_REASON, "word %zu is %s, a string is expected", i + 1,
-                 type_name(word));
+                 pl_json_type_name(word));
         return PL_ROW_BAD;
     }
     if (!read_label(tag, &s->words.labels[i], s->tag_numbers[i]) || json_is_real(tag)) {
         snprintf(reason, PL_MAX_REASON,
                  "the tag of word %zu is %s; a string or an integer is "
                  "expected",
-                 i + 1, type_name(tag));
+                 i + 1, pl_json_type_name(tag));
         return PL_ROW_BAD;
     }
     s->words.words[i] = (struct prilora_word){json_string_value(word), json_string_length(word)};
@@ -196,7 +204,7 @@ static enum pl_row_result read_words(struct jsonl *s, const char *words_name, co
                  words_name);
     else if (!json_is_array(tags))
         snprintf(reason, PL_MAX_REASON, "\"%s\" is %s, a list is expected beside \"%s\"", tags_name,
-                 type_name(tags), words_name);
+                 pl_json_type_name(tags), words_name);
     else if (json_array_size(tags) != n)
         snprintf(reason, PL_MAX_REASON, "%zu words, but %zu tags", n, json_array_size(tags));
     else
@@ -221,9 +229,12 @@ static enum pl_row_result read_object(struct jsonl *s, struct pl_row *row, char 
 
     if (!json_is_object(s->object)) {
         snprintf(reason, PL_MAX_REASON, "the row is %s, an object is expected",
-                 type_name(s->object));
+                 pl_json_type_name(s->object));
         return PL_ROW_BAD;
     }
+    if (pl_columns_asked(has_member, s->object))
+        return pl_row_question_read(&s->question, s->object, json_object_get(s->object, "context"),
+                                    false, row, reason);
     if (pl_columns_tagged(has_member, is_list, s->object, &words, &tags))
         return read_words(s, words, tags, row, reason);
     c = pl_columns_choose(s->glue, has_member, s->object, reason, PL_MAX_REASON);
@@ -266,20 +277,6 @@ static enum pl_row_result next_line(struct pl_rows *rows, struct pl_row *row, ch
 
 /* ---- an array of objects --------------------------------------------------------------------- */
 
-/* The next byte that is not white space, or -1 at the end. */
-static int skip_space(struct pl_rows *rows)
-{
-    while (rows->at < rows->end) {
-        char c = *rows->at;
-
-        if (c != ' ' && c != '\t' && c != '\r' && c != '\n')
-            return (unsigned char)c;
-        rows->line += c == '\n';
-        rows->at++;
-    }
-    return -1;
-}
-
 /* What is wrong with the array itself; nothing after it can be read. */
 static enum pl_row_result array_broken(struct pl_rows *rows, struct pl_row *row, const char *what,
                                        char *reason)
@@ -287,7 +284,7 @@ static enum pl_row_result array_broken(struct pl_rows *rows, struct pl_row *row,
     row->line = rows->line;
     rows->at = rows->end;
     ((struct jsonl *)rows->state)->is_open = false;
-    snprintf(reason, PL_MAX_REASON, "not a JSON list of rows: %s", what);
+    snprintf(reason, PL_MAX_REASON, "not a JSON list of rows: %.250s", what);
     return PL_ROW_BAD;
 }
 
@@ -295,7 +292,7 @@ static enum pl_row_result array_broken(struct pl_rows *rows, struct pl_row *row,
 static enum pl_row_result to_element(struct pl_rows *rows, struct pl_row *row, char *reason)
 {
     struct jsonl *s = rows->state;
-    int c = skip_space(rows);
+    int c = pl_rows_json_space(rows);
     bool first = false;
 
     if (c < 0 && !s->is_open)
@@ -303,20 +300,21 @@ static enum pl_row_result to_element(struct pl_rows *rows, struct pl_row *row, c
     if (!s->is_open && c == '[') {
         first = s->is_open = true;
         rows->at++;
-        c = skip_space(rows);
+        c = pl_rows_json_space(rows);
     }
     if (!s->is_open)
         return array_broken(rows, row, "text after ]", reason);
     if (c == ']') {
         s->is_open = false;
         rows->at++;
-        return skip_space(rows) < 0 ? PL_ROW_END : array_broken(rows, row, "text after ]", reason);
+        return pl_rows_json_space(rows) < 0 ? PL_ROW_END
+                                            : array_broken(rows, row, "text after ]", reason);
     }
     if (!first && c != ',')
         return array_broken(rows, row, ", or ] is expected after a row", reason);
     if (!first) {
         rows->at++;
-        c = skip_space(rows);
+        c = pl_rows_json_space(rows);
     }
     return c == '{' ? PL_ROW_GOOD : array_broken(rows, row, "{ is expected", reason);
 }
@@ -325,24 +323,15 @@ static enum pl_row_result next_element(struct pl_rows *rows, struct pl_row *row,
 {
     struct jsonl *s = rows->state;
     enum pl_row_result result = to_element(rows, row, reason);
-    size_t left = (size_t)(rows->end - rows->at);
-    json_error_t e;
+    char what[PL_MAX_REASON];
 
     if (result != PL_ROW_GOOD)
         return result;
     row->line = rows->line;
-    s->object = json_loadb(rows->at, left < PL_MAX_LINE ? left : PL_MAX_LINE,
-                           JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DISABLE_EOF_CHECK, &e);
-    if (!s->object && json_error_code(&e) == json_error_out_of_memory)
-        return PL_ROW_NOMEM;
-    if (!s->object) {
-        rows->line += e.line > 1 ? (size_t)e.line - 1 : 0;
-        return array_broken(rows, row, e.text, reason);
-    }
-    for (int i = 0; i < e.position; i++)
-        rows->line += rows->at[i] == '\n';
-    rows->at += e.position;
-    return read_object(s, row, reason);
+    result = pl_rows_json_value(rows, 0, &s->object, what);
+    if (result == PL_ROW_BAD)
+        return array_broken(rows, row, what, reason);
+    return result == PL_ROW_GOOD ? read_object(s, row, reason) : result;
 }
 
 static enum pl_row_result jsonl_next(struct pl_rows *rows, struct pl_row *row, char *reason)
@@ -356,4 +345,4 @@ static enum pl_row_result jsonl_next(struct pl_rows *rows, struct pl_row *row, c
 
 const struct pl_rows_format pl_rows_jsonl = {".jsonl", jsonl_open, jsonl_next, jsonl_close};
 const struct pl_rows_format pl_rows_ndjson = {".ndjson", jsonl_open, jsonl_next, jsonl_close};
-const struct pl_rows_format pl_rows_json = {".json", jsonl_open, jsonl_next, jsonl_close};
+const struct pl_rows_format pl_rows_json = {".json", json_open, jsonl_next, jsonl_close};

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "train/spec.h"
 #include "train/start.h"
+#include "train/windows.h"
 
 #define PUBLISH_SECONDS    0.5
 #define CHECKPOINT_SECONDS 300 /* at most between two, unless the specification counts steps */
@@ -103,13 +104,25 @@ static enum prilora_status make_blocks(struct prilora_run *run, struct prilora_e
     if (!run->valid)
         return PRILORA_OK;
     run->logits =
-        pl_calloc(pl_dataset_rows(run->valid) * run->valid->n_labels, sizeof *run->logits);
+        pl_calloc(pl_dataset_logit_rows(run->valid) * run->valid->n_labels, sizeof *run->logits);
     if (!run->logits)
         return pl_fail(err, PRILORA_ENOMEM, "no memory to evaluate %zu examples", run->valid->n);
     if (pl_shares_new(&run->valid_cut, run->valid->n, err) != PRILORA_OK)
         return PRILORA_ENOMEM;
     pl_shares_fill(&run->valid_cut, run->valid->starts, run->valid->n, run->engine->budget);
     return PRILORA_OK;
+}
+
+/* The stride that the data were read with, unless their reader was told another one. */
+static void settle_stride(struct prilora_run *run)
+{
+    const size_t most = pl_model_max_length(run->base->model);
+    const size_t wanted = (size_t)run->spec->max_length;
+
+    if (run->spec->task == PRILORA_TASK_QUESTION_ANSWERING && run->spec->doc_stride <= 0)
+        run->spec->doc_stride =
+            (long)pl_windows_stride(pl_tokenizer_pair_specials(run->base->tokenizer),
+                                    wanted < most ? wanted : most);
 }
 
 static enum prilora_status bind(struct prilora_run *run, const struct prilora_spec *spec,
@@ -130,6 +143,7 @@ static enum prilora_status bind(struct prilora_run *run, const struct prilora_sp
     rc = pl_spec_resolve(run->spec, run->train->task, n_layers, err);
     if (rc != PRILORA_OK)
         return rc;
+    settle_stride(run);
     if (!options->folder)
         return PRILORA_OK;
     run->checkpoint = pl_file_join(options->folder, "checkpoint");

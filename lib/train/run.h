@@ -18,6 +18,7 @@
 #include "train/base.h"
 #include "train/engine.h"
 #include "train/feed.h"
+#include "train/measure.h"
 #include "train/optimizer.h"
 
 /* The numbers that, with the blocks and the pruner, are the whole state of a run. All of it goes
@@ -89,6 +90,9 @@ bool pl_run_evaluation_due(const struct prilora_run *run);
 
 /* What would be exported if training ended now, into `block`: the parameters, pruned. */
 void pl_run_candidate(const struct prilora_run *run, pl_real *block);
+
+/* Answers that a model of this run may give: as its training data has them. */
+struct pl_answer_rules pl_run_answer_rules(const struct prilora_run *run);
 
 /* Metrics of `block` on the validation data into run->values; false if stopped meanwhile (never
  * with stop NULL). */

@@ -50,6 +50,8 @@ enum prilora_status pl_spec_check_metric(const struct prilora_spec *spec, enum p
         [PRILORA_TASK_MULTI_LABEL] = 1u << PRILORA_METRIC_ACCURACY | 1u << PRILORA_METRIC_F1,
         [PRILORA_TASK_TOKEN_CLASSIFICATION] =
             1u << PRILORA_METRIC_ACCURACY | 1u << PRILORA_METRIC_F1,
+        [PRILORA_TASK_QUESTION_ANSWERING] =
+            1u << PRILORA_METRIC_F1 | 1u << PRILORA_METRIC_EXACT_MATCH,
     };
     unsigned any = 1u << PRILORA_METRIC_AUTO | 1u << PRILORA_METRIC_LOSS;
 

@@ -45,13 +45,19 @@ const struct pl_choice pl_task_words[] = {
     {"regression", PRILORA_TASK_REGRESSION},
     {"multi_label", PRILORA_TASK_MULTI_LABEL},
     {"token_classification", PRILORA_TASK_TOKEN_CLASSIFICATION},
+    {"question_answering", PRILORA_TASK_QUESTION_ANSWERING},
     {0},
 };
 const struct pl_choice pl_metric_words[] = {
-    {"auto", PRILORA_METRIC_AUTO},       {"accuracy", PRILORA_METRIC_ACCURACY},
-    {"f1", PRILORA_METRIC_F1},           {"matthews", PRILORA_METRIC_MATTHEWS},
-    {"pearson", PRILORA_METRIC_PEARSON}, {"spearman", PRILORA_METRIC_SPEARMAN},
-    {"loss", PRILORA_METRIC_LOSS},       {0},
+    {"auto", PRILORA_METRIC_AUTO},
+    {"accuracy", PRILORA_METRIC_ACCURACY},
+    {"f1", PRILORA_METRIC_F1},
+    {"matthews", PRILORA_METRIC_MATTHEWS},
+    {"pearson", PRILORA_METRIC_PEARSON},
+    {"spearman", PRILORA_METRIC_SPEARMAN},
+    {"exact_match", PRILORA_METRIC_EXACT_MATCH},
+    {"loss", PRILORA_METRIC_LOSS},
+    {0},
 };
 
 const struct pl_method pl_methods[] = {

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "train/glue.h"
 #include "train/reading.h"
+#include "train/windows.h"
 
 #define MAX_SPEC ((size_t)1 << 20) /* bytes of JSON */
 #define MAX_SEED 9007199254740991  /* 2^53 - 1: what every JSON reader keeps exactly */
@@ -163,6 +164,8 @@ static enum prilora_status read_members(struct pl_reading *r, json_t *root)
 
 static void set_defaults(struct prilora_spec *spec)
 {
+    spec->doc_stride = -1;
+    spec->max_answer_length = PL_ANSWER_LENGTH;
     for (size_t i = 0; i < pl_n_settings; i++) {
         const struct pl_setting *s = &pl_settings[i];
         void *place = (char *)spec + s->offset;
@@ -209,7 +212,7 @@ enum prilora_status pl_spec_parse(struct prilora_spec **out, struct pl_spec_give
     if (rc == PRILORA_OK && spec->method != PRILORA_METHOD_PRILORA)
         spec->prune_ratio = 0;
     if (rc == PRILORA_OK) {
-        *given = (struct pl_spec_given){r.given, r.has_method};
+        *given = (struct pl_spec_given){r.given, r.has_method, r.has_stride, r.has_longest};
         *out = spec;
         spec = NULL;
     }

@@ -7,7 +7,7 @@
 /* What a JSON text has set itself. */
 struct pl_spec_given {
     uint64_t settings; /* bit i: setting i, to something other than "auto" */
-    bool method;
+    bool method, doc_stride, max_answer_length;
 };
 bool pl_spec_is_given(const struct pl_spec_given *given, const char *setting);
 /* prilora_spec_parse, which tells that too. */

@@ -92,6 +92,11 @@ static json_t *task_json(const struct prilora_spec *spec)
     pl_json_set(&object, "metric", json_string(pl_choice_word(pl_metric_words, (int)spec->metric)));
     if (spec->mismatched_file[0])
         pl_json_set(&object, "mismatched_file", json_string(spec->mismatched_file));
+    if (spec->task != PRILORA_TASK_QUESTION_ANSWERING)
+        return object;
+    pl_json_set(&object, "doc_stride",
+                spec->doc_stride < 0 ? json_string("auto") : json_integer(spec->doc_stride));
+    pl_json_set(&object, "max_answer_length", json_integer(spec->max_answer_length));
     return object;
 }
 

@@ -257,6 +257,12 @@ static enum prilora_status adopt(struct prilora_spec *spec, const struct pl_spec
                                  const struct prilora_spec *parent, size_t n_layers,
                                  struct prilora_error *err)
 {
+    if (spec->task == PRILORA_TASK_QUESTION_ANSWERING && parent->task == spec->task) {
+        if (!given->doc_stride)
+            spec->doc_stride = parent->doc_stride;
+        if (!given->max_answer_length)
+            spec->max_answer_length = parent->max_answer_length;
+    }
     if (!given->method && parent->method != PRILORA_METHOD_PRILORA) {
         spec->method = parent->method;
         spec->prune_ratio = 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/located.h"
 #include "tok/tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -37,5 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             assert(ids.ids[i] >= 0 && (size_t)ids.ids[i] < pl_tokenizer_vocabulary(tokenizer));
     }
     pl_ids_free(&ids);
+    fuzz_located(tokenizer, text, size);
     return 0;
 }

@@ -1,12 +1,13 @@
 /*
  * fuzz_tokenizer.c - any bytes as a spm.model, and, after the marker "\n{", as a
- * tokenizer_config.json beside it; a model that opens must then encode.
+ * tokenizer_config.json beside it; a model that opens must then encode and locate.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz/folder.h"
+#include "fuzz/located.h"
 #include "tok/tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         pl_tokenizer_encode(tokenizer, &ids, text, sizeof text, text, 5, 24, NULL, &err);
         pl_ids_free(&ids);
+        fuzz_located(tokenizer, text, sizeof text);
     }
     pl_tokenizer_close(tokenizer);
     return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "folder.h"
+#include "located.h"
 #include "tok/tokenizer.h"
 
 /* The part of *data before the next line "---", which is taken away with it. */
@@ -22,7 +23,7 @@ static size_t fuzz_part(const char **data, size_t *size, const char **part)
     return n;
 }
 
-/* Every id is one that the tokenizer has, and the limit holds. */
+/* Every id is one that the tokenizer has, the limit holds, and the tokens can be located. */
 static void fuzz_encode(const struct pl_tokenizer *t, const char *text, size_t size,
                         size_t max_length)
 {
@@ -34,6 +35,7 @@ static void fuzz_encode(const struct pl_tokenizer *t, const char *text, size_t s
     for (size_t i = 0; i < ids.n; i++)
         assert(ids.ids[i] >= 0 && (size_t)ids.ids[i] < pl_tokenizer_vocabulary(t));
     pl_ids_free(&ids);
+    fuzz_located(t, text, size);
 }
 
 /* The files, in order, and then a text, each but the last ended by a line "---". */

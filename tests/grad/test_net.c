@@ -302,6 +302,96 @@ static void the_loss_of_tokens_is_the_mean_of_those_with_labels(void **state)
     test_rig_close(&rig);
 }
 
+/* First and last token of an answer in each sequence; of one they are the first token twice. */
+static void label_answers(void)
+{
+    for (size_t k = 0; k < rig.batch.n_sequences; k++) {
+        const size_t n = rig.starts[k + 1] - rig.starts[k];
+
+        rig.labels[2 * k] = (float)(n / 3);
+        rig.labels[2 * k + 1] = (float)(n * 2 / 3);
+    }
+}
+
+static void check_answers(const struct test_tiny *model, const char *const *targets,
+                          size_t n_targets, const struct pl_net_options *options)
+{
+    open_rig(model, targets, n_targets, options);
+    label_answers();
+    test_rig_loss(&rig);
+    check_gradients();
+    test_rig_close(&rig);
+}
+
+static void first_and_last_tokens_of_answers_go_back(void **state)
+{
+    static const struct test_tiny models[] = {
+        {V3_TINY}, {V3_TINY, .conv_kernel = 3}, {V3_TINY, .layers = 1}, {.biased = true}};
+    static const char *const last[] = {"2.output.dense"};
+    struct pl_net_options options = everything;
+
+    (void)state;
+    options.task = PRILORA_TASK_QUESTION_ANSWERING;
+    options.n_outputs = 2;
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
+        options.classifier_dropout = k % 2 ? 0.2 : -1;
+        options.recompute = k == 1;
+        check_answers(&models[k], NULL, 0, &options);
+    }
+    options.classifier_dropout = -1;
+    for (size_t k = 0; test_tiny_types[k]; k++)
+        check_answers(&(struct test_tiny){.type = test_tiny_types[k], .dropout = 0.1}, NULL, 0,
+                      &options);
+    check_answers(&(struct test_tiny){V3_TINY, .layers = 3}, last, 1, &options);
+    options.lora_dropout = options.hidden_dropout = options.attention_dropout = 0;
+    options.classifier_dropout = 0;
+    check_answers(&(struct test_tiny){V3_TINY}, NULL, 0, &options);
+}
+
+/* By hand from the logits: the mean over the sequences of that of both ends. */
+static void the_loss_of_answers_is_the_mean_of_both_ends(void **state)
+{
+    struct pl_net_options options = everything;
+    double want = 0, loss;
+
+    (void)state;
+    options.task = PRILORA_TASK_QUESTION_ANSWERING;
+    options.n_outputs = 2;
+    open_rig(&(struct test_tiny){V3_TINY}, NULL, 0, &options);
+    label_answers();
+    loss = test_rig_loss(&rig);
+    for (size_t k = 0; k < 4; k++) {
+        for (size_t end = 0; end < 2; end++) {
+            const size_t first = rig.starts[k], right = (size_t)rig.labels[2 * k + end];
+            double sum = 0;
+
+            for (size_t i = first; i < rig.starts[k + 1]; i++)
+                sum += exp(rig.logits[2 * i + end]);
+            want += (log(sum) - rig.logits[2 * (first + right) + end]) / 8;
+        }
+    }
+    assert_true(fabs(loss - want) < 1e-12);
+    test_rig_close(&rig);
+}
+
+/* As in Hugging Face's classes: of all types only DistilBERT's has dropout before the head. */
+static void answers_have_the_dropout_of_their_class(void **state)
+{
+    struct pl_net_options options = everything;
+
+    (void)state;
+    options.task = PRILORA_TASK_QUESTION_ANSWERING;
+    options.n_outputs = 2;
+    for (size_t k = 0; test_tiny_types[k]; k++) {
+        const double want = strcmp(test_tiny_types[k], "distilbert") == 0 ? 0.1 : 0;
+
+        open_rig(&(struct test_tiny){.type = test_tiny_types[k], .dropout = 0.3}, NULL, 0,
+                 &options);
+        assert_true(pl_net_options(rig.net)->classifier_dropout == want);
+        test_rig_close(&rig);
+    }
+}
+
 static void any_choice_of_maps_goes_back(void **state)
 {
     static const struct {
@@ -380,6 +470,9 @@ int main(void)
         cmocka_unit_test(every_task_goes_back),
         cmocka_unit_test(a_label_for_each_token_goes_back),
         cmocka_unit_test(the_loss_of_tokens_is_the_mean_of_those_with_labels),
+        cmocka_unit_test(first_and_last_tokens_of_answers_go_back),
+        cmocka_unit_test(the_loss_of_answers_is_the_mean_of_both_ends),
+        cmocka_unit_test(answers_have_the_dropout_of_their_class),
         cmocka_unit_test(any_choice_of_maps_goes_back),
         cmocka_unit_test(shares_do_not_change_what_dropout_drops),
     };

@@ -403,47 +403,59 @@ static void attention_is_that_of_the_definition(void **state)
 
 struct loss {
     enum prilora_task task;
-    pl_real z[4];
+    size_t rows;
+    pl_real z[6]; /* [rows, n] */
     float label[4];
+    size_t n;
 };
 
 static double loss_value(void *context)
 {
     const struct loss *loss = context;
 
-    return pl_loss(loss->task, loss->z, loss->label, 4, 0.3, NULL);
+    return pl_loss(loss->task, loss->z, loss->label, loss->rows, loss->n, 0.3, NULL);
 }
 
 static void losses_go_back(void **state)
 {
     struct loss losses[] = {
-        {PRILORA_TASK_CLASSIFICATION, {1, -2, 0.5, 3}, {2}},
-        {PRILORA_TASK_REGRESSION, {1, -2, 0.5, 3}, {0.2F, 0.1F, -4, 3.5F}},
-        {PRILORA_TASK_MULTI_LABEL, {1, -2, 0.5, 3}, {0, 1, 1, 0}},
+        {PRILORA_TASK_CLASSIFICATION, 1, {1, -2, 0.5, 3}, {2}, 4},
+        {PRILORA_TASK_REGRESSION, 1, {1, -2, 0.5, 3}, {0.2F, 0.1F, -4, 3.5F}, 4},
+        {PRILORA_TASK_MULTI_LABEL, 1, {1, -2, 0.5, 3}, {0, 1, 1, 0}, 4},
+        {PRILORA_TASK_TOKEN_CLASSIFICATION, 1, {1, -2, 0.5, 3}, {3}, 4},
+        {PRILORA_TASK_QUESTION_ANSWERING, 3, {1, -2, 0.5, 3, -0.7, 1.5}, {0, 2}, 2},
+        {PRILORA_TASK_QUESTION_ANSWERING, 1, {1, -2}, {0, 0}, 2},
     };
 
     (void)state;
     for (size_t k = 0; k < sizeof losses / sizeof *losses; k++) {
-        pl_real d[4];
+        struct loss *one = &losses[k];
+        pl_real d[6];
 
-        pl_loss(losses[k].task, losses[k].z, losses[k].label, 4, 0.3, d);
-        check("loss", loss_value, &losses[k], losses[k].z, d, 4);
+        pl_loss(one->task, one->z, one->label, one->rows, one->n, 0.3, d);
+        check("loss", loss_value, one, one->z, d, one->rows * one->n);
     }
 }
 
 static void losses_are_those_of_their_definitions(void **state)
 {
     const pl_real z[2] = {2, -1};
-    const float class = 1, values[2] = {1, -3}, marks[2] = {1, 0};
+    const pl_real rows[6] = {2, -1, 0, 1, 1, 3}; /* of three tokens: start, end */
+    const float class = 1, values[2] = {1, -3}, marks[2] = {1, 0}, ends[2] = {0, 2};
     double want;
 
     (void)state;
     want = -log(exp(-1) / (exp(2) + exp(-1)));
-    assert_true(fabs(pl_loss(PRILORA_TASK_CLASSIFICATION, z, &class, 2, 1, NULL) - want) < 1e-14);
+    assert_true(fabs(pl_loss(PRILORA_TASK_CLASSIFICATION, z, &class, 1, 2, 1, NULL) - want) <
+                1e-14);
     want = (1 + 4) / 2.0;
-    assert_true(fabs(pl_loss(PRILORA_TASK_REGRESSION, z, values, 2, 1, NULL) - want) < 1e-14);
+    assert_true(fabs(pl_loss(PRILORA_TASK_REGRESSION, z, values, 1, 2, 1, NULL) - want) < 1e-14);
     want = (-log(1 / (1 + exp(-2))) - log(1 - 1 / (1 + exp(1)))) / 2;
-    assert_true(fabs(pl_loss(PRILORA_TASK_MULTI_LABEL, z, marks, 2, 1, NULL) - want) < 1e-14);
+    assert_true(fabs(pl_loss(PRILORA_TASK_MULTI_LABEL, z, marks, 1, 2, 1, NULL) - want) < 1e-14);
+    want = -log(exp(2) / (exp(2) + exp(0) + exp(1)));
+    want = (want - log(exp(3) / (exp(-1) + exp(1) + exp(3)))) / 2;
+    assert_true(fabs(pl_loss(PRILORA_TASK_QUESTION_ANSWERING, rows, ends, 3, 2, 1, NULL) - want) <
+                1e-14);
 }
 
 int main(void)

@@ -1,0 +1,64 @@
+/* pieces.c - see pieces.h. */
+#include "train/pieces.h"
+
+#include <string.h>
+
+/* Where the piece is in the list; n: nowhere. */
+static size_t place_of(const struct pl_pieces *p, size_t first, size_t last)
+{
+    size_t i = 0;
+
+    while (i < p->n && !(p->list[i].first == first && p->list[i].last == last))
+        i++;
+    return i;
+}
+
+/* Into the list, unless it holds better ones only. */
+static void offer(struct pl_pieces *p, const struct pl_piece *piece)
+{
+    size_t at, to = 0;
+
+    if (p->n == PL_BEST_PIECES && !(piece->score > p->list[p->n - 1].score))
+        return;
+    at = place_of(p, piece->first, piece->last);
+    if (at < p->n && !(piece->score > p->list[at].score))
+        return;
+    if (at == PL_BEST_PIECES)
+        at--; /* instead of the last */
+    else if (at == p->n)
+        p->n++;
+    while (to < at && p->list[to].score >= piece->score)
+        to++;
+    memmove(&p->list[to + 1], &p->list[to], (at - to) * sizeof *p->list);
+    p->list[to] = *piece;
+}
+
+void pl_pieces_look(struct pl_pieces *p, const pl_real *logits, const struct pl_window *window,
+                    const struct pl_span *spans, size_t longest)
+{
+    const double none = (double)logits[0] + (double)logits[1];
+    const pl_real *of_context = logits + 2 * (size_t)window->at;
+
+    if (p->n_windows++ == 0 || none < p->none)
+        p->none = none;
+    for (size_t i = 0; i < window->n; i++) {
+        const size_t first = window->first + i;
+        const size_t most = longest < window->n - i ? longest : window->n - i;
+
+        for (size_t k = i; k < i + most; k++) {
+            const size_t last = window->first + k;
+            const struct pl_piece piece = {
+                first, last, (double)of_context[2 * i] + (double)of_context[2 * k + 1]};
+
+            if (spans[first].begin < spans[last].end)
+                offer(p, &piece);
+        }
+    }
+}
+
+void pl_pieces_add_none(struct pl_pieces *p)
+{
+    const struct pl_piece none = {SIZE_MAX, SIZE_MAX, p->none};
+
+    offer(p, &none);
+}

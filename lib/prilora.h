@@ -214,7 +214,8 @@ struct prilora_spec {
     enum prilora_glue glue;
     char mismatched_file[PRILORA_MAX_FILE_ID]; /* MNLI's second validation data, as the caller calls
                                                   them; "": none */
-    long doc_stride;        /* of question answering: tokens that two windows of a context share, */
+    long doc_stride; /* of question answering: tokens that two windows of a context share (0 as
+                        "auto"), */
     long max_answer_length; /* and those of the longest answer that is looked for */
     enum prilora_preset preset;
     uint64_t seed;
@@ -267,7 +268,9 @@ struct prilora_spec {
  *
  * A task may also be a string, and the name of a GLUE task: "cola" is {"name": "cola"}; then its
  * type and its metric follow. "mnli" may have a "mismatched_file", "question_answering" a
- * "doc_stride" and a "max_answer_length".
+ * "doc_stride" (0 to 4096; at most half of a window's piece of the context counts; auto: 128, or
+ * half of what max_length leaves beside the longest question) and a "max_answer_length" (1 to 512;
+ * auto: 30).
  *
  * Every member may be absent, every hyperparameter may be "auto". An unknown member, a wrong type
  * or a value out of range is PRILORA_EINVAL with a JSON pointer in err->where.
@@ -286,8 +289,8 @@ PRILORA_API void prilora_spec_free(struct prilora_spec *spec);
 /*
  * prilora_spec_continue - settings of a run that goes on from a finished adapter (start_from
  * below): as prilora_spec_parse, but what `json` leaves open of ranks, lora_alpha, scaling,
- * target_modules, the task's type and (if it has no "method") the method is taken from the adapter
- * in `folder`.
+ * target_modules, the task's type, doc_stride, max_answer_length and (if it has no "method") the
+ * method is taken from the adapter in `folder`.
  *
  * Errors: also those of reading the folder; EMISMATCH, at the setting and with both values, for a
  * setting that contradicts the adapter, and for an adapter that no setting can describe (a PEFT
@@ -359,9 +362,14 @@ struct prilora_dataset_info {
  * CSV (RFC 4180, with a header) and TSV as GLUE publishes it (no quoting; a header, or CoLA's four
  * columns). Rows of {"tokens", "ner_tags" | "tags" | "labels"}, lists of one length, and .conll,
  * .bio and .txt (a word a line, its tag in the last column, a blank line after each sentence) are
- * token classification: a tag belongs to the first token of its word. Told from the labels: lists
- * are multi-label, numbers of which one is written as a real
- * regression, all else classification; classes 0..k-1 keep their numbers, other names are sorted.
+ * token classification: a tag belongs to the first token of its word. Rows of {"question",
+ * "context", "answers": {"text": [...], "answer_start": [...]}} and SQuAD's own .json are question
+ * answering: an example is a window, [CLS] question [SEP] piece of the context [SEP], whose target
+ * is the first answer's first and last token if all of it is in that piece; a question is cut to 64
+ * tokens, and to what leaves the context a quarter of a window. answer_start counts code points; no
+ * answers: the context has none. Told from the labels: lists are multi-label, numbers of which one
+ * is written as a real regression, all else classification; classes 0..k-1 keep their numbers,
+ * other names are sorted.
  * Errors: EDATA names file:line of the first bad row and their number; bad_row is told of each, in
  * line order, up to PRILORA_MAX_BAD_ROWS. ESTOPPED: *stop was raised.
  */
@@ -372,8 +380,9 @@ PRILORA_API enum prilora_status prilora_dataset_read(struct prilora_dataset **ou
                                                      const struct prilora_dataset_options *options,
                                                      struct prilora_error *err);
 /*
- * prilora_dataset_split - moves `fraction` of the examples (at least 1), chosen by seed, from
- * `dataset` into *held_out. For jobs that bring no validation file.
+ * prilora_dataset_split - moves `fraction` of the examples (at least 1; of question answering: of
+ * the questions, each with all its windows), chosen by seed, from `dataset` into *held_out. For
+ * jobs that bring no validation file.
  */
 PRILORA_API enum prilora_status prilora_dataset_split(struct prilora_dataset *dataset,
                                                       struct prilora_dataset **held_out,
@@ -682,7 +691,8 @@ struct prilora_prediction {
  * Shapes   texts, out [n]; values f64[n, n_labels]; out may be NULL
  * Errors   ELIMIT above PRILORA_MAX_TEXT_BYTES: err->where is "/i", the text's number; ENOMEM;
  *          ESTOPPED: *stop was raised (NULL: never); ENUMERIC: a damaged base; EINVAL for an
- *          adapter of token classification. After an error values mean nothing
+ *          adapter of token classification or question answering. After an error values mean
+ *          nothing
  * Memory   none that grows with n
  * Numbers  a text's values do not depend on the others beyond the rounding of float sums
  */
@@ -750,7 +760,7 @@ PRILORA_API void prilora_answering_clear(struct prilora_answering *answering); /
  * Shapes   texts, out [n]; out is filled anew, and to be cleared after OK
  * n_best   answers per question, 1 to 20; there are fewer where the context has fewer pieces
  * Errors   as of prilora_adapter_predict; EINVAL for an adapter of another task, or a text without
- *          a pair
+ *          a pair; ELIMIT for a context that takes more than 1024 windows
  * Memory   what out holds, and a question's windows
  */
 PRILORA_API enum prilora_status prilora_adapter_answer(struct prilora_adapter *adapter,

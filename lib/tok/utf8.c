@@ -67,6 +67,19 @@ size_t pl_utf8_check(const char *text, size_t size)
     return size;
 }
 
+size_t pl_utf8_count(const char *text, size_t size)
+{
+    size_t n = 0;
+
+    for (size_t at = 0; at < size; n++) {
+        uint32_t code;
+        bool valid;
+
+        at += pl_utf8_next(text + at, size - at, &code, &valid);
+    }
+    return n;
+}
+
 bool pl_utf8_is_space(uint32_t code)
 {
     return (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x20) || code == 0x85 ||

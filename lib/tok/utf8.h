@@ -20,6 +20,9 @@ size_t pl_utf8_next(const char *text, size_t size, uint32_t *code, bool *valid);
 /* Offset of the first byte that is not UTF-8, or `size` if all is well. */
 size_t pl_utf8_check(const char *text, size_t size);
 
+/* Code points of text[0..size), each U+FFFD of pl_utf8_next counted. */
+size_t pl_utf8_count(const char *text, size_t size);
+
 /* Whether Unicode calls it white space (what Python's str.strip takes away). */
 bool pl_utf8_is_space(uint32_t code);
 

@@ -47,9 +47,15 @@ void prilora_team_free(struct prilora_team *team)
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
+/* A row of logits for every token. */
 static bool is_of_tokens(const struct prilora_adapter *a)
 {
     return pl_task_of(a->labels.task)->tokens;
+}
+
+static bool has_tags(const struct prilora_adapter *a)
+{
+    return a->labels.task == PRILORA_TASK_TOKEN_CLASSIFICATION;
 }
 
 /* Rows of logits that are computed together, at most. */
@@ -62,8 +68,8 @@ static enum prilora_status make_room(struct prilora_adapter *a, struct prilora_e
 {
     a->starts = pl_calloc(MAX_SEQUENCES + 1, sizeof *a->starts);
     a->logits = pl_calloc(most_rows(a) * a->labels.n, sizeof *a->logits);
-    a->tags = is_of_tokens(a) ? pl_tags_new(a->labels.names, a->labels.n) : NULL;
-    if (!a->starts || !a->logits || (is_of_tokens(a) && !a->tags))
+    a->tags = has_tags(a) ? pl_tags_new(a->labels.names, a->labels.n) : NULL;
+    if (!a->starts || !a->logits || (has_tags(a) && !a->tags))
         return pl_fail(err, PRILORA_ENOMEM, "no memory for batches of %d texts", MAX_SEQUENCES);
     return pl_shares_new(&a->cut, MAX_SEQUENCES, err);
 }
@@ -287,8 +293,9 @@ enum prilora_status prilora_adapter_predict(struct prilora_adapter *adapter,
     size_t some;
 
     if (is_of_tokens(adapter))
-        return pl_fail(err, PRILORA_EINVAL, "the adapter's task is %s: it tags words",
-                       pl_task_word(adapter->labels.task));
+        return pl_fail(err, PRILORA_EINVAL, "the adapter's task is %s: it %s",
+                       pl_task_word(adapter->labels.task),
+                       has_tags(adapter) ? "tags words" : "answers questions");
     for (size_t done = 0; rc == PRILORA_OK && done < n; done += some) {
         rc = encode(adapter, texts, done, n, out, &some, err);
         if (rc == PRILORA_OK) {

@@ -21,7 +21,8 @@ struct prilora_adapter {
     struct pl_ids ids;
     struct pl_shares cut;
     size_t *starts;  /* [PL_PREDICT_SEQUENCES + 1] */
-    pl_real *logits; /* [PL_PREDICT_SEQUENCES, labels.n]; of tokens [most tokens, labels.n] */
+    pl_real *logits; /* [PL_PREDICT_SEQUENCES, labels.n]; of tokens and answers [most tokens,
+                        labels.n] */
 };
 
 /*

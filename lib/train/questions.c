@@ -28,7 +28,7 @@ bool pl_texts_add(struct pl_texts *t, const char *text, size_t size)
     const size_t used = t->n ? t->starts[t->n] : 0;
 
     if (!grow(&t->starts, &t->room, t->n + 2, sizeof *t->starts) ||
-        !grow(&t->bytes, &t->room_bytes, used + size, 1))
+        !grow(&t->bytes, &t->room_bytes, used + size + 1, 1))
         return false;
     if (size)
         memcpy(t->bytes + used, text, size);
@@ -71,7 +71,7 @@ bool pl_questions_add_context(struct pl_questions *q, const char *text, size_t s
 {
     const size_t used = n_spans(q);
 
-    if (!grow(&q->spans, &q->room_spans, used + n_tokens, sizeof *q->spans) ||
+    if (!grow(&q->spans, &q->room_spans, used + n_tokens + 1, sizeof *q->spans) ||
         !grow(&q->span_starts, &q->room_contexts, q->contexts.n + 2, sizeof *q->span_starts) ||
         !pl_texts_add(&q->contexts, text, size))
         return false;

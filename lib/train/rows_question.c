@@ -113,15 +113,6 @@ static bool find(const struct pl_row_question *q, const struct pl_row *row, json
     return false;
 }
 
-static size_t code_points(const char *text, size_t size)
-{
-    size_t n = 0;
-
-    for (size_t at = 0; at < size; at += character(text + at))
-        n++;
-    return n;
-}
-
 static enum pl_row_result bad_member(size_t i, const char *name, const json_t *value,
                                      const char *expected, char *reason)
 {
@@ -152,7 +143,7 @@ static enum pl_row_result read_answer(struct pl_row_question *q, size_t i, const
     size -= spaces + pl_utf8_spaces_at_end(text + spaces, size - spaces);
     q->labels[i] = (struct pl_label){PL_LABEL_TEXT, text + spaces, size, 0};
     if (start >= 0 && start <= (json_int_t)q->n_codes &&
-        find(q, row, start + (json_int_t)code_points(text, spaces), text + spaces, size,
+        find(q, row, start + (json_int_t)pl_utf8_count(text, spaces), text + spaces, size,
              &q->places[i]))
         return PL_ROW_GOOD;
     snprintf(reason, PL_MAX_REASON, "answer %zu, %s, does not stand at %lld in the context", i + 1,

@@ -131,19 +131,6 @@ static void choose(struct prilora_tag *tag, const pl_real *z, size_t n)
     tag->score = 1 / sum;
 }
 
-static size_t code_points(const char *text, size_t size)
-{
-    size_t n = 0;
-
-    for (size_t at = 0; at < size; n++) {
-        uint32_t code;
-        bool valid;
-
-        at += pl_utf8_next(text + at, size - at, &code, &valid);
-    }
-    return n;
-}
-
 /* Where the words stand: in the text, or, if they were given, with a space between two. */
 static void place_words(struct prilora_tagging *out, const struct prilora_word *words,
                         const struct prilora_text *text)
@@ -158,11 +145,11 @@ static void place_words(struct prilora_tagging *out, const struct prilora_word *
             at += i > 0;
         } else {
             tag->byte = (size_t)(words[i].text - text->text);
-            at += code_points(text->text + byte, tag->byte - byte);
+            at += pl_utf8_count(text->text + byte, tag->byte - byte);
             byte = tag->byte + tag->size;
         }
         tag->start = at;
-        at += code_points(words[i].text, words[i].size);
+        at += pl_utf8_count(words[i].text, words[i].size);
         tag->end = at;
     }
 }

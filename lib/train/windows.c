@@ -49,7 +49,7 @@ enum prilora_status pl_windows_append(struct pl_ids *ids, struct pl_window *out,
     const size_t begin = ids->n, first = i * windows->step;
     const size_t n = lesser(windows->room, windows->context - first);
     const struct pl_piece_of_ids a = {.ids = question, .n = windows->question};
-    const struct pl_piece_of_ids b = {.ids = context + first, .n = n};
+    const struct pl_piece_of_ids b = {.ids = n ? context + first : NULL, .n = n};
     size_t at = 0;
     enum prilora_status rc = pl_tokenizer_join(tokenizer, ids, a, b, &at, err);
 

@@ -83,6 +83,17 @@ static bool find_adapter(struct request *r, const char *model, struct prediction
 
 /* ---- answers ---- */
 
+static void respond_too_long(struct request *r, const struct prediction *p)
+{
+    const struct prediction_request *asked = p->owner;
+    const bool is_list = json_is_array(json_object_get(asked->root, "input"));
+    char pointer[80], param[80];
+
+    snprintf(pointer, sizeof pointer, "/input%.40s/context", is_list ? p->error.where : "");
+    fault_dotted(param, sizeof param, pointer);
+    respond_error(r, 400, "context_too_long", param, "%s: %s", param, p->error.message);
+}
+
 static void respond_failure(struct request *r, const struct asking *a)
 {
     const struct prediction *p = a->prediction;
@@ -93,7 +104,7 @@ static void respond_failure(struct request *r, const struct asking *a)
     else if (p->status == PRILORA_ELIMIT && p->stage == PREDICTION_ADAPTER)
         respond_error(r, 507, "memory_limit", "model", "%s", message);
     else if (p->status == PRILORA_ELIMIT && p->stage == PREDICTION_TEXTS)
-        respond_error(r, 400, "context_too_long", "input", "%s", message);
+        respond_too_long(r, p);
     else if (p->stage == PREDICTION_BASE && p->status != PRILORA_ENOMEM)
         respond_error(r, 409, "base_model_not_usable", "model", "the base of %s cannot be used: %s",
                       a->model, message);

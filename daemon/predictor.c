@@ -293,6 +293,9 @@ static enum prilora_status compute_answers(struct predictor *p, struct round *ro
         to->answers[to->n_done + i] = out[i];
         to->out[to->n_done + i] = (struct prilora_prediction){out[i].n_tokens, out[i].truncated};
     }
+    if (rc == PRILORA_ELIMIT) /* "/2" of the round */
+        snprintf(round->error.where, sizeof round->error.where, "/%zu",
+                 to->n_done + strtoul(round->error.where + 1, NULL, 10));
     return rc;
 }
 

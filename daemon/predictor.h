@@ -38,7 +38,7 @@ struct prediction {
 
     /* when it is done */
     enum prilora_status status;
-    struct prilora_error error;
+    struct prilora_error error;  /* of a context that is too long, its number in where: "/2" */
     enum prediction_stage stage; /* that failed */
     struct prilora_adapter_info info;
     char **labels;                     /* [info.n_labels] */

@@ -13,11 +13,11 @@
 #include "support/asked.h"
 #include "support/server.h"
 
-#define N_TRAIN 60 /* contexts of three questions */
+#define N_TRAIN 48 /* contexts of three questions */
 #define N_VALID 16
 
-/* "Grün" is four code points and five bytes. */
-#define CONTEXT "Gr\\u00fcn : Peter moved to Rome in April."
+/* "Grünau" is six code points and seven bytes. */
+#define CONTEXT "Gr\\u00fcnau 8: Peter moved to Rome in April."
 
 struct finished {
     struct test_server *server;
@@ -47,7 +47,7 @@ static void train_one(struct finished *f)
     snprintf(json, sizeof json,
              "{\"model\": \"prilora-mini-en\", \"training_file\": \"%s\", \"validation_file\": "
              "\"%s\", \"seed\": 5, \"method\": {\"type\": \"prilora\", \"prilora\": "
-             "{\"hyperparameters\": {\"n_epochs\": 4, \"batch_size\": 16, \"max_length\": 40, "
+             "{\"hyperparameters\": {\"n_epochs\": 8, \"batch_size\": 16, \"max_length\": 32, "
              "\"learning_rate\": 5e-3}}}}",
              f->train, f->valid);
     snprintf(f->job, sizeof f->job, "%s", test_create_job(f->server, json));
@@ -97,14 +97,16 @@ static void a_job_learns_and_says_so(void **state)
 
     assert_string_equal(test_text(job, "task.type"), "question_answering");
     assert_string_equal(test_text(job, "task.metric"), "f1");
-    assert_string_equal(test_text(job, "task.doc_stride"), "auto");
+    /* 32 tokens less 3 special ones are 29, at least a quarter of which, 8, is the context's */
+    assert_int_equal(test_integer(job, "task.doc_stride"), 4);
     assert_int_equal(test_integer(job, "task.max_answer_length"), 30);
     assert_true(number(job, "result.metrics.f1") > 0.7);
     assert_true(number(job, "result.metrics.exact_match") > 0.5);
     assert_true(number(job, "result.metrics.exact_match") <= number(job, "result.metrics.f1"));
     assert_true(json_is_null(test_member(job, "result.majority_baseline")));
-    assert_non_null(strstr(test_get(f->server, "/v1/fine_tuning/jobs/%s/events", f->job)->body,
-                           "the examples are windows on the contexts of 180 questions"));
+    assert_non_null(
+        strstr(test_get(f->server, "/v1/fine_tuning/jobs/%s/events?order=asc", f->job)->body,
+               "the examples are windows on the contexts of 144 questions"));
 }
 
 static void a_question_gets_a_piece_of_its_context(void **state)
@@ -113,9 +115,9 @@ static void a_question_gets_a_piece_of_its_context(void **state)
         const char *question, *answer;
         json_int_t start, end;
     } rows[] = {
-        {"Who was it?", "Peter", 7, 12},
-        {"Where was it?", "Rome", 22, 26},
-        {"When was it?", "April", 30, 35},
+        {"Who was it?", "Peter", 10, 15},
+        {"Where was it?", "Rome", 25, 29},
+        {"When was it?", "April", 33, 38},
     };
     struct finished *f = *state;
 
@@ -142,7 +144,7 @@ static void a_question_gets_a_piece_of_its_context(void **state)
     }
 }
 
-/* As in training: every fourth context does not say when. */
+/* As in training: every second context does not say when. */
 static void what_is_not_said_has_no_answer(void **state)
 {
     struct finished *f = *state;
@@ -163,10 +165,11 @@ static void what_is_not_said_has_no_answer(void **state)
 static void answers_come_best_first_and_questions_in_order(void **state)
 {
     struct finished *f = *state;
-    struct test_reply *reply =
-        predict(f, "\"top_k\": 20, \"input\": [{\"question\": \"Where was it?\", \"context\": "
-                   "\"" CONTEXT "\"}, {\"context\": \"Laura came to Madrid.\", \"question\": "
-                   "\"Who was it?\"}]");
+    struct test_reply *reply = predict(
+        f, "\"top_k\": 20, \"input\": [{\"question\": \"Where was it?\", \"context\": "
+           "\"" CONTEXT
+           "\"}, {\"context\": \"Gr\\u00fcnau 9: Laura came to Madrid in March.\", \"question\": "
+           "\"Who was it?\"}]");
     const json_t *answers = test_member(reply->json, "data.0.answers"), *answer;
     double last = 1, sum = 0;
     size_t i;
@@ -207,6 +210,33 @@ static void a_long_context_is_read_in_windows(void **state)
     assert_int_equal(test_integer(one, "end") - test_integer(one, "start"),
                      (json_int_t)strlen(test_text(one, "answer")));
     assert_true(json_is_false(test_member(one, "truncated")));
+}
+
+/* At max_length 32 a thousand windows are not enough for this many words. */
+static void a_context_that_is_too_long_is_refused(void **state)
+{
+    enum { WORDS = 40000 };
+    struct finished *f = *state;
+    char *json = NULL;
+    size_t size;
+    FILE *out = open_memstream(&json, &size);
+    struct test_reply *reply;
+
+    fprintf(out,
+            "{\"model\": \"%s\", \"input\": [{\"question\": \"Who?\", \"context\": \"Anna\"}, "
+            "{\"question\": \"Who?\", \"context\": \"",
+            f->model);
+    for (size_t i = 0; i < WORDS; i++)
+        fputs("rain ", out);
+    fputs("\"}]}", out);
+    fclose(out);
+    reply = test_post(f->server, "/v1/predictions", json);
+    free(json);
+    assert_int_equal(reply->status, 400);
+    assert_string_equal(test_text(reply->json, "error.code"), "context_too_long");
+    assert_string_equal(test_text(reply->json, "error.param"), "input.1.context");
+    assert_non_null(
+        strstr(test_text(reply->json, "error.message"), "windows of 32 tokens, but at most"));
 }
 
 static void wrong_inputs_say_what_and_where(void **state)
@@ -298,7 +328,7 @@ static void files_with_wrong_rows_fail_with_line_and_reason(void **state)
     job = test_wait_job(f->server, test_create_job(f->server, json), "failed");
     assert_string_equal(test_text(job, "status"), "failed");
     assert_string_equal(test_text(job, "error.code"), "invalid_training_file");
-    assert_non_null(strstr(test_text(job, "error.message"), "1 of 2 rows are wrong; line 2"));
+    assert_non_null(strstr(test_text(job, "error.message"), "1 of 2 rows is wrong; line 2"));
     assert_non_null(
         strstr(test_get(f->server, "/v1/fine_tuning/jobs/%s/events", test_text(job, "id"))->body,
                "does not stand at 0 in the context"));
@@ -351,7 +381,8 @@ static void a_forecast_counts_questions_and_windows(void **state)
              f->train);
     forecast = test_post(f->server, "/v1/fine_tuning/forecasts", json)->json;
     assert_string_equal(test_text(forecast, "task"), "question_answering");
-    assert_int_equal(test_integer(forecast, "training.n_questions"), 3 * N_TRAIN * 9 / 10);
+    assert_int_equal(test_integer(forecast, "training.n_questions"),
+                     3 * N_TRAIN - 3 * N_TRAIN / 10);
     assert_int_equal(test_integer(forecast, "validation.n_questions"), 3 * N_TRAIN / 10);
     assert_true(test_integer(forecast, "training.n_examples") >
                 test_integer(forecast, "training.n_questions"));
@@ -391,6 +422,7 @@ int main(void)
         cmocka_unit_test(what_is_not_said_has_no_answer),
         cmocka_unit_test(answers_come_best_first_and_questions_in_order),
         cmocka_unit_test(a_long_context_is_read_in_windows),
+        cmocka_unit_test(a_context_that_is_too_long_is_refused),
         cmocka_unit_test(wrong_inputs_say_what_and_where),
         cmocka_unit_test(texts_without_anything_to_find_are_answered),
         cmocka_unit_test(the_preview_shows_questions_contexts_and_answers),

@@ -8,7 +8,7 @@ enum test_asked_format { TEST_ASKED_SQUAD, TEST_ASKED_JSONL };
 
 /*
  * n contexts, which depend on `seed`, of three questions each: who came, where to, and when. Every
- * fourth does not say when. SQuAD's own form, or the hub's, a question a line; free it.
+ * second does not say when. SQuAD's own form, or the hub's, a question a line; free it.
  */
 char *test_asked(size_t n, unsigned seed, enum test_asked_format format);
 

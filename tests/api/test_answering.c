@@ -13,21 +13,22 @@
 #include "support/asked.h"
 #include "support/server.h"
 
-#define N_TRAIN 48 /* contexts of three questions */
-#define N_VALID 16
+#define N_TRAIN 144
+#define N_VALID 40
 
-/* "Grünau" is six code points and seven bytes. */
-#define CONTEXT "Gr\\u00fcnau 8: Peter moved to Rome in April."
+/* "Grün" is four code points and five bytes. */
+#define CONTEXT "Gr\\u00fcn. Peter put the cup in the car."
 
 struct finished {
     struct test_server *server;
     char train[64], valid[64], job[64], model[128];
 };
 
+/* A fourth of the questions has no answer. */
 static const char *upload(struct test_server *server, const char *name, size_t n, unsigned seed,
                           enum test_asked_format format)
 {
-    char *text = test_asked(n, seed, format);
+    char *text = test_asked(&(struct test_asked){n, seed, 2, true, format});
     const char *id = test_upload(server, name, text);
 
     free(text);
@@ -115,9 +116,9 @@ static void a_question_gets_a_piece_of_its_context(void **state)
         const char *question, *answer;
         json_int_t start, end;
     } rows[] = {
-        {"Who was it?", "Peter", 10, 15},
-        {"Where was it?", "Rome", 25, 29},
-        {"When was it?", "April", 33, 38},
+        {"Who put it there?", "Peter", 6, 11},
+        {"What was put there?", "the cup", 16, 23},
+        {"Where is it now?", "in the car", 24, 34},
     };
     struct finished *f = *state;
 
@@ -144,20 +145,19 @@ static void a_question_gets_a_piece_of_its_context(void **state)
     }
 }
 
-/* As in training: every second context does not say when. */
 static void what_is_not_said_has_no_answer(void **state)
 {
     struct finished *f = *state;
-    const json_t *one = test_member(
-        predict(f, "\"top_k\": 3, \"input\": {\"question\": \"When was it?\", \"context\": "
-                   "\"Gr\\u00fcnau 7: Anna went to Paris.\"}")
-            ->json,
-        "data.0");
+    const json_t *one =
+        test_member(predict(f, "\"top_k\": 3, \"input\": {\"question\": \"Why was it "
+                               "done?\", \"context\": \"" CONTEXT "\"}")
+                        ->json,
+                    "data.0");
 
     assert_string_equal(test_text(one, "answer"), "");
     assert_int_equal(test_integer(one, "start"), 0);
     assert_int_equal(test_integer(one, "end"), 0);
-    assert_true(number(one, "score") > 0);
+    assert_true(number(one, "score") > 0.5);
     assert_int_equal(json_array_size(test_member(one, "answers")), 3);
     assert_true(*test_text(one, "answers.1.answer"));
 }
@@ -165,11 +165,10 @@ static void what_is_not_said_has_no_answer(void **state)
 static void answers_come_best_first_and_questions_in_order(void **state)
 {
     struct finished *f = *state;
-    struct test_reply *reply = predict(
-        f, "\"top_k\": 20, \"input\": [{\"question\": \"Where was it?\", \"context\": "
-           "\"" CONTEXT
-           "\"}, {\"context\": \"Gr\\u00fcnau 9: Laura came to Madrid in March.\", \"question\": "
-           "\"Who was it?\"}]");
+    struct test_reply *reply =
+        predict(f, "\"top_k\": 20, \"input\": [{\"question\": \"Where is it now?\", \"context\": "
+                   "\"" CONTEXT "\"}, {\"context\": \"Anna put the lamp on the roof.\", "
+                   "\"question\": \"Who put it there?\"}]");
     const json_t *answers = test_member(reply->json, "data.0.answers"), *answer;
     double last = 1, sum = 0;
     size_t i;
@@ -177,7 +176,7 @@ static void answers_come_best_first_and_questions_in_order(void **state)
     assert_int_equal(reply->status, 200);
     assert_int_equal(json_array_size(test_member(reply->json, "data")), 2);
     assert_int_equal(test_integer(reply->json, "data.1.index"), 1);
-    assert_string_equal(test_text(reply->json, "data.1.answer"), "Laura");
+    assert_string_equal(test_text(reply->json, "data.1.answer"), "Anna");
     assert_int_equal(json_array_size(answers), 20);
     assert_string_equal(test_text(reply->json, "data.0.answers.0.answer"),
                         test_text(reply->json, "data.0.answer"));
@@ -199,9 +198,9 @@ static void a_long_context_is_read_in_windows(void **state)
     FILE *out = open_memstream(&json, &size);
     const json_t *one;
 
-    fputs("\"input\": {\"question\": \"Where was it?\", \"context\": \"", out);
+    fputs("\"input\": {\"question\": \"Where is it now?\", \"context\": \"", out);
     for (size_t i = 0; i < SENTENCES; i++)
-        fputs(i == SENTENCES / 2 ? "Peter moved to Rome in April. " : "It rains. ", out);
+        fputs(i == SENTENCES / 2 ? "Peter put the cup in the car. " : "It rained. ", out);
     fputs("\"}", out);
     fclose(out);
     one = test_member(predict(f, json)->json, "data.0");
@@ -292,21 +291,27 @@ static void texts_without_anything_to_find_are_answered(void **state)
 static void the_preview_shows_questions_contexts_and_answers(void **state)
 {
     struct finished *f = *state;
-    const json_t *preview = test_get(f->server, "/v1/files/%s/preview?limit=3", f->train)->json;
+    const json_t *preview = test_get(f->server, "/v1/files/%s/preview?limit=20", f->train)->json,
+                 *row;
+    size_t i, n_told = 0;
 
     assert_string_equal(test_text(preview, "task"), "question_answering");
     assert_string_equal(test_text(preview, "format"), "json");
-    assert_int_equal(test_integer(preview, "n_rows"), 3 * N_TRAIN);
+    assert_int_equal(test_integer(preview, "n_rows"), N_TRAIN);
     assert_int_equal(test_integer(preview, "n_bad"), 0);
-    assert_string_equal(test_text(preview, "rows.0.text"), "Who was it?");
-    assert_non_null(
-        strstr(test_text(preview, "rows.0.text_pair"), test_text(preview, "rows.0.label.0")));
-    assert_int_equal(json_array_size(test_member(preview, "rows.2.label")), 0);
+    json_array_foreach (test_member(preview, "rows"), i, row) {
+        bool told = json_array_size(test_member(row, "label")) > 0;
+
+        assert_true(told == (strcmp(test_text(row, "text"), "Why was it done?") != 0));
+        assert_true(!told || strstr(test_text(row, "text_pair"), test_text(row, "label.0")));
+        n_told += told;
+    }
+    assert_in_range(n_told, 1, 19);
     preview = test_get(f->server, "/v1/files/%s/preview?task=question_answering", f->valid)->json;
-    assert_int_equal(test_integer(preview, "n_rows"), 3 * N_VALID);
+    assert_int_equal(test_integer(preview, "n_rows"), N_VALID);
     assert_true(
         test_integer(test_get(f->server, "/v1/files/%s/preview?task=regression", f->valid)->json,
-                     "n_bad") == 3 * N_VALID);
+                     "n_bad") == N_VALID);
     assert_non_null(strstr(test_get(f->server, "/v1/files/%s/preview?task=answers", f->valid)->body,
                            "question_answering or the name of a GLUE task"));
 }
@@ -381,9 +386,8 @@ static void a_forecast_counts_questions_and_windows(void **state)
              f->train);
     forecast = test_post(f->server, "/v1/fine_tuning/forecasts", json)->json;
     assert_string_equal(test_text(forecast, "task"), "question_answering");
-    assert_int_equal(test_integer(forecast, "training.n_questions"),
-                     3 * N_TRAIN - 3 * N_TRAIN / 10);
-    assert_int_equal(test_integer(forecast, "validation.n_questions"), 3 * N_TRAIN / 10);
+    assert_int_equal(test_integer(forecast, "training.n_questions"), N_TRAIN - N_TRAIN / 10);
+    assert_int_equal(test_integer(forecast, "validation.n_questions"), N_TRAIN / 10);
     assert_true(test_integer(forecast, "training.n_examples") >
                 test_integer(forecast, "training.n_questions"));
     assert_true(test_integer(forecast, "training.longest") <= 16);

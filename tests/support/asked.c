@@ -1,5 +1,7 @@
-/* asked.c - see asked.h. A name, a town and a month are drawn for each context; what a question
- * asks for is told by its first word. */
+/* asked.c - see asked.h. A context tells of somebody who put something somewhere, among sentences
+ * about nothing of that; a question asks for one of the three, or for what the context does not
+ * tell.
+ */
 #include "support/asked.h"
 
 #include <setjmp.h>
@@ -13,94 +15,110 @@
 
 #include "base/random.h"
 
-#define N(list)  (sizeof(list) / sizeof *(list))
-#define N_ASKED  3
-#define NOT_SAID 2 /* every so many contexts */
+#define N(list) (sizeof(list) / sizeof *(list))
 
-static const char *const names[] = {"Anna", "Peter", "Maria", "John", "Laura", "Thomas"};
-static const char *const verbs[] = {"came to", "went to", "moved to"};
-static const char *const towns[] = {"London", "Paris", "Berlin", "Rome", "New York", "Madrid"};
-static const char *const months[] = {"March", "April", "August", "October"};
-static const char *const questions[N_ASKED] = {"Who was it?", "Where was it?", "When was it?"};
+static const char *const names[] = {"Anna", "Peter", "Maria", "John", "Laura", "Thomas", "Paul"};
+static const char *const things[] = {"the book", "the cup",  "a letter", "the lamp",
+                                     "a coat",   "the ball", "the money"};
+static const char *const places[] = {"in the kitchen",  "on the table", "under the bed",
+                                     "in the garden",   "in the car",   "behind the house",
+                                     "near the window", "on the roof"};
+static const char *const others[] = {"It rained all day.", "Nobody said a word.",
+                                     "The weather was very good.", "We had a long talk."};
+static const char *const questions[] = {"Who put it there?", "What was put there?",
+                                        "Where is it now?", "Why was it done?"};
+enum { WHO, WHAT, WHERE, N_ANSWERED };
 
 struct writing {
     FILE *out;
-    enum test_asked_format format;
     struct pl_random random;
     uint64_t drawn;
-    char context[200];
-    const char *answers[N_ASKED]; /* NULL: it is not said */
-    size_t places[N_ASKED];       /* in code points, which here are bytes but for "ü" */
+    char context[4000];
+    const char *answers[N_ANSWERED];
+    size_t starts[N_ANSWERED]; /* in the context */
 };
 
-static const char *draw(struct writing *w, const char *const *list, size_t n)
+static size_t draw(struct writing *w, size_t n)
 {
-    return list[pl_random_u32(&w->random, w->drawn++) % n];
+    return pl_random_u32(&w->random, w->drawn++) % n;
 }
 
-static void make_context(struct writing *w, size_t number)
+static void put_text(struct writing *w, size_t *used, const char *text)
 {
-    const char *verb = draw(w, verbs, N(verbs));
-    size_t n = (size_t)snprintf(w->context, sizeof w->context, "Gr\xc3\xbcnau %zu: ", number);
-
-    w->answers[0] = draw(w, names, N(names));
-    w->answers[1] = draw(w, towns, N(towns));
-    w->answers[2] = number % NOT_SAID == 0 ? NULL : draw(w, months, N(months));
-    w->places[0] = n - 1;
-    w->places[1] = w->places[0] + strlen(w->answers[0]) + strlen(verb) + 2;
-    w->places[2] = w->places[1] + strlen(w->answers[1]) + strlen(" in ");
-    snprintf(w->context + n, sizeof w->context - n, "%s %s %s%s%s.", w->answers[0], verb,
-             w->answers[1], w->answers[2] ? " in " : "", w->answers[2] ? w->answers[2] : "");
+    *used += (size_t)snprintf(w->context + *used, sizeof w->context - *used, "%s", text);
+    assert_true(*used < sizeof w->context);
 }
 
-static void put_paragraph(struct writing *w, size_t number)
+static void put_answer(struct writing *w, size_t *used, int which, const char *text)
 {
-    fprintf(w->out, "%s{\"context\": \"%s\", \"qas\": [", number ? ",\n" : "", w->context);
-    for (size_t i = 0; i < N_ASKED; i++) {
-        fprintf(w->out, "%s{\"id\": \"%zu-%zu\", \"question\": \"%s\", \"answers\": [",
-                i ? ", " : "", number, i, questions[i]);
-        if (w->answers[i])
-            fprintf(w->out, "{\"text\": \"%s\", \"answer_start\": %zu}", w->answers[i],
-                    w->places[i]);
-        fprintf(w->out, "], \"is_impossible\": %s}", w->answers[i] ? "false" : "true");
-    }
-    fputs("]}", w->out);
+    w->answers[which] = text;
+    w->starts[which] = *used;
+    put_text(w, used, text);
 }
 
-static void put_lines(struct writing *w)
+static void make_context(struct writing *w, size_t n_sentences)
 {
-    for (size_t i = 0; i < N_ASKED; i++) {
-        fprintf(w->out, "{\"question\": \"%s\", \"context\": \"%s\", \"answers\": ", questions[i],
-                w->context);
-        if (w->answers[i])
-            fprintf(w->out, "{\"text\": [\"%s\"], \"answer_start\": [%zu]}}\n", w->answers[i],
-                    w->places[i]);
-        else
-            fputs("{\"text\": [], \"answer_start\": []}}\n", w->out);
+    const size_t told = draw(w, n_sentences);
+    size_t used = 0;
+
+    for (size_t i = 0; i < n_sentences; i++) {
+        if (i)
+            put_text(w, &used, " ");
+        if (i != told) {
+            put_text(w, &used, others[draw(w, N(others))]);
+            continue;
+        }
+        put_answer(w, &used, WHO, names[draw(w, N(names))]);
+        put_text(w, &used, " put ");
+        put_answer(w, &used, WHAT, things[draw(w, N(things))]);
+        put_text(w, &used, " ");
+        put_answer(w, &used, WHERE, places[draw(w, N(places))]);
+        put_text(w, &used, ".");
     }
 }
 
-char *test_asked(size_t n, unsigned seed, enum test_asked_format format)
+static void put_question(struct writing *w, const struct test_asked *asked, size_t i)
 {
+    const bool squad = asked->format == TEST_ASKED_SQUAD;
+    const size_t which = draw(w, asked->some_without ? N(questions) : N_ANSWERED);
+
+    fprintf(w->out, "{\"id\": \"q%zu\", \"question\": \"%s\", ", i, questions[which]);
+    if (!squad)
+        fprintf(w->out, "\"context\": \"%s\", ", w->context);
+    if (which == N_ANSWERED)
+        fprintf(w->out, squad ? "\"is_impossible\": true, \"answers\": []}"
+                              : "\"answers\": {\"text\": [], \"answer_start\": []}}");
+    else
+        fprintf(w->out,
+                squad ? "\"answers\": [{\"text\": \"%s\", \"answer_start\": %zu}]}"
+                      : "\"answers\": {\"text\": [\"%s\"], \"answer_start\": [%zu]}}",
+                w->answers[which], w->starts[which]);
+}
+
+char *test_asked(const struct test_asked *asked)
+{
+    const bool squad = asked->format == TEST_ASKED_SQUAD;
     char *text = NULL;
     size_t size;
     struct writing w = {.out = open_memstream(&text, &size),
-                        .format = format,
-                        .random = pl_random_at(seed, 0, PL_SITE_SPLIT, 0)};
+                        .random = pl_random_at(asked->seed, 0, PL_SITE_SPLIT, 0)};
 
     assert_non_null(w.out);
-    if (format == TEST_ASKED_SQUAD)
-        fputs("{\"version\": \"v2.0\", \"data\": [{\"title\": \"Journeys\", \"paragraphs\": [\n",
+    if (squad)
+        fputs("{\"version\": \"v2.0\", \"data\": [{\"title\": \"Things\", \"paragraphs\": [\n",
               w.out);
-    for (size_t i = 0; i < n; i++) {
-        make_context(&w, i);
-        if (format == TEST_ASKED_SQUAD)
-            put_paragraph(&w, i);
-        else
-            put_lines(&w);
+    for (size_t i = 0; i < asked->n; i++) {
+        if (!squad || i % 2 == 0)
+            make_context(&w, asked->n_sentences);
+        if (squad && i % 2 == 0)
+            fprintf(w.out, "%s{\"context\": \"%s\", \"qas\": [\n", i ? "]},\n" : "", w.context);
+        if (squad && i % 2)
+            fputs(", ", w.out);
+        put_question(&w, asked, i);
+        fputc('\n', w.out);
     }
-    if (format == TEST_ASKED_SQUAD)
-        fputs("\n]}]}\n", w.out);
+    if (squad)
+        fputs(asked->n ? "]}]}]}\n" : "]}]}\n", w.out);
     assert_int_equal(fclose(w.out), 0);
     return text;
 }

@@ -1,15 +1,21 @@
-/* asked.h - questions about contexts of one sentence, made from templates. */
+/* asked.h - questions about short texts, with their answers, made from templates. */
 #ifndef TEST_ASKED_H
 #define TEST_ASKED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-enum test_asked_format { TEST_ASKED_SQUAD, TEST_ASKED_JSONL };
+enum test_asked_format { TEST_ASKED_JSONL, TEST_ASKED_SQUAD };
 
-/*
- * n contexts, which depend on `seed`, of three questions each: who came, where to, and when. Every
- * second does not say when. SQuAD's own form, or the hub's, a question a line; free it.
- */
-char *test_asked(size_t n, unsigned seed, enum test_asked_format format);
+struct test_asked {
+    size_t n; /* questions */
+    unsigned seed;
+    size_t n_sentences;            /* of a context */
+    bool some_without;             /* a fourth of the questions has no answer */
+    enum test_asked_format format; /* of SQuAD's, two questions share a context */
+};
+
+/* The file's text; free it. */
+char *test_asked(const struct test_asked *asked);
 
 #endif

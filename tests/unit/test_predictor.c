@@ -56,7 +56,7 @@ static void make_adapter(const char *job, const struct prilora_dataset *train)
 static struct prilora_dataset *read_questions(void)
 {
     struct prilora_dataset_options options = {.max_length = 64, .name = "asked.json"};
-    char *text = test_asked(10, 1, TEST_ASKED_SQUAD);
+    char *text = test_asked(&(struct test_asked){20, 1, 2, true, TEST_ASKED_SQUAD});
     struct prilora_dataset *out;
     struct prilora_error err;
 

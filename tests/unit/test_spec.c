@@ -137,6 +137,9 @@ static void a_dump_parses_back_to_the_same(void **state)
         "{\"method\": {\"type\": \"lora\", \"lora\": {\"hyperparameters\": {\"r\": 5}}}}",
         "{\"method\": {\"type\": \"head\", \"head\": {\"hyperparameters\": {\"n_epochs\": 5}}}}",
         "{\"task\": {\"name\": \"mnli\", \"mismatched_file\": \"file-1\"}}",
+        "{\"task\": \"question_answering\"}",
+        "{\"task\": {\"type\": \"question_answering\", \"metric\": \"exact_match\", "
+        "\"doc_stride\": 64, \"max_answer_length\": 7}}",
         "{\"task\": {\"name\": \"mrpc\", \"metric\": \"f1\"}, \"method\": {\"type\": \"prilora\", "
         "\"prilora\": {\"hyperparameters\": {\"preset\": \"adalora\", \"n_epochs\": 1}}}}",
         "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
@@ -166,6 +169,8 @@ static void a_dump_parses_back_to_the_same(void **state)
         assert_int_equal(one->recompute, two->recompute);
         assert_memory_equal(one->ranks, two->ranks, sizeof one->ranks);
         assert_true(one->seed == two->seed);
+        assert_int_equal(one->doc_stride, two->doc_stride);
+        assert_int_equal(one->max_answer_length, two->max_answer_length);
         free(first);
         free(second);
         prilora_spec_free(one);
@@ -197,6 +202,34 @@ static void a_glue_name_is_a_task_with_its_metric(void **state)
     prilora_spec_free(spec);
     spec = parse("{\"task\": {\"name\": \"MNLI\", \"mismatched_file\": \"file-1\"}}");
     assert_string_equal(spec->mismatched_file, "file-1");
+    prilora_spec_free(spec);
+}
+
+/* No other task knows of windows, and none that is to be told from the data. */
+static void question_answering_has_settings_of_its_own(void **state)
+{
+    struct prilora_spec *spec =
+        parse("{\"task\": {\"type\": \"question_answering\", \"doc_stride\": \"auto\"}}");
+    char *text = prilora_spec_dump(spec);
+
+    (void)state;
+    assert_int_equal(spec->task, PRILORA_TASK_QUESTION_ANSWERING);
+    assert_true(spec->doc_stride < 0);
+    assert_int_equal(spec->max_answer_length, 30);
+    assert_non_null(strstr(text, "\"doc_stride\": \"auto\""));
+    assert_non_null(strstr(text, "\"max_answer_length\": 30"));
+    free(text);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": {\"doc_stride\": 0, \"max_answer_length\": 512, \"type\": "
+                 "\"question_answering\", \"metric\": \"f1\"}}");
+    assert_int_equal(spec->doc_stride, 0);
+    assert_int_equal(spec->max_answer_length, 512);
+    prilora_spec_free(spec);
+    spec = parse("{\"task\": \"classification\"}");
+    text = prilora_spec_dump(spec);
+    assert_null(strstr(text, "doc_stride"));
+    assert_null(strstr(text, "max_answer_length"));
+    free(text);
     prilora_spec_free(spec);
 }
 
@@ -339,6 +372,24 @@ static void bad_specifications_are_refused_where_they_are_wrong(void **state)
         {"{\"task\": {\"metrics\": 1}}", "/task/metrics", "did you mean \"metric\"?"},
         {"{\"task\": {\"type\": \"regression\", \"metric\": \"f1\"}}", "/task/metric",
          "a regression task has no metric \"f1\""},
+        {"{\"task\": {\"type\": \"question_answering\", \"metric\": \"accuracy\"}}", "/task/metric",
+         "a question_answering task has no metric \"accuracy\""},
+        {"{\"task\": {\"type\": \"classification\", \"metric\": \"exact_match\"}}", "/task/metric",
+         "has no metric \"exact_match\""},
+        {"{\"task\": {\"type\": \"classification\", \"doc_stride\": 8}}", "/task/doc_stride",
+         "is only for question_answering"},
+        {"{\"task\": {\"max_answer_length\": 8}}", "/task/max_answer_length",
+         "is only for question_answering"},
+        {"{\"task\": {\"type\": \"question_answering\", \"doc_stride\": 4097}}", "/task/doc_stride",
+         "doc_stride: 4097, but must be an integer from 0 to 4096"},
+        {"{\"task\": {\"type\": \"question_answering\", \"doc_stride\": -1}}", "/task/doc_stride",
+         "doc_stride: -1"},
+        {"{\"task\": {\"type\": \"question_answering\", \"max_answer_length\": 0}}",
+         "/task/max_answer_length", "max_answer_length: 0, but must be an integer from 1 to 512"},
+        {"{\"task\": {\"type\": \"question_answering\", \"max_answer_length\": 1.5}}",
+         "/task/max_answer_length", "must be an integer"},
+        {"{\"task\": {\"type\": \"question_answering\", \"stride\": 5}}", "/task/stride",
+         "\"stride\" is not known here"},
         {"{\"method\": 3}", "/method", "must be an object"},
         {"{\"method\": {}}", "/method/type", "type: absent"},
         {"{\"method\": {\"type\": \"dpo\"}}", "/method/type", "\"prilora\", \"lora\", \"head\" or"},
@@ -443,6 +494,7 @@ int main(void)
         cmocka_unit_test(null_members_are_absent_ones),
         cmocka_unit_test(a_dump_parses_back_to_the_same),
         cmocka_unit_test(a_glue_name_is_a_task_with_its_metric),
+        cmocka_unit_test(question_answering_has_settings_of_its_own),
         cmocka_unit_test(every_glue_task_is_found_by_its_name),
         cmocka_unit_test(a_preset_is_what_was_published),
         cmocka_unit_test(what_is_given_wins_over_a_preset),

@@ -322,7 +322,7 @@ test("questions are looked at, learned, and answered within their context", asyn
   await page.locator("[data-param='task.max_answer_length'] .field-error").filter({ hasText: "many" }).waitFor();
   await page.getByLabel("Task", { exact: true }).selectOption("");
   await longest.fill("8");
-  for (const [label, text] of [["Epochs", "25"], ["Batch size", "8"], ["Learning rate", "5e-3"]])
+  for (const [label, text] of [["Epochs", "15"], ["Batch size", "8"], ["Learning rate", "5e-3"]])
     await page.getByLabel(label, { exact: true }).fill(text);
   await page.keyboard.press("Tab");
   await page.locator(".fact", { hasText: "Training data" }).getByText("48 questions").waitFor();

@@ -65,6 +65,8 @@ static void write_data(struct json_out *out, const char *name,
     json_out_integer(out, "n_tokens", (int64_t)data->n_tokens);
     json_out_integer(out, "longest", (int64_t)data->longest);
     json_out_integer(out, "n_truncated", (int64_t)data->n_truncated);
+    if (data->task == PRILORA_TASK_QUESTION_ANSWERING)
+        json_out_integer(out, "n_questions", (int64_t)data->n_questions);
     json_out_close(out, '}');
 }
 

@@ -10,19 +10,22 @@
 
 #define PREDICTION_MAX_INPUTS 2048
 #define PREDICTION_TOP_K      100 /* if it is not given */
+#define PREDICTION_BEST       20  /* the most answers to a question; one if it is not given */
 
 struct prediction_request {
     json_t *root; /* holds all texts */
     const char *model;
-    size_t top_k;
-    struct prilora_text *texts; /* [n]; their words are the request's too */
+    size_t top_k; /* 0: not given, until the input is read */
+    struct prilora_text
+        *texts; /* [n]; their words are the request's too; or question and context */
     size_t n;
 };
 
 /* {"model", "input", "top_k"?}, the input unread. On a fault nothing is left to clear. */
 bool prediction_decode(const char *body, size_t size, struct prediction_request *out,
                        struct fault *fault);
-/* The input of an adapter with that task. A fault leaves the request to be cleared. */
+/* The input of an adapter with that task, and how much is told of each. A fault leaves the request
+ * to be cleared. */
 bool prediction_decode_input(struct prediction_request *request, enum prilora_task task,
                              struct fault *fault);
 void prediction_request_clear(struct prediction_request *request);

@@ -2,7 +2,7 @@
  * prediction_decode.c - see prediction_codec.h. Input is a text, {"text", "text_pair"?}, or a list
  * in which each element is a text, such an object, or a pair of texts in a list. Where words are
  * tagged there are no pairs: an object may have "words", a list of them, and an element may be such
- * a list.
+ * a list. Where questions are answered input is {"question", "context"} or a list of these.
  */
 #include "api/prediction_codec.h"
 
@@ -168,24 +168,48 @@ static bool read_word_object(json_t *value, const char *pointer, struct prilora_
                  : read_text(text, inner, &out->text, &out->text_size, fault);
 }
 
-/* What an input may be but a text. */
+static bool read_question(json_t *value, const char *pointer, struct prilora_text *out,
+                          struct fault *fault)
+{
+    char inner[64];
+
+    snprintf(inner, sizeof inner, "%s/question", pointer);
+    if (!read_text(json_object_get(value, "question"), inner, &out->text, &out->text_size, fault))
+        return false;
+    snprintf(inner, sizeof inner, "%s/context", pointer);
+    return read_text(json_object_get(value, "context"), inner, &out->pair, &out->pair_size, fault);
+}
+
+/* What an input may be. */
 struct forms {
     const char *all;
+    bool has_texts;         /* a text alone is one */
     const char *members[3]; /* of an object; NULL-terminated */
     bool (*object)(json_t *value, const char *pointer, struct prilora_text *out,
                    struct fault *fault);
     bool (*list)(const json_t *value, const char *pointer, struct prilora_text *out,
-                 struct fault *fault);
+                 struct fault *fault); /* NULL: none is one */
 };
 
 static const struct forms of_pairs = {"a text, {\"text\", \"text_pair\"} or [text, text]",
+                                      true,
                                       {"text", "text_pair", NULL},
                                       read_pair_object,
                                       read_pair_list};
 static const struct forms of_words = {"a text, {\"text\"}, {\"words\"} or [word, word, ...]",
+                                      true,
                                       {"text", "words", NULL},
                                       read_word_object,
                                       read_word_list};
+static const struct forms of_questions = {
+    "{\"question\", \"context\"}", false, {"question", "context", NULL}, read_question, NULL};
+
+static const struct forms *forms_of(enum prilora_task task)
+{
+    if (task == PRILORA_TASK_QUESTION_ANSWERING)
+        return &of_questions;
+    return task == PRILORA_TASK_TOKEN_CLASSIFICATION ? &of_words : &of_pairs;
+}
 
 static bool read_one(const struct forms *forms, json_t *value, const char *pointer,
                      struct prilora_text *out, struct fault *fault)
@@ -193,23 +217,38 @@ static bool read_one(const struct forms *forms, json_t *value, const char *point
     if (json_is_object(value))
         return check_members(value, pointer, forms->members, fault) &&
                forms->object(value, pointer, out, fault);
-    if (json_is_array(value))
+    if (json_is_array(value) && forms->list)
         return forms->list(value, pointer, out, fault);
-    if (!json_is_string(value))
+    if (!json_is_string(value) || !forms->has_texts)
         return fail_at(fault, pointer, "is %s, but must be %s", kind_of(value), forms->all);
     return read_text(value, pointer, &out->text, &out->text_size, fault);
 }
 
 /* ---- all of it ---- */
 
+/* Of a question the best answer alone unless more are asked for. */
+static bool fit_top_k(struct prediction_request *out, enum prilora_task task, struct fault *fault)
+{
+    bool answers = task == PRILORA_TASK_QUESTION_ANSWERING;
+
+    if (out->top_k == 0)
+        out->top_k = answers ? 1 : PREDICTION_TOP_K;
+    if (answers && out->top_k > PREDICTION_BEST)
+        return fail_at(fault, "/top_k", "%zu, but must be an integer from 1 to %d for answers",
+                       out->top_k, PREDICTION_BEST);
+    return true;
+}
+
 bool prediction_decode_input(struct prediction_request *out, enum prilora_task task,
                              struct fault *fault)
 {
-    const struct forms *forms = task == PRILORA_TASK_TOKEN_CLASSIFICATION ? &of_words : &of_pairs;
+    const struct forms *forms = forms_of(task);
     json_t *input = json_object_get(out->root, "input");
     bool is_list = json_is_array(input);
     char pointer[32] = "/input";
 
+    if (!fit_top_k(out, task, fault))
+        return false;
     if (!input)
         return fault_set(fault, 400, "missing_required_parameter", "input",
                          "input is missing: it must be %s, or a list of these", forms->all);
@@ -234,7 +273,7 @@ static bool read_top_k(struct prediction_request *out, const json_t *value, stru
 {
     json_int_t n = json_integer_value(value);
 
-    out->top_k = PREDICTION_TOP_K;
+    out->top_k = 0;
     if (!value || json_is_null(value))
         return true;
     if (!json_is_integer(value))

@@ -65,6 +65,23 @@ static void encode_values(struct json_out *out, const struct prediction *p, size
     }
 }
 
+/* ---- text ---- */
+
+/* `size` bytes of a text. */
+static void encode_piece(struct json_out *out, const char *name, const char *text, size_t size)
+{
+    char *piece = malloc(size + 1);
+
+    if (!piece) {
+        out->failed = true;
+        return;
+    }
+    memcpy(piece, text, size);
+    piece[size] = '\0';
+    json_out_text(out, name, piece);
+    free(piece);
+}
+
 /* ---- words ---- */
 
 /* Words first to end - 1 as they stand in the text; of words that were given with spaces between.
@@ -73,26 +90,27 @@ static void encode_span(struct json_out *out, const char *name, const struct pri
                         const struct prilora_tagging *tags, size_t first, size_t end)
 {
     const struct prilora_tag *last = &tags->words[end - 1];
-    size_t size = last->byte + last->size - tags->words[first].byte, n = 0;
+    const size_t begin = tags->words[first].byte;
+    size_t size = 0, n = 0;
     char *span;
 
-    for (size_t i = first; text->words && i < end; i++)
-        n += text->words[i].size + 1;
-    size = text->words ? n : size;
+    if (!text->words) {
+        encode_piece(out, name, text->text + begin, last->byte + last->size - begin);
+        return;
+    }
+    for (size_t i = first; i < end; i++)
+        size += text->words[i].size + 1;
     span = malloc(size + 1);
     if (!span) {
         out->failed = true;
         return;
     }
-    if (!text->words)
-        memcpy(span, text->text + tags->words[first].byte, size);
-    n = 0;
-    for (size_t i = first; text->words && i < end; i++) {
+    for (size_t i = first; i < end; i++) {
         memcpy(span + n, text->words[i].text, text->words[i].size);
         n += text->words[i].size;
         span[n++] = ' ';
     }
-    span[text->words ? size - 1 : size] = '\0';
+    span[n > 0 ? n - 1 : 0] = '\0';
     json_out_text(out, name, span);
     free(span);
 }
@@ -138,6 +156,34 @@ static void encode_words(struct json_out *out, const struct prediction *p, size_
     json_out_close(out, ']');
 }
 
+/* ---- answers ---- */
+
+static void encode_answer(struct json_out *out, const struct prilora_text *text,
+                          const struct prilora_answer *answer)
+{
+    encode_piece(out, "answer", text->pair + answer->byte, answer->size);
+    json_out_integer(out, "start", (int64_t)answer->start);
+    json_out_integer(out, "end", (int64_t)answer->end);
+    json_out_real(out, "score", answer->score);
+}
+
+/* The best one, then all that were asked for; a context of no tokens has none. */
+static void encode_answers(struct json_out *out, const struct prilora_text *text,
+                           const struct prilora_answering *found, size_t top_k)
+{
+    static const struct prilora_answer none = {0};
+
+    encode_answer(out, text, found->n_answers ? &found->answers[0] : &none);
+    json_out_open(out, "answers", '[');
+    for (size_t k = 0; k < found->n_answers && k < top_k; k++) {
+        json_out_open(out, NULL, '{');
+        encode_answer(out, text, &found->answers[k]);
+        json_out_close(out, '}');
+    }
+    json_out_close(out, ']');
+    json_out_integer(out, "n_windows", (int64_t)found->n_windows);
+}
+
 /* ---- all of it ---- */
 
 static void encode_one(struct json_out *out, const struct prediction *p, size_t i, size_t top_k,
@@ -146,7 +192,9 @@ static void encode_one(struct json_out *out, const struct prediction *p, size_t 
     json_out_open(out, NULL, '{');
     json_out_text(out, "object", "prediction");
     json_out_integer(out, "index", (int64_t)i);
-    if (p->tags) {
+    if (p->answers) {
+        encode_answers(out, &p->texts[i], &p->answers[i], top_k);
+    } else if (p->tags) {
         encode_entities(out, &p->texts[i], &p->tags[i]);
         encode_words(out, p, i);
     } else {

@@ -18,7 +18,6 @@ struct asking {
     struct predictor *predictor;
     struct prediction *prediction;
     char *model;
-    size_t top_k;
 };
 
 static void asking_free(void *state)
@@ -84,6 +83,17 @@ static bool find_adapter(struct request *r, const char *model, struct prediction
 
 /* ---- answers ---- */
 
+static void respond_too_long(struct request *r, const struct prediction *p)
+{
+    const struct prediction_request *asked = p->owner;
+    const bool is_list = json_is_array(json_object_get(asked->root, "input"));
+    char pointer[80], param[80];
+
+    snprintf(pointer, sizeof pointer, "/input%.40s/context", is_list ? p->error.where : "");
+    fault_dotted(param, sizeof param, pointer);
+    respond_error(r, 400, "context_too_long", param, "%s: %s", param, p->error.message);
+}
+
 static void respond_failure(struct request *r, const struct asking *a)
 {
     const struct prediction *p = a->prediction;
@@ -93,6 +103,8 @@ static void respond_failure(struct request *r, const struct asking *a)
         respond_later(r, 503, "shutting_down", NULL, 1, "%s", message);
     else if (p->status == PRILORA_ELIMIT && p->stage == PREDICTION_ADAPTER)
         respond_error(r, 507, "memory_limit", "model", "%s", message);
+    else if (p->status == PRILORA_ELIMIT && p->stage == PREDICTION_TEXTS)
+        respond_too_long(r, p);
     else if (p->stage == PREDICTION_BASE && p->status != PRILORA_ENOMEM)
         respond_error(r, 409, "base_model_not_usable", "model", "the base of %s cannot be used: %s",
                       a->model, message);
@@ -117,7 +129,9 @@ static void resumed(struct request *r)
     } else if (a->prediction->status != PRILORA_OK) {
         respond_failure(r, a);
     } else {
-        prediction_encode(&out, a->model, a->prediction, a->top_k);
+        const struct prediction_request *asked = a->prediction->owner;
+
+        prediction_encode(&out, a->model, a->prediction, asked->top_k);
         respond_written(r, 200, &out);
     }
 }
@@ -153,7 +167,7 @@ static struct asking *prepare(struct request *r, struct prediction_request *body
     r->state = a;
     r->free_state = asking_free;
     if (a)
-        *a = (struct asking){r->api->predictor, p, strdup(body->model), body->top_k};
+        *a = (struct asking){r->api->predictor, p, strdup(body->model)};
     if (!a || !p || !owner || !a->model) {
         if (!a)
             free(p);
@@ -180,6 +194,7 @@ static bool read_input(struct request *r, struct asking *a, enum prilora_task ta
     }
     a->prediction->texts = body->texts;
     a->prediction->n = body->n;
+    a->prediction->n_best = task == PRILORA_TASK_QUESTION_ANSWERING ? body->top_k : 0;
     return true;
 }
 

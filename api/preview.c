@@ -168,7 +168,7 @@ static bool read_task(struct request *r, struct prilora_preview_options *out)
         return true;
     respond_error(r, 400, "invalid_value", "task",
                   "task: \"%s\", but must be auto, classification, regression, multi_label, "
-                  "token_classification or the name of a GLUE task",
+                  "token_classification, question_answering or the name of a GLUE task",
                   word);
     return false;
 }

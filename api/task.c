@@ -13,6 +13,7 @@ static const struct {
     {"regression", PRILORA_TASK_REGRESSION},
     {"multi_label", PRILORA_TASK_MULTI_LABEL},
     {"token_classification", PRILORA_TASK_TOKEN_CLASSIFICATION},
+    {"question_answering", PRILORA_TASK_QUESTION_ANSWERING},
 };
 #define N_TASKS (sizeof tasks / sizeof *tasks)
 

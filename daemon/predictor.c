@@ -24,7 +24,8 @@
 #include "daemon/pulse.h"
 
 #define ROUND_TEXTS   128
-#define IDLE_S        600 /* after which an adapter is closed */
+#define ROUND_BYTES   65536 /* of contexts */
+#define IDLE_S        600   /* after which an adapter is closed */
 #define LOOK_EVERY_S  60
 #define MAX_FORGOTTEN 16
 #define MAX_PATIENCE  60
@@ -75,17 +76,15 @@ static void prediction_free(struct prediction *p)
         free(p->labels[k]);
     for (size_t i = 0; p->tags && i < p->n; i++)
         prilora_tagging_clear(&p->tags[i]);
+    for (size_t i = 0; p->answers && i < p->n; i++)
+        prilora_answering_clear(&p->answers[i]);
     free(p->labels);
     free(p->out);
     free(p->values);
     free(p->tags);
+    free(p->answers);
     free(p->base);
     free(p);
-}
-
-static bool tags_words(const struct prediction *p)
-{
-    return p->info.task == PRILORA_TASK_TOKEN_CLASSIFICATION;
 }
 
 /* Room for what the adapter says, when it is first known how much that is. */
@@ -97,8 +96,10 @@ static enum prilora_status prepare(struct prediction *p, const struct prilora_ad
     prilora_adapter_describe(adapter, &p->info);
     p->labels = calloc(p->info.n_labels, sizeof *p->labels);
     p->out = calloc(p->n, sizeof *p->out);
-    if (tags_words(p))
+    if (p->info.task == PRILORA_TASK_TOKEN_CLASSIFICATION)
         p->tags = calloc(p->n, sizeof *p->tags);
+    else if (p->info.task == PRILORA_TASK_QUESTION_ANSWERING)
+        p->answers = calloc(p->n, sizeof *p->answers);
     else
         p->values = calloc(p->n, p->info.n_labels * sizeof *p->values);
     for (size_t k = 0; p->labels && k < p->info.n_labels; k++) {
@@ -106,7 +107,8 @@ static enum prilora_status prepare(struct prediction *p, const struct prilora_ad
         if (!p->labels[k])
             return error_memory(err);
     }
-    return p->labels && p->out && (p->values || p->tags) ? PRILORA_OK : error_memory(err);
+    return p->labels && p->out && (p->values || p->tags || p->answers) ? PRILORA_OK
+                                                                       : error_memory(err);
 }
 
 /* ---- the queue; called with the mutex held ---- */
@@ -165,12 +167,31 @@ static void drop_released(struct predictor *p)
     }
 }
 
+/* Who waits longest has the round alone, until there is enough to read. */
+static void gather_questions(struct prediction *first, struct round *round)
+{
+    size_t left = first->n - first->n_done, bytes = 0, n = 0;
+
+    for (const struct prilora_text *at = first->texts + first->n_done;
+         n < left && n < ROUND_TEXTS && bytes < ROUND_BYTES; at++) {
+        bytes += at->pair_size;
+        round->texts[n++] = *at;
+    }
+    round->pieces[0] = (struct piece){first, n};
+    round->n_pieces = 1;
+    round->n_texts = n;
+}
+
 /* Who waits longest says which adapter is next; all that want the same one share the round. */
 static void gather(const struct predictor *p, struct round *round)
 {
     size_t n_same = 1, fair;
 
     *round = (struct round){.status = PRILORA_OK};
+    if (p->first->n_best > 0) {
+        gather_questions(p->first, round);
+        return;
+    }
     for (const struct prediction *at = p->first->next; at; at = at->next)
         n_same += strcmp(at->job_id, p->first->job_id) == 0;
     fair = n_same < ROUND_TEXTS ? ROUND_TEXTS / n_same : 1;
@@ -259,6 +280,25 @@ static enum prilora_status compute_tags(struct predictor *p, struct round *round
     return rc;
 }
 
+/* So do the answers; all are to one request's questions. */
+static enum prilora_status compute_answers(struct predictor *p, struct round *round,
+                                           struct prilora_adapter *adapter)
+{
+    struct prilora_answering out[ROUND_TEXTS];
+    struct prediction *to = round->pieces[0].prediction;
+    enum prilora_status rc = prilora_adapter_answer(adapter, round->texts, round->n_texts,
+                                                    to->n_best, &p->stop, out, &round->error);
+
+    for (size_t i = 0; rc == PRILORA_OK && i < round->n_texts; i++) {
+        to->answers[to->n_done + i] = out[i];
+        to->out[to->n_done + i] = (struct prilora_prediction){out[i].n_tokens, out[i].truncated};
+    }
+    if (rc == PRILORA_ELIMIT) /* "/2" of the round */
+        snprintf(round->error.where, sizeof round->error.where, "/%zu",
+                 to->n_done + strtoul(round->error.where + 1, NULL, 10));
+    return rc;
+}
+
 static enum prilora_status compute(struct predictor *p, struct round *round,
                                    struct prilora_adapter *adapter)
 {
@@ -268,8 +308,10 @@ static enum prilora_status compute(struct predictor *p, struct round *round,
         rc = prepare(round->pieces[i].prediction, adapter, &round->error);
     if (rc != PRILORA_OK)
         return rc;
-    return tags_words(round->pieces[0].prediction) ? compute_tags(p, round, adapter)
-                                                   : compute_values(p, round, adapter);
+    if (round->pieces[0].prediction->answers)
+        return compute_answers(p, round, adapter);
+    return round->pieces[0].prediction->tags ? compute_tags(p, round, adapter)
+                                             : compute_values(p, round, adapter);
 }
 
 static void run(struct predictor *p, struct round *round)

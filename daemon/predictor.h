@@ -5,7 +5,8 @@
  * What waits for the same adapter is computed in one batch: while a batch is computed the next one
  * gathers, so that it is as large as there are requests, and one request alone waits for nobody. In
  * a batch everyone has a fair part, and a request with many texts is computed in several rounds,
- * the others' between them.
+ * the others' between them. Questions are the exception: the windows of one context are a batch by
+ * themselves, so that a round is one request's, and ends with enough bytes of contexts.
  */
 #ifndef PREDICTOR_H
 #define PREDICTOR_H
@@ -31,18 +32,20 @@ struct prediction {
     char *base;           /* id of its base; malloc'ed, the prediction's */
     const struct prilora_text *texts;
     size_t n;
-    void *owner; /* of the texts; freed with free_owner */
+    size_t n_best; /* answers of each question; 0: the adapter does not answer questions */
+    void *owner;   /* of the texts; freed with free_owner */
     void (*free_owner)(void *owner);
 
     /* when it is done */
     enum prilora_status status;
-    struct prilora_error error;
+    struct prilora_error error;  /* of a context that is too long, its number in where: "/2" */
     enum prediction_stage stage; /* that failed */
     struct prilora_adapter_info info;
-    char **labels;                  /* [info.n_labels] */
-    struct prilora_prediction *out; /* [n] */
-    double *values;                 /* [n, info.n_labels]; NULL: */
-    struct prilora_tagging *tags;   /* [n] of token classification */
+    char **labels;                     /* [info.n_labels] */
+    struct prilora_prediction *out;    /* [n] */
+    double *values;                    /* [n, info.n_labels], or NULL and one of these [n]: */
+    struct prilora_tagging *tags;      /* of token classification */
+    struct prilora_answering *answers; /* of question answering */
 
     /* the predictor's, guarded by its mutex */
     size_t n_done;

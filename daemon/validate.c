@@ -24,7 +24,7 @@
 
 #define MAX_BAD_ROWS_TOLD 20
 #define MAX_UNUSED_TOLD   10
-#define MIN_TO_HOLD_OUT   50 /* examples; with fewer a tenth says nothing */
+#define MIN_TO_HOLD_OUT   50 /* examples or questions; with fewer a tenth says nothing */
 #define HELD_OUT          0.1
 #define USUAL_FLOPS       4e10 /* of a thread, until a job has shown it */
 #define MIB               (1024.0 * 1024.0)
@@ -116,6 +116,7 @@ static enum prilora_status tokenize(struct validation *v, const struct file *fil
         .task = v->spec->task,
         .glue = v->spec->glue,
         .max_length = (size_t)v->spec->max_length,
+        .doc_stride = v->spec->doc_stride > 0 ? (size_t)v->spec->doc_stride : 0,
         .train = v->train,
         .adapter = v->start,
         .name = file->filename,
@@ -179,18 +180,28 @@ static enum prilora_status read_file(struct validation *v, const char *file_id,
     return rc;
 }
 
+/* What is held out, or not: a question's windows stay together. */
+static size_t n_units(const struct prilora_dataset_info *info)
+{
+    return info->task == PRILORA_TASK_QUESTION_ANSWERING ? info->n_questions : info->n_examples;
+}
+
 /* Without a validation file, a tenth of the training data becomes one. */
 static enum prilora_status hold_out(struct validation *v, struct prilora_error *err)
 {
     struct prilora_dataset_info all, held;
     enum prilora_status rc;
     char message[200];
+    const char *units;
 
     prilora_dataset_describe(v->train, &all);
-    if (all.n_examples < MIN_TO_HOLD_OUT) {
-        note(v, "held_out", "warn",
-             "No validation file, and too few examples to hold some out: nothing is evaluated "
-             "while training");
+    units = all.task == PRILORA_TASK_QUESTION_ANSWERING ? "questions" : "examples";
+    if (n_units(&all) < MIN_TO_HOLD_OUT) {
+        snprintf(message, sizeof message,
+                 "No validation file, and too few %s to hold some out: nothing is evaluated while "
+                 "training",
+                 units);
+        note(v, "held_out", "warn", message);
         return PRILORA_OK;
     }
     rc = prilora_dataset_split(v->train, &v->valid, HELD_OUT, v->spec->seed, err);
@@ -199,9 +210,9 @@ static enum prilora_status hold_out(struct validation *v, struct prilora_error *
     v->train_key[0] = '\0'; /* it is another one now */
     prilora_dataset_describe(v->valid, &held);
     snprintf(message, sizeof message,
-             "No validation file: %zu of the %zu training examples, chosen by the seed, are held "
-             "out for validation",
-             held.n_examples, all.n_examples);
+             "No validation file: %zu of the %zu training %s, chosen by the seed, are held out for "
+             "validation",
+             n_units(&held), n_units(&all), units);
     note(v, "held_out", "info", message);
     return PRILORA_OK;
 }
@@ -365,6 +376,9 @@ static void tell_counts(struct validation *v, const char *key, const char *what,
                  info.n_labels);
     else if (info.task == PRILORA_TASK_MULTI_LABEL && n > 0)
         snprintf(message + n, sizeof message - (size_t)n, "; %zu labels", info.n_labels);
+    else if (info.task == PRILORA_TASK_QUESTION_ANSWERING && n > 0)
+        snprintf(message + n, sizeof message - (size_t)n,
+                 "; the examples are windows on the contexts of %zu questions", info.n_questions);
     note(v, key, "info", message);
 }
 

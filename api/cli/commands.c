@@ -98,10 +98,13 @@ static const struct option_spec output_options[] = {
 
 static const struct option_spec predict_options[] = {
     {"file", 'f', "FILE", "texts, one a line (- for stdin)", COMPLETE_PATH},
-    {"jsonl", 0, NULL, "each line is JSON: a text, {\"text\", \"text_pair\"}, or {\"words\"}",
+    {"question", 0, "TEXT", "is asked of every text; @FILE: what stands there", COMPLETE_NOTHING},
+    {"context", 0, "TEXT", "where answers are looked for; the texts are questions",
+     COMPLETE_NOTHING},
+    {"jsonl", 0, NULL, "each line is JSON: a text, or {\"text\"}, {\"question\"}, ...",
      COMPLETE_NOTHING},
     {"pairs", 0, NULL, "each line is two texts with a tab between", COMPLETE_NOTHING},
-    {"top", 'k', "N", "the N most probable labels of each", COMPLETE_NOTHING},
+    {"top", 'k', "N", "the N most probable labels or answers of each", COMPLETE_NOTHING},
     {"words", 0, NULL, "of named entities: every word with its tag, as in a CoNLL file",
      COMPLETE_NOTHING},
     {"batch", 0, "N", "texts a request; default 32", COMPLETE_NOTHING},
@@ -167,8 +170,9 @@ static const struct option_spec gc_options[] = {
 const struct command commands[] = {
     {"submit", "[DATA]", "upload data and queue a training job", 0, 1, COMPLETE_DATA,
      submit_options, run_submit,
-     "DATA is a file of labelled text (.jsonl, .csv, .tsv, .conll) or the id of one that was\n"
-     "uploaded.\n"
+     "DATA is a file of labelled text (.jsonl, .csv, .tsv, .conll, SQuAD's .json) or the id of "
+     "one\n"
+     "that was uploaded.\n"
      "Values of --set are numbers, true or false, lists with commas, JSON, or else text; a name\n"
      "with a dot reaches beyond the method, as task.metric=f1. Prints the job's id.\n",
      false, false},
@@ -212,7 +216,8 @@ const struct command commands[] = {
     {"predict", "MODEL [TEXT...]", "label texts with a finished adapter", 1, ANY_NUMBER,
      COMPLETE_ADAPTER, predict_options, run_predict,
      "Without a TEXT the lines of --file or of stdin are read. Prints a line for each: the\n"
-     "label, its probability, the text; tabs between them.\n",
+     "label, its probability, the text; tabs between them. Of question answering: the answer, or\n"
+     "\"-\" where there is none, its score, the question.\n",
      false, false},
     {"upload", "FILE...", "upload data; prints the ids", 1, ANY_NUMBER, COMPLETE_PATH, none,
      run_upload, NULL, false, false},

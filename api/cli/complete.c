@@ -56,7 +56,8 @@ static void offer_settings(const struct completing *c)
 
 static void offer_tasks(const struct completing *c)
 {
-    static const char *const kinds[] = {"classification", "regression", "multi_label"};
+    static const char *const kinds[] = {"classification", "regression", "multi_label",
+                                        "token_classification", "question_answering"};
     const char *name;
 
     for (int i = PRILORA_GLUE_NONE + 1; (name = prilora_glue_name((enum prilora_glue)i)); i++)

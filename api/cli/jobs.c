@@ -170,6 +170,19 @@ static void show_times(struct table *t, const json_t *job)
         table_field(t, "will finish", "%s", text_time(json_whole(job, "estimated_finish")));
 }
 
+static void show_answering(struct table *t, const json_t *job)
+{
+    static const char *const names[] = {"doc_stride", "max_answer_length"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = format("task.%s", names[i]), *shown = json_shown(json_at(job, path));
+
+        table_field(t, names[i], "%s", shown);
+        free(path);
+        free(shown);
+    }
+}
+
 static void show_data(struct table *t, const json_t *job)
 {
     static const char *const names[] = {"model", "suffix", "training_file", "validation_file"};
@@ -186,6 +199,8 @@ static void show_data(struct table *t, const json_t *job)
                     json_text(job, "task.metric"));
     if (*json_text(job, "task.mismatched_file"))
         table_field(t, "mismatched_file", "%s", json_text(job, "task.mismatched_file"));
+    if (strcmp(task, "question_answering") == 0)
+        show_answering(t, job);
     table_field(t, "seed", "%lld", (long long)json_whole(job, "seed"));
     table_field(t, "priority", "%lld", (long long)json_whole(job, "priority"));
     json_object_foreach ((json_t *)metadata, name, value) {

@@ -1,6 +1,6 @@
 /*
- * predict.c - texts labelled by a finished adapter: those on the command line, or the lines of a
- * file, a batch at a time.
+ * predict.c - texts labelled, or questions answered, by a finished adapter: those on the command
+ * line, or the lines of a file, a batch at a time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,141 +11,22 @@
 #include "api/cli/http.h"
 #include "api/cli/json.h"
 #include "api/cli/list.h"
-#include "api/cli/text.h"
+#include "api/cli/predict_put.h"
+#include "api/cli/value.h"
 
 #define TEXTS_AT_ONCE 32
 #define MOST_AT_ONCE  1024
+#define BYTES_AT_ONCE 1048576 /* of texts; contexts go with each of their questions */
 
 struct predicting {
     const struct call *call;
     char *model;
+    json_t *question, *context; /* that all have, or NULL */
     int64_t top, batch;
     json_t *texts; /* waiting to be sent */
+    size_t bytes;  /* of them */
     size_t line;   /* of the last of them */
 };
-
-/* ---- what comes back ---- */
-
-/* Words with spaces between. */
-static void put_words(const json_t *words)
-{
-    const json_t *word;
-    size_t i;
-
-    json_array_foreach ((json_t *)words, i, word) {
-        fputs(i ? " " : "", stdout);
-        text_put(stdout, json_string_value(word));
-    }
-}
-
-static void put_text(const json_t *input)
-{
-    const char *pair = json_text(input, "text_pair");
-    const json_t *words = json_at(input, "words");
-
-    if (words) {
-        put_words(words);
-        putchar('\n');
-        return;
-    }
-
-    text_put(stdout, json_is_string(input) ? json_string_value(input) : json_text(input, "text"));
-    if (*pair) {
-        putchar('\t');
-        text_put(stdout, pair);
-    }
-    putchar('\n');
-}
-
-static void put_label(const char *label, const json_t *object, const char *member)
-{
-    double value;
-
-    text_put(stdout, label);
-    if (json_number(object, member, &value))
-        printf("\t%.4f", value);
-    putchar('\t');
-}
-
-/* A line for each of the most probable labels. */
-static void put_top(const json_t *prediction, const json_t *input, int64_t top)
-{
-    const json_t *row;
-    size_t i;
-
-    json_array_foreach ((json_t *)json_at(prediction, "probabilities"), i, row) {
-        if ((int64_t)i >= top)
-            return;
-        put_label(json_text(row, "label"), row, "probability");
-        put_text(input);
-    }
-}
-
-/* A line for each entity, or one that says that there is none. */
-static void put_entities(const json_t *entities, const json_t *input)
-{
-    const json_t *entity;
-    size_t i;
-
-    json_array_foreach ((json_t *)entities, i, entity) {
-        put_label(json_text(entity, "label"), entity, "score");
-        text_put(stdout, json_text(entity, "text"));
-        putchar('\t');
-        put_text(input);
-    }
-    if (json_array_size(entities) == 0) {
-        fputs("-\t-\t-\t", stdout);
-        put_text(input);
-    }
-}
-
-/* As a CoNLL file has them: a word a line with its tag, and a blank line after them. */
-static void put_tags(const json_t *words)
-{
-    const json_t *word;
-    size_t i;
-
-    json_array_foreach ((json_t *)words, i, word) {
-        const char *tag = json_text(word, "tag");
-
-        text_put(stdout, json_text(word, "word"));
-        putchar('\t');
-        text_put(stdout, *tag ? tag : "-");
-        putchar('\n');
-    }
-    putchar('\n');
-}
-
-static void put_prediction(const struct predicting *p, const json_t *prediction)
-{
-    const json_t *input = json_array_get(p->texts, (size_t)json_whole(prediction, "index"));
-    const json_t *labels = json_at(prediction, "labels"), *label;
-    const json_t *entities = json_at(prediction, "entities");
-    double value;
-    size_t i;
-
-    if (entities && call_has(p->call, "words"))
-        put_tags(json_at(prediction, "words"));
-    else if (entities)
-        put_entities(entities, input);
-    else if (json_number(prediction, "value", &value)) {
-        printf("%.6g\t", value);
-        put_text(input);
-    } else if (p->top > 0) {
-        put_top(prediction, input, p->top);
-    } else if (labels) {
-        json_array_foreach ((json_t *)labels, i, label) {
-            fputs(i ? "," : "", stdout);
-            text_put(stdout,
-                     json_is_string(label) ? json_string_value(label) : json_text(label, "label"));
-        }
-        putchar('\t');
-        put_text(input);
-    } else {
-        put_label(json_text(prediction, "label"), prediction, "score");
-        put_text(input);
-    }
-}
 
 /* ---- what goes ---- */
 
@@ -165,13 +46,27 @@ static int send_batch(struct predicting *p)
     rc = post(p->call, &reply, "/v1/predictions", NULL, body);
     if (rc == EXIT_DONE && !show_json(p->call, &reply)) {
         json_array_foreach ((json_t *)json_at(reply.json, "data"), i, prediction)
-            put_prediction(p, prediction);
+            predict_put(p->call, prediction,
+                        json_array_get(p->texts, (size_t)json_whole(prediction, "index")), p->top);
     }
     fflush(stdout);
     http_reply_clear(&reply);
     json_decref(body);
     json_array_clear(p->texts);
+    p->bytes = 0;
     return rc;
+}
+
+/* About as much as it is in JSON. */
+static size_t size_of(const json_t *input)
+{
+    size_t n = json_is_string(input) ? json_string_length(input) : 0;
+    const char *name;
+    json_t *member;
+
+    json_object_foreach ((json_t *)input, name, member)
+        n += json_string_length(member);
+    return n;
 }
 
 /* Takes `input`; NULL: it could not be made. */
@@ -180,7 +75,10 @@ static int add(struct predicting *p, json_t *input)
     if (!input)
         return fail(EXIT_FAILED, "line %zu: is not UTF-8", p->line);
     json_array_append_new(p->texts, input);
-    return json_array_size(p->texts) >= (size_t)p->batch ? send_batch(p) : EXIT_DONE;
+    p->bytes += size_of(input);
+    return json_array_size(p->texts) >= (size_t)p->batch || p->bytes >= BYTES_AT_ONCE
+               ? send_batch(p)
+               : EXIT_DONE;
 }
 
 static bool are_texts(const json_t *list)
@@ -208,6 +106,9 @@ static json_t *input_of(json_t *line)
         input = must(json_pack("{s:O}", "words", words));
     else if (json_is_string(line))
         input = json_incref(line);
+    else if (json_at(line, "question"))
+        input = must(json_pack("{s:O, s:O*}", "question", json_object_get(line, "question"),
+                               "context", json_object_get(line, "context")));
     else if (*json_text(line, "text"))
         input = must(json_pack("{s:O, s:O*}", "text", json_object_get(line, "text"), "text_pair",
                                json_object_get(line, "text_pair")));
@@ -215,17 +116,31 @@ static json_t *input_of(json_t *line)
     return input;
 }
 
+/* The line is what not all have. */
+static int add_question(struct predicting *p, const char *line)
+{
+    json_t *given = json_string(line), *input = NULL;
+
+    if (given)
+        input = must(json_pack("{s:O, s:O}", "question", p->question ? p->question : given,
+                               "context", p->context ? p->context : given));
+    json_decref(given);
+    return add(p, input);
+}
+
 static int add_line(struct predicting *p, char *line)
 {
     char *tab = strchr(line, '\t');
     json_t *input;
 
+    if (p->question || p->context)
+        return add_question(p, line);
     if (call_has(p->call, "jsonl")) {
         input = input_of(json_loads(line, JSON_DECODE_ANY, NULL));
         return input ? add(p, input)
                      : fail(EXIT_FAILED,
                             "line %zu: must be a JSON string, a list of words, or an object with "
-                            "\"text\" or \"words\"",
+                            "\"text\", \"words\" or \"question\"",
                             p->line);
     }
     if (!call_has(p->call, "pairs"))
@@ -265,7 +180,9 @@ static int add_all(struct predicting *p)
 {
     int rc = EXIT_DONE;
 
-    if (p->call->n_args == 1 || call_has(p->call, "file"))
+    if (p->question && p->context)
+        rc = add(p, must(json_pack("{s:O, s:O}", "question", p->question, "context", p->context)));
+    else if (p->call->n_args == 1 || call_has(p->call, "file"))
         rc = add_lines(p, call_option(p->call, "file"));
     for (size_t i = 1; i < p->call->n_args && rc == EXIT_DONE; i++) {
         char *line = must(strdup(p->call->args[i]));
@@ -277,6 +194,26 @@ static int add_all(struct predicting *p)
     return rc == EXIT_DONE ? send_batch(p) : rc;
 }
 
+/* What is asked of all texts, or all questions are asked of. */
+static int read_question(struct predicting *p)
+{
+    const struct call *call = p->call;
+    const bool both = call_has(call, "question") && call_has(call, "context");
+    int rc = EXIT_DONE;
+
+    if (!call_has(call, "question") && !call_has(call, "context"))
+        return EXIT_DONE;
+    if (call_has(call, "jsonl") || call_has(call, "pairs"))
+        return fail(EXIT_USAGE, "predict: --question and --context are for lines of plain text");
+    if (both && (call->n_args > 1 || call_has(call, "file")))
+        return fail(EXIT_USAGE, "predict: --question and --context leave no room for other texts");
+    if (call_has(call, "question"))
+        rc = value_read_text(call_option(call, "question"), "question", &p->question);
+    if (rc == EXIT_DONE && call_has(call, "context"))
+        rc = value_read_text(call_option(call, "context"), "context", &p->context);
+    return rc;
+}
+
 int run_predict(struct call *call)
 {
     struct predicting p = {.call = call, .texts = must(json_array())};
@@ -285,10 +222,14 @@ int run_predict(struct call *call)
     if (rc == EXIT_DONE)
         rc = call_integer(call, "batch", 1, MOST_AT_ONCE, TEXTS_AT_ONCE, &p.batch);
     if (rc == EXIT_DONE)
+        rc = read_question(&p);
+    if (rc == EXIT_DONE)
         rc = resolve(call, THING_MODEL, call->args[0], &p.model);
     if (rc == EXIT_DONE)
         rc = add_all(&p);
     json_decref(p.texts);
+    json_decref(p.question);
+    json_decref(p.context);
     free(p.model);
     return rc;
 }

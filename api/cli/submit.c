@@ -40,6 +40,20 @@ static json_t *object_at(json_t *object, char *path, char **last)
     return object;
 }
 
+/* The task as an object, made of what stands there: a string is a type or a name. */
+static json_t *task_object(json_t *job)
+{
+    json_t *task = json_object_get(job, "task"), *object;
+
+    if (json_is_object(task))
+        return task;
+    object = must(json_object());
+    if (json_is_string(task))
+        json_object_set(object, "type", task);
+    json_object_set_new(job, "task", object);
+    return object;
+}
+
 static const char *method_type(const json_t *job)
 {
     const char *type = json_text(job, "method.type");
@@ -62,6 +76,8 @@ static int apply_set(json_t *job, const char *pair)
                ? format("%.*s", (int)(equals - pair), pair)
                : format("method.%s.hyperparameters.%.*s", method_type(job), (int)(equals - pair),
                         pair);
+    if (strncmp(path, "task.", 5) == 0)
+        task_object(job);
     object = object_at(job, path, &last);
     json_object_set_new(object, last, value);
     free(path);
@@ -77,20 +93,6 @@ static int set_integer(const struct call *call, json_t *job, const char *name, i
     if (rc == EXIT_DONE && call_has(call, name))
         json_object_set_new(job, name, json_integer((json_int_t)value));
     return rc;
-}
-
-/* The task as an object, made of what stands there: a string is a type or a name. */
-static json_t *task_object(json_t *job)
-{
-    json_t *task = json_object_get(job, "task"), *object;
-
-    if (json_is_object(task))
-        return task;
-    object = must(json_object());
-    if (json_is_string(task))
-        json_object_set(object, "type", task);
-    json_object_set_new(job, "task", object);
-    return object;
 }
 
 /* "rte", or JSON of the whole member. */

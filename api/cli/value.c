@@ -89,6 +89,44 @@ int value_read_object(const char *path, const char *what, json_t **out)
     return EXIT_DONE;
 }
 
+/* All that there is; free it. NULL: errno says why. */
+static char *read_all(FILE *file, size_t *size)
+{
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t n = getdelim(&text, &room, '\0', file); /* as much as JSON can hold */
+
+    *size = n > 0 ? (size_t)n : 0;
+    if (!ferror(file))
+        return text ? text : must(strdup(""));
+    free(text);
+    return NULL;
+}
+
+static int read_text_file(const char *path, json_t **out)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    size_t size = 0;
+    char *text = file ? read_all(file, &size) : NULL;
+    int error = errno;
+
+    if (file && file != stdin)
+        fclose(file);
+    if (!text)
+        return fail(EXIT_FAILED, "%s: %s", path, strerror(error));
+    *out = json_stringn(text, size);
+    free(text);
+    return *out ? EXIT_DONE : fail(EXIT_FAILED, "%s: is not UTF-8", path);
+}
+
+int value_read_text(const char *given, const char *option, json_t **out)
+{
+    if (given[0] == '@')
+        return read_text_file(given + 1, out);
+    *out = json_string(given);
+    return *out ? EXIT_DONE : fail(EXIT_USAGE, "--%s: \"%s\" is not UTF-8", option, given);
+}
+
 int value_set_text(json_t *object, const char *name, const char *text)
 {
     json_t *value = json_string(text);

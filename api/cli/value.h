@@ -10,6 +10,9 @@ json_t *value_parse(const char *text);
 /* The JSON object in the file (or "-"); `what` it should be, as "a job", is for errors. */
 int value_read_object(const char *path, const char *what, json_t **out);
 
+/* A text, or with '@' before it the file ("-": stdin) that holds it; `option` is for errors. */
+int value_read_text(const char *given, const char *option, json_t **out);
+
 int value_set_text(json_t *object, const char *name, const char *text);
 
 /* --metadata NAME=TEXT */

@@ -28,6 +28,7 @@
     X(charts_js,   "charts.js",   "text/javascript; charset=utf-8")                                \
     X(parts_js,    "parts.js",    "text/javascript; charset=utf-8")                                \
     X(actions_js,  "actions.js",  "text/javascript; charset=utf-8")                                \
+    X(picker_js,   "picker.js",   "text/javascript; charset=utf-8")                                \
     X(try_js,      "try.js",      "text/javascript; charset=utf-8")                                \
     X(experiments_js, "experiments.js", "text/javascript; charset=utf-8")                          \
     X(pulls_js,    "pulls.js",    "text/javascript; charset=utf-8")                                \

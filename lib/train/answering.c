@@ -100,13 +100,11 @@ static enum prilora_status append(struct batch *b, size_t i, struct prilora_erro
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
-static void place(struct prilora_answer *out, const struct asked *asked,
-                  const struct pl_piece *piece, const char *context)
+/* "No answer" has no bytes. */
+static void place(struct prilora_answer *out, const struct pl_piece *piece, const char *context)
 {
-    if (piece->first == SIZE_MAX)
-        return; /* none: all is zero */
-    out->byte = asked->context.spans[piece->first].begin;
-    out->size = asked->context.spans[piece->last].end - out->byte;
+    out->byte = piece->begin;
+    out->size = piece->end - piece->begin;
     out->start = pl_utf8_count(context, out->byte);
     out->end = out->start + pl_utf8_count(context + out->byte, out->size);
 }
@@ -126,7 +124,7 @@ static enum prilora_status tell(struct batch *b, struct asked *asked, struct pri
         return pl_fail(err, PRILORA_ENOMEM, "no memory for the answers to a question");
     out->n_answers = p->n < b->n_best ? p->n : b->n_best;
     for (size_t i = 0; i < out->n_answers; i++) {
-        place(&out->answers[i], asked, &p->list[i], b->texts[asked->number].pair);
+        place(&out->answers[i], &p->list[i], b->texts[asked->number].pair);
         out->answers[i].score = exp(p->list[i].score - p->list[0].score) / sum;
     }
     return PRILORA_OK;

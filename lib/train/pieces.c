@@ -4,11 +4,11 @@
 #include <string.h>
 
 /* Where the piece is in the list; n: nowhere. */
-static size_t place_of(const struct pl_pieces *p, size_t first, size_t last)
+static size_t place_of(const struct pl_pieces *p, size_t begin, size_t end)
 {
     size_t i = 0;
 
-    while (i < p->n && !(p->list[i].first == first && p->list[i].last == last))
+    while (i < p->n && !(p->list[i].begin == begin && p->list[i].end == end))
         i++;
     return i;
 }
@@ -20,7 +20,7 @@ static void offer(struct pl_pieces *p, const struct pl_piece *piece)
 
     if (p->n == PL_BEST_PIECES && !(piece->score > p->list[p->n - 1].score))
         return;
-    at = place_of(p, piece->first, piece->last);
+    at = place_of(p, piece->begin, piece->end);
     if (at < p->n && !(piece->score > p->list[at].score))
         return;
     if (at == PL_BEST_PIECES)
@@ -38,19 +38,19 @@ void pl_pieces_look(struct pl_pieces *p, const pl_real *logits, const struct pl_
 {
     const double none = (double)logits[0] + (double)logits[1];
     const pl_real *of_context = logits + 2 * (size_t)window->at;
+    const struct pl_span *own = window->n ? spans + window->first : NULL;
 
     if (p->n_windows++ == 0 || none < p->none)
         p->none = none;
     for (size_t i = 0; i < window->n; i++) {
-        const size_t first = window->first + i;
         const size_t most = longest < window->n - i ? longest : window->n - i;
 
         for (size_t k = i; k < i + most; k++) {
-            const size_t last = window->first + k;
-            const struct pl_piece piece = {
-                first, last, (double)of_context[2 * i] + (double)of_context[2 * k + 1]};
+            const struct pl_piece piece = {own[i].begin, own[k].end,
+                                           (double)of_context[2 * i] +
+                                               (double)of_context[2 * k + 1]};
 
-            if (spans[first].begin < spans[last].end)
+            if (piece.begin < piece.end)
                 offer(p, &piece);
         }
     }
@@ -58,7 +58,7 @@ void pl_pieces_look(struct pl_pieces *p, const pl_real *logits, const struct pl_
 
 void pl_pieces_add_none(struct pl_pieces *p)
 {
-    const struct pl_piece none = {SIZE_MAX, SIZE_MAX, p->none};
+    const struct pl_piece none = {0, 0, p->none};
 
     offer(p, &none);
 }

@@ -2,10 +2,10 @@
  * pieces.h - which pieces of a context answer a question, by the logits of its windows.
  *
  * A piece's score is the start logit of its first token plus the end logit of its last. It lies in
- * one window, has at most so many tokens and some bytes of the context; a piece that two windows
- * have counts with the better of its scores. "No answer" scores the least of what the first tokens
- * of the windows do, for a piece in any window is enough to answer; it comes behind a piece that
- * scores as much.
+ * one window, has at most so many tokens and some bytes of the context; bytes that are found twice,
+ * in two windows or as different tokens, count with the better of their scores. "No answer" scores
+ * the least of what the first tokens of the windows do, for a piece in any window is enough to
+ * answer; it comes behind a piece that scores as much.
  *
  * Source   BERT's run_squad.py, whose n-best lists these are, but for its cut to the 20 best starts
  *          and ends
@@ -19,7 +19,7 @@
 #define PL_BEST_PIECES 20
 
 struct pl_piece {
-    size_t first, last; /* tokens of the context, both counted; first SIZE_MAX: no answer */
+    size_t begin, end; /* bytes of the context; both 0: no answer */
     double score;
 };
 

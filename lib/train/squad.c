@@ -187,9 +187,9 @@ static char *answer_of(const struct pl_measured *m, const struct pl_question *qu
                        m->answers.longest);
     if (m->answers.none)
         pl_pieces_add_none(&pieces);
-    if (pieces.n && pieces.list[0].first != SIZE_MAX) {
-        begin = spans[pieces.list[0].first].begin;
-        end = spans[pieces.list[0].last].end;
+    if (pieces.n) {
+        begin = pieces.list[0].begin;
+        end = pieces.list[0].end;
     }
     return pl_squad_normal(pl_texts_at(&q->contexts, question->context) + begin, end - begin, size);
 }

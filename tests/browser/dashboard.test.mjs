@@ -315,6 +315,68 @@ test("ranks are suggested by a finished adapter, and used", async () => {
   await page.locator(".head .chip", { hasText: "succeeded" }).waitFor();
 });
 
+/** SQuAD's own form: 24 contexts, each with two questions. */
+function squad() {
+  const paragraphs = Array.from({ length: 24 }, (_, i) => {
+    const who = ["Anna", "Peter"][i % 2], town = ["Rome", "Paris", "Oslo"][i % 3];
+    return { context: `${who} lives in ${town}.`, qas: [
+      { id: `${i}a`, question: "Who is it?", answers: [{ text: who, answer_start: 0 }] },
+      { id: `${i}b`, question: "Where is it?", answers: [{ text: town, answer_start: who.length + 10 }] }] };
+  });
+  return JSON.stringify({ version: "1", data: [{ title: "letters", paragraphs }] });
+}
+
+test("questions are looked at, learned, and answered within their context", async () => {
+  const page = await browser.open("#/new", { expected: /status of 400/ });
+  const stride = page.getByLabel("Tokens that two windows share"), longest = page.getByLabel("Tokens of the longest answer");
+  assert.equal(await stride.isVisible(), false);
+  for (const [i, name] of ["squad.json", "squad-valid.json"].entries())
+    await page.getByLabel("or upload one").nth(i).setInputFiles({ name, mimeType: "application/json", buffer: Buffer.from(squad()) });
+  await page.locator(".preview").nth(1).waitFor();
+  const preview = page.locator(".preview").first();
+  assert.match(await preview.innerText(), /48 rows, JSON; question answering: a piece of the context for each question\n/);
+  assert.deepEqual(await preview.locator("thead th").allInnerTexts(), ["line", "question", "context", "answers"]);
+  assert.deepEqual((await preview.locator("tbody tr").nth(1).locator("td").allInnerTexts()).slice(1), ["Where is it?", "Anna lives in Rome.", "Rome"]);
+  assert.equal(await preview.locator(".bars").count(), 0);
+  assert.equal(await stride.isVisible(), true);
+  await page.getByLabel("Task", { exact: true }).selectOption("classification");
+  assert.equal(await longest.isHidden(), true);
+  await page.getByLabel("Task", { exact: true }).selectOption("question_answering");
+  await longest.fill("many");
+  await page.keyboard.press("Tab");
+  await page.locator("[data-param='task.max_answer_length'] .field-error").filter({ hasText: "many" }).waitFor();
+  await page.getByLabel("Task", { exact: true }).selectOption("");
+  await longest.fill("8");
+  for (const [label, text] of [["Epochs", "15"], ["Batch size", "8"], ["Learning rate", "5e-3"]])
+    await page.getByLabel(label, { exact: true }).fill(text);
+  await page.keyboard.press("Tab");
+  await page.locator(".fact", { hasText: "Training data" }).getByText("48 questions").waitFor();
+  await page.getByRole("button", { name: "Start the job" }).click();
+  await page.waitForURL(/#\/jobs\/ftjob-/);
+  await page.locator(".head .chip", { hasText: "succeeded" }).waitFor({ timeout: 180000 });
+  const job = await daemon.get(`v1/fine_tuning/jobs/${page.url().split("/").at(-1)}`);
+  assert.deepEqual([job.task.type, job.task.max_answer_length], ["question_answering", 8]);
+  assert.match(await page.locator(".plots canvas").nth(1).getAttribute("aria-label"), /^Evaluation\. f1: last .*exact match: last/);
+
+  const context = "\u{1F4EE} Peter lives in Oslo.", question = "Where is it?"; // one code point, two in JavaScript
+  const { body } = await daemon.post("v1/predictions", { model: job.fine_tuned_model, input: { question, context }, top_k: 5 });
+  await page.getByLabel("Question", { exact: true }).fill(question);
+  await page.getByLabel("Context", { exact: true }).fill(context);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await page.locator(".context mark").waitFor();
+  assert.equal(body.data[0].answer, "Oslo");
+  assert.equal(await page.locator(".try .verdict").innerText(), "Oslo");
+  assert.equal(await page.locator(".context mark").innerText(), "Oslo");
+  assert.equal(await page.locator(".context").innerText(), context);
+  assert.equal(await page.locator(".try [aria-live] .context").count(), 0); // heard is the answer alone
+  assert.equal(await page.getByRole("list", { name: "Other answers" }).locator("li").count(), body.data[0].answers.length - 1);
+  assert.deepEqual(await browser.violations(page), []);
+  const models = await browser.open("#/models");
+  await models.getByLabel("Adapter", { exact: true }).selectOption(job.fine_tuned_model);
+  await models.getByLabel("Question", { exact: true }).waitFor();
+});
+
 test("a job is changed, and watched through what happens to the connection", async () => {
   const training_file = (await daemon.get("v1/files")).data.find((f) => f.filename === "train.jsonl").id;
   const { body } = await daemon.post("v1/fine_tuning/jobs", { model: "prilora-mini-en", training_file, suffix: "long",

@@ -248,6 +248,49 @@ test("a regression, several labels at once, and OpenAI's own method", async () =
     }
 });
 
+test("words with tags", async () => {
+    const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify({
+        tokens: [i % 2 ? "Anna" : "Peter", "saw", "Rome"], ner_tags: ["B-PER", "O", "B-LOC"] }));
+    const training = await call("createFile", { form: file(lines.join("\n")) });
+    const preview = await call("previewFile", { path: { id: training.id } });
+    assert.equal(preview.task, "token_classification");
+    const made = await call("createJob", { json: job(training, { task: { metric: "f1" } }) });
+    const done = await waitFor(made.id, "succeeded");
+    assert.ok("precision" in done.result.metrics);
+    await call("listJobMetrics", { path: { id: made.id } });
+    await call("createPrediction", {
+        json: { model: done.fine_tuned_model, input: ["Anna saw Rome", { words: ["Anna"] }, ["Anna", "saw"]] },
+    });
+});
+
+test("questions and their contexts", async () => {
+    const squad = { version: "test", data: [{ title: "letters", paragraphs: ["Rome", "Paris", "Oslo"].map((town, i) => ({
+        context: `The letter came from ${town} in May.`,
+        qas: Array.from({ length: 20 }, (_, k) => ({ id: `${i}-${k}`, question: "Where did it come from?",
+            answers: [{ text: town, answer_start: 21 }] })) })) }] };
+    const training = await call("createFile", { form: file(JSON.stringify(squad), "train.json") });
+    const preview = await call("previewFile", { path: { id: training.id } });
+    assert.equal(preview.task, "question_answering");
+    assert.deepEqual(preview.rows[0].label, ["Rome"]);
+    const task = { type: "question_answering", metric: "exact_match", doc_stride: 8, max_answer_length: 4 };
+    const forecast = await call("forecastJob", { json: job(training, { task }) });
+    assert.equal(forecast.training.n_questions + forecast.validation.n_questions, 60);
+    const made = await call("createJob", { json: job(training, { task }) });
+    const done = await waitFor(made.id, "succeeded");
+    assert.deepEqual(done.task, task);
+    assert.ok("exact_match" in done.result.metrics && "f1" in done.result.metrics);
+    await call("listJobMetrics", { path: { id: made.id } });
+    await call("listJobEvents", { path: { id: made.id } });
+    await call("listJobCheckpoints", { path: { id: made.id } });
+    const input = { question: "Where did it come from?", context: "The letter came from Rome in May." };
+    const { data } = await call("createPrediction", { json: { model: done.fine_tuned_model, input: [input, input], top_k: 3 } });
+    for (const { answers } of data)
+        for (const { answer, start, end } of answers) assert.equal(answer, input.context.slice(start, end));
+    await call("createPrediction", { json: { model: done.fine_tuned_model, input } });
+    await call("createPrediction", { json: { model: done.fine_tuned_model, input: "Where?" }, status: 400 });
+    await call("createJob", { json: job(training, { task: { ...task, type: "classification" } }), status: 400 });
+});
+
 test("a job that fails, and a file that is no data", async () => {
     const training = await call("createFile", { form: file('{"text": "a", "label": "x"}\n{"text": 7}\n') });
     const made = await call("createJob", { json: job(training) });
@@ -370,6 +413,18 @@ test("the service itself", async () => {
 const operations = () =>
     Object.entries(document.paths).flatMap(([path, item]) =>
         Object.entries(item).map(([method, op]) => ({ path, method, op })));
+
+test("examples are what their schemas say", () => {
+    let n = 0;
+    for (const { path, op } of operations())
+        for (const part of [op.requestBody, ...Object.values(op.responses)].map(resolve))
+            for (const { schema, examples } of Object.values(part?.content ?? {}))
+                for (const [name, { value }] of Object.entries(examples ?? {})) {
+                    matches(schema, value, `${path}: ${name}`);
+                    n += 1;
+                }
+    assert.ok(n >= 3);
+});
 
 test("every operation of the document was called", () => {
     assert.deepEqual(operations().map(({ op }) => op.operationId).filter((id) => !called.has(id)), []);

@@ -1,12 +1,14 @@
 /*
  * fuzz_dataset.c - any bytes as a data file: the first byte chooses the format and the task that is
- * asked for (low bits), and the GLUE task or words with tags (high bits). What is read must hold
- * together, and split; the preview, which reads the same without tokens, must agree with it.
+ * asked for (low bits), and the GLUE task, or words with tags or questions (high bits). What is
+ * read must hold together, and split; the preview, which reads the same without tokens, must agree
+ * with it.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "answered.h"
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
 #include "train/dataset.h"
@@ -35,6 +37,8 @@ static void check_whole(struct prilora_dataset *d)
         assert((size_t)d->targets[i] < d->n_labels);
     for (size_t i = 0; d->task == PRILORA_TASK_TOKEN_CLASSIFICATION && i < d->starts[d->n]; i++)
         assert(d->targets[i] == -1 || (size_t)d->targets[i] < d->n_labels);
+    if (d->questions)
+        fuzz_check_answered(d);
     if (prilora_dataset_split(d, &held_out, 0.3, 1, NULL) == PRILORA_OK)
         assert(held_out->n >= 1 && held_out->n + d->n == info.n_examples);
     prilora_dataset_free(held_out);
@@ -74,11 +78,12 @@ static void check_preview(const char *data, size_t size,
         assert(prilora_preview_label(p, i, &count)[0]);
     if (d) {
         assert(info.n_bad == 0 && !info.problem && info.task == d->task);
-        assert(info.n_labels == d->n_labels && info.n_rows == d->n);
+        assert(info.n_rows == (d->questions ? d->questions->n : d->n));
+        assert(info.n_labels == (d->questions ? 0 : d->n_labels));
         if (info.task == PRILORA_TASK_TOKEN_CLASSIFICATION)
             assert(sum >= pl_dataset_counted(d));
         else
-            assert(info.task == PRILORA_TASK_MULTI_LABEL || sum == d->n);
+            assert(info.task == PRILORA_TASK_MULTI_LABEL || d->questions || sum == d->n);
     } else {
         assert(info.n_bad > 0 || info.problem);
     }
@@ -88,6 +93,10 @@ static void check_preview(const char *data, size_t size,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = {"f.jsonl", "f.json", "f.csv", "f.tsv", "f.conll"};
+    static const enum prilora_task of_high_bits[] = {PRILORA_TASK_AUTO,
+                                                     PRILORA_TASK_TOKEN_CLASSIFICATION,
+                                                     PRILORA_TASK_AUTO,
+                                                     PRILORA_TASK_QUESTION_ANSWERING};
     static struct pl_tokenizer *tokenizer;
     struct prilora_dataset *d = NULL;
     struct prilora_error err = {0};
@@ -103,8 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     tagged = data[0] >> 4 > PRILORA_GLUE_WNLI;
     options.name = names[tagged && data[0] & 2 ? 4 : data[0] & 3];
-    options.task = tagged ? (data[0] & 4 ? PRILORA_TASK_TOKEN_CLASSIFICATION : PRILORA_TASK_AUTO)
-                          : (enum prilora_task)(data[0] >> 2 & 3);
+    options.task = tagged ? of_high_bits[data[0] >> 2 & 3] : (enum prilora_task)(data[0] >> 2 & 3);
     if (!tagged)
         options.glue = (enum prilora_glue)(data[0] >> 4);
     if (pl_dataset_parse(&d, tokenizer, (const char *)data + 1, size - 1, &options, &err) !=

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "answered.h"
 #include "base/digest.h"
 #include "train/dataset.h"
 
@@ -21,6 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         pl_digest_add(&digest, data, size);
         pl_digest_hex(&digest, digits);
         assert(strcmp(digits, d->fingerprint) == 0);
+        if (d->questions)
+            fuzz_check_answered(d);
     }
     prilora_dataset_free(d);
     return 0;

@@ -44,7 +44,7 @@ static struct prilora_spec *spec_of(const char *task, const char *hyperparameter
 
     snprintf(json, sizeof json,
              "{\"seed\": 5, %s \"method\": {\"type\": \"prilora\", \"prilora\": "
-             "{\"hyperparameters\": {\"batch_size\": 16, \"max_length\": %d, \"learning_rate\": "
+             "{\"hyperparameters\": {\"batch_size\": 8, \"max_length\": %d, \"learning_rate\": "
              "6e-3, %s}}}}",
              task, MAX_LENGTH, hyperparameters);
     must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
@@ -101,9 +101,9 @@ static int open_group(void **state)
     if (test_scratch_open(state) != 0)
         return -1;
     must(prilora_base_open(&base, BASE, &err), &err);
-    train = read_asked(&(struct test_asked){200, 1, 2, true, TEST_ASKED_JSONL}, NULL);
-    valid = read_asked(&(struct test_asked){40, 2, 4, true, TEST_ASKED_SQUAD}, train);
-    spec = spec_of("", "\"n_epochs\": 4");
+    train = read_asked(&(struct test_asked){160, 1, 2, true, TEST_ASKED_JSONL}, NULL);
+    valid = read_asked(&(struct test_asked){24, 2, 4, true, TEST_ASKED_SQUAD}, train);
+    spec = spec_of("", "\"n_epochs\": 3");
     run = open_run(base, spec, &options);
     must(prilora_run_train(run, &err), &err);
     free(export(run, "adapter", &size, &result));
@@ -142,7 +142,7 @@ static void a_small_model_learns_to_answer(void **state)
     print_message("f1 %.4f, exact match %.4f, loss %.4f\n", f1, exact,
                   value_of(result.values, result.n_values, "loss"));
     assert_true(valid->n > valid->questions->n);
-    assert_true(f1 > 0.8); /* 0.95 as measured; an untrained head has next to none */
+    assert_true(f1 > 0.9); /* 1 as measured; an untrained head has next to none */
     assert_true(exact <= f1);
     assert_true(result.n_nonzero < result.n_prunable); /* it was pruned */
 }
@@ -151,7 +151,7 @@ static void stop_at_step(void *context, const struct prilora_event *event)
 {
     atomic_int *stop = context;
 
-    if (event->type == PRILORA_EVENT_STEP && event->step == 5)
+    if (event->type == PRILORA_EVENT_STEP && event->step == 3)
         atomic_store(stop, PRILORA_STOP);
 }
 
@@ -171,7 +171,7 @@ static char *train_to_end(const char *task, const char *settings, size_t n_threa
     return bytes;
 }
 
-#define SHORT "\"max_steps\": 10, \"prune_interval\": 4"
+#define SHORT "\"max_steps\": 6, \"prune_interval\": 4"
 
 /* Stopped and gone on with; on one thread and on three; in shares of one layer at a time. */
 static void the_bits_are_the_same_however_it_is_computed(void **state)
@@ -195,7 +195,7 @@ static void the_bits_are_the_same_however_it_is_computed(void **state)
     options.on_event = NULL;
     options.stop = NULL;
     run = open_run(base, spec, &options);
-    assert_int_equal(prilora_run_step(run), 5);
+    assert_int_equal(prilora_run_step(run), 3);
     must(prilora_run_train(run, &err), &err);
     other = export(run, "resumed", &n, NULL);
     assert_int_equal(n, n_whole);
@@ -467,7 +467,7 @@ static struct prilora_text text_to(const char *question, const char *context)
 /* Right ones, word for word, are as many as the evaluation counts, and windows as many as there. */
 static void answers_are_those_of_the_evaluation(void **state)
 {
-    char *text = test_asked(&(struct test_asked){40, 2, 4, true, TEST_ASKED_SQUAD});
+    char *text = test_asked(&(struct test_asked){24, 2, 4, true, TEST_ASKED_SQUAD});
     json_t *root = json_loads(text, 0, NULL), *paragraphs, *paragraph, *question;
     struct prilora_adapter *a = open_adapter();
     size_t i, k, n = 0, n_right = 0, n_windows = 0, n_tokens = 0;
@@ -519,8 +519,8 @@ static void answers_come_with_places_and_shares(void **state)
     assert_false(out.truncated);
     assert_int_equal(out.answers[0].size, strlen("under the bed"));
     assert_memory_equal(context + out.answers[0].byte, "under the bed", out.answers[0].size);
-    assert_int_equal(out.answers[0].start, 37);
-    assert_int_equal(out.answers[0].end, 50);
+    assert_int_equal(out.answers[0].start, 41);
+    assert_int_equal(out.answers[0].end, 54);
     for (size_t i = 0; i < 20; i++) {
         const struct prilora_answer *x = &out.answers[i];
 
@@ -575,23 +575,23 @@ static char *long_context(size_t n)
 /* More windows than are computed together, questions before and behind, and the same alone. */
 static void a_long_context_is_read_to_its_end(void **state)
 {
-    char *context = long_context(2400);
+    char *context = long_context(1000);
     const struct prilora_text texts[] = {
         text_to("Who put it there?", "It rained. John put the ball in the car."),
-        text_to("Where is it now?", context), text_to("What was put there?", context),
-        text_to("Who put it there?", "It rained. John put the ball in the car."),
+        text_to("Where is it now?", context),
+        text_to("What was put there?", "It rained. John put the ball in the car."),
         text_to("Who put it there?", "")};
-    struct prilora_answering out[5], alone;
+    struct prilora_answering out[4], alone;
     struct prilora_adapter *a = open_adapter();
     struct prilora_error err;
 
     (void)state;
-    must(prilora_adapter_answer(a, texts, 5, 3, NULL, out, &err), &err);
-    assert_true(out[1].n_tokens > 8192 && out[1].n_windows > 400);
+    must(prilora_adapter_answer(a, texts, 4, 3, NULL, out, &err), &err);
+    assert_true(out[1].n_tokens > 8192 && out[1].n_windows > 256);
     assert_int_equal(out[1].answers[0].size, strlen("behind the house"));
     assert_memory_equal(context + out[1].answers[0].byte, "behind the house", 16);
     assert_true(out[1].answers[0].byte > strlen(context) / 3);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 3; i++) {
         must(prilora_adapter_answer(a, &texts[i], 1, 3, NULL, &alone, &err), &err);
         assert_int_equal(alone.n_windows, out[i].n_windows);
         assert_int_equal(alone.n_tokens, out[i].n_tokens);
@@ -600,9 +600,9 @@ static void a_long_context_is_read_to_its_end(void **state)
         test_close(alone.answers[0].score, out[i].answers[0].score, 1e-4);
         prilora_answering_clear(&alone);
     }
-    assert_int_equal(out[4].n_answers, 1); /* none */
-    assert_int_equal(out[4].answers[0].size, 0);
-    for (size_t i = 0; i < 5; i++)
+    assert_int_equal(out[3].n_answers, 1); /* none */
+    assert_int_equal(out[3].answers[0].size, 0);
+    for (size_t i = 0; i < 4; i++)
         prilora_answering_clear(&out[i]);
     free(context);
     prilora_adapter_close(a);

@@ -12,6 +12,7 @@
 
 #include "daemon/path.h"
 #include "daemon/predictor_cache.h"
+#include "support/asked.h"
 #include "support/close.h"
 #include "support/scratch.h"
 #include "support/training.h"
@@ -19,6 +20,7 @@
 #define BASE  "prilora-mini-en"
 #define JOB_A "ftjob-a"
 #define JOB_B "ftjob-b"
+#define JOB_Q "ftjob-q" /* answers questions */
 
 static struct store *store;
 static struct models *models;
@@ -31,13 +33,15 @@ static void must(enum prilora_status rc, const struct prilora_error *err)
 }
 
 /* An adapter of the job, as a finished one has it. */
-static void make_adapter(const char *job)
+static void make_adapter(const char *job, const struct prilora_dataset *train)
 {
     struct prilora_spec *spec = test_training_spec("\"max_steps\": 3");
     struct prilora_run_options options = {.n_threads = 1};
-    struct prilora_run *run = test_training_run(spec, test_training.valid, &options);
+    struct prilora_run *run;
     struct prilora_error err;
     char folder[600];
+
+    must(prilora_run_open(&run, test_training.base, spec, train, NULL, &options, &err), &err);
 
     snprintf(folder, sizeof folder, "%s/jobs/%s", test_scratch_path("state"), job);
     must(path_make_folder(folder, &err), &err);
@@ -49,14 +53,33 @@ static void make_adapter(const char *job)
     prilora_spec_free(spec);
 }
 
+static struct prilora_dataset *read_questions(void)
+{
+    struct prilora_dataset_options options = {.max_length = 64, .name = "asked.json"};
+    char *text = test_asked(&(struct test_asked){20, 1, 2, true, TEST_ASKED_SQUAD});
+    struct prilora_dataset *out;
+    struct prilora_error err;
+
+    must(prilora_dataset_read(&out, test_training.base,
+                              test_scratch_write("asked.json", text, strlen(text)), &options, &err),
+         &err);
+    free(text);
+    return out;
+}
+
 static int open_group(void **state)
 {
+    struct prilora_dataset *questions;
+
     if (test_training_open(state) != 0)
         return -1;
     must(store_open(&store, test_scratch_path("state"), NULL), &(struct prilora_error){0});
     must(models_new(&models, "examples", NULL), &(struct prilora_error){0});
-    make_adapter(JOB_A);
-    make_adapter(JOB_B);
+    make_adapter(JOB_A, test_training.train);
+    make_adapter(JOB_B, test_training.train);
+    questions = read_questions();
+    make_adapter(JOB_Q, questions);
+    prilora_dataset_free(questions);
     return 0;
 }
 
@@ -179,6 +202,48 @@ static void a_small_request_does_not_wait_for_a_large_one(void **state)
     predictor_release(p, small);
     predictor_release(p, other);
     predictor_stop(p);
+}
+
+/* Of six large contexts two are a round; one question that comes behind them is in the next. */
+static void a_round_of_questions_is_one_requests(void **state)
+{
+    enum { SIZE = 33000 };
+    struct predictor *p = start(1000);
+    struct prediction *large = make(JOB_Q, 6), *small = make(JOB_Q, 1);
+    struct prilora_text *texts = large->owner, *one = small->owner;
+    struct predictor_figures figures;
+    char *context = malloc(SIZE);
+
+    (void)state;
+    memset(context, ' ', SIZE); /* many bytes, few tokens */
+    memcpy(context, "Anna came to Rome", 17);
+    memcpy(context + SIZE - 9, "in March.", 9);
+    for (size_t i = 0; i < 6; i++) {
+        texts[i].pair = context;
+        texts[i].pair_size = SIZE;
+    }
+    one->pair = "Peter went to Paris.";
+    one->pair_size = 20;
+    large->n_best = small->n_best = 3;
+    n_done = 0;
+    submit(p, large);
+    submit(p, small);
+    wait_for(2);
+    assert_ptr_equal(order[0], small);
+    assert_int_equal(large->status, PRILORA_OK);
+    assert_int_equal(small->status, PRILORA_OK);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(large->answers[i].n_answers, 3);
+        assert_int_equal(large->out[i].n_tokens, large->answers[0].n_tokens);
+        assert_true(large->answers[i].answers[2].byte + large->answers[i].answers[2].size <= SIZE);
+    }
+    predictor_get_figures(p, &figures);
+    assert_int_equal(figures.n_rounds, 4);
+    assert_int_equal(figures.n_texts, 7);
+    predictor_release(p, large);
+    predictor_release(p, small);
+    predictor_stop(p);
+    free(context);
 }
 
 static void above_the_limit_nothing_more_is_taken(void **state)
@@ -341,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_together_is_computed_together),
         cmocka_unit_test(a_small_request_does_not_wait_for_a_large_one),
+        cmocka_unit_test(a_round_of_questions_is_one_requests),
         cmocka_unit_test(above_the_limit_nothing_more_is_taken),
         cmocka_unit_test(who_has_gone_is_not_woken),
         cmocka_unit_test(stopping_ends_what_waits),

@@ -203,7 +203,7 @@ static void answers_are_no_longer_than_they_may_be(void **state)
 /* ---- pieces ---- */
 
 struct found {
-    size_t first, last, order;
+    size_t begin, end, order; /* bytes */
     double score;
 };
 
@@ -214,7 +214,7 @@ static int better(const void *a, const void *b)
     return x->score < y->score ? 1 : x->score > y->score ? -1 : x->order > y->order ? 1 : -1;
 }
 
-/* All pieces of all windows, each once with its best score. */
+/* All pieces of all windows, the same bytes once with their best score. */
 static size_t search(struct found *out, const struct pl_window *windows, size_t n,
                      pl_real *const *logits, const struct pl_span *spans, size_t longest)
 {
@@ -228,12 +228,14 @@ static size_t search(struct found *out, const struct pl_window *windows, size_t 
                                      (double)logits[w][2 * (windows[w].at + k) + 1];
                 size_t at = 0;
 
-                if (k < i || k - i >= longest || spans[first].begin == spans[last].end)
+                const size_t begin = spans[first].begin, end = spans[last].end;
+
+                if (k < i || k - i >= longest || begin >= end)
                     continue;
-                while (at < n_found && (out[at].first != first || out[at].last != last))
+                while (at < n_found && (out[at].begin != begin || out[at].end != end))
                     at++;
                 if (at == n_found)
-                    out[n_found++] = (struct found){first, last, 0, score};
+                    out[n_found++] = (struct found){begin, end, 0, score};
                 else if (score > out[at].score)
                     out[at].score = score;
             }
@@ -262,10 +264,10 @@ static void the_best_pieces_are_those_of_a_search(void **state)
         size_t n, at = 0;
 
         for (size_t i = 0; i < TOKENS; i++) {
-            const uint32_t size = i % 5 == 3 ? 0 : 2; /* some are white space */
+            const uint32_t size = i % 5 == 3 ? 0 : 2; /* some are white space, some share a place */
 
             spans[i] = (struct pl_span){(uint32_t)at, (uint32_t)at + size};
-            at += size;
+            at += i % 7 == 4 ? 0 : size;
         }
         for (size_t w = 0; w < WINDOWS; w++) {
             windows[w].first = pl_random_u32(&r, drawn++) % (TOKENS - 1);
@@ -282,13 +284,13 @@ static void the_best_pieces_are_those_of_a_search(void **state)
         assert_int_equal(pieces.n, n < PL_BEST_PIECES ? n : PL_BEST_PIECES);
         for (size_t i = 0; i < pieces.n; i++) {
             test_close(pieces.list[i].score, found[i].score, 0);
-            assert_int_equal(pieces.list[i].first, found[i].first);
-            assert_int_equal(pieces.list[i].last, found[i].last);
+            assert_int_equal(pieces.list[i].begin, found[i].begin);
+            assert_int_equal(pieces.list[i].end, found[i].end);
         }
         test_close(pieces.none, none, 0);
         pl_pieces_add_none(&pieces);
         for (size_t i = 0; i < pieces.n; i++)
-            if (pieces.list[i].first == SIZE_MAX)
+            if (pieces.list[i].end == 0)
                 test_close(pieces.list[i].score, none, 0);
         for (size_t i = 1; i < pieces.n; i++)
             assert_true(pieces.list[i - 1].score >= pieces.list[i].score);
@@ -310,10 +312,10 @@ static void no_answer_has_its_place_among_the_others(void **state)
     pl_pieces_look(&pieces, logits, &window, spans, 2);
     pl_pieces_add_none(&pieces);
     assert_int_equal(pieces.n, 4);
-    assert_int_equal(pieces.list[0].last, 0);
-    assert_int_equal(pieces.list[1].last, 1);
-    assert_int_equal(pieces.list[2].first, SIZE_MAX);
-    assert_int_equal(pieces.list[3].first, 1);
+    assert_int_equal(pieces.list[0].end, 1);
+    assert_int_equal(pieces.list[1].end, 2);
+    assert_int_equal(pieces.list[2].end, 0);
+    assert_int_equal(pieces.list[3].begin, 1);
 }
 
 int main(void)

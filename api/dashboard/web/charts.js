@@ -6,7 +6,7 @@ import { saveText } from "./download.js";
 import { count, number, words } from "./format.js";
 import { isEvaluation } from "./record.js";
 
-export const evaluated = ["accuracy", "f1", "precision", "recall", "matthews", "pearson", "spearman"];
+export const evaluated = ["accuracy", "f1", "exact_match", "precision", "recall", "matthews", "pearson", "spearman"];
 
 const pointsOf = (rows, name) =>
   rows.filter((row) => typeof row[name] === "number").map((row) => ({ x: row.step, y: row[name] }));
@@ -19,8 +19,8 @@ function csv(rows) {
   return [names.join(","), ...rows.map((row) => names.map((name) => row[name] ?? "").join(","))].join("\n");
 }
 
-const dashes = [[], [6, 3], [2, 3], [8, 3, 2, 3], [], [6, 3], [2, 3]];
-const marks = ["circle", "rectRot", "triangle", "rect", "circle", "rectRot", "triangle"];
+const dashes = [[], [6, 3], [2, 3], [8, 3, 2, 3]]; // no task has more metrics
+const marks = ["circle", "rectRot", "triangle", "rect"];
 
 /** {element, show(rows, job), destroy}; askAll() gives every step, for the file. */
 export function charts(name, askAll) {
@@ -57,8 +57,9 @@ export function charts(name, askAll) {
   function drawMetric(job) {
     const baseline = job.result?.majority_baseline;
     metric.show([
-      ...evaluated.map((column, i) => ({ label: column, points: pointsOf(rows, column), colour: `--series-${1 + i}`,
-        dash: dashes[i], dots: marks[i] })).filter((set) => set.points.length > 0),
+      ...evaluated.map((column) => ({ label: words(column), points: pointsOf(rows, column) }))
+        .filter((set) => set.points.length > 0)
+        .map((set, i) => ({ ...set, colour: `--series-${1 + i}`, dash: dashes[i], dots: marks[i] })),
       ...(typeof baseline === "number" && rows.length ? [{ label: "always the most frequent label", colour: "--muted",
         points: [{ x: rows[0].step, y: baseline }, { x: rows.at(-1).step, y: baseline }], dash: [1, 3], width: 1 }] : [])], range());
   }

@@ -56,3 +56,6 @@ export const shortId = (id) => (id.length > 20 ? `${id.slice(0, id.indexOf("-") 
 /** "valid_loss" as "valid loss". */
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const words = (name) => name.replaceAll("_", " ");
+
+/** The first `n` characters, none of them halved. */
+export const cut = (text, n) => text.slice(0, n).replace(/[\uD800-\uDBFF]$/, "");

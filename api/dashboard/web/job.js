@@ -75,7 +75,7 @@ function makeView(main, id, signal, onJob) {
     fileSection.hidden = false;
     files.replaceChildren(downloads(job));
     if (job.method?.type !== "head") evidence.replaceChildren(ranksBox(id, signal));
-    if (job.fine_tuned_model) trying.replaceChildren(h("h3", {}, "Try it"), tryBox(job.fine_tuned_model, signal));
+    if (job.fine_tuned_model) trying.replaceChildren(h("h3", {}, "Try it"), tryBox(job.fine_tuned_model, job.task?.type, signal));
   }
 
   return {

@@ -1,7 +1,7 @@
 // models.js - the base models, how to bring more of them, and the finished adapters.
 
 import { askFirst } from "./actions.js";
-import { get, poll, remove } from "./api.js";
+import { get, jobPath, poll, remove } from "./api.js";
 import { errorBox, h, idTag, keyed, momentTag, newId, section } from "./dom.js";
 import { pullBox } from "./pulls.js";
 import { tryBox } from "./try.js";
@@ -42,11 +42,16 @@ export async function showModels(main, signal) {
   const box = h("div");
   const trySection = section("Try an adapter",
     h("div", { class: "field" }, h("label", { for: select.id }, "Adapter"), select), box);
-  let shown = "", tried = "";
+  let shown = "", tried = "", jobs = new Map();
 
-  function fill() {
-    if (select.value && select.value !== tried) box.replaceChildren(tryBox(select.value, signal));
-    tried = select.value;
+  /** What an adapter is asked depends on its job's task. */
+  async function fill() {
+    const model = select.value;
+    if (!model || model === tried) return;
+    tried = model;
+    box.replaceChildren();
+    const job = await get(jobPath(jobs.get(model)), signal).catch(() => null);
+    if (!signal.aborted && model === tried) box.replaceChildren(tryBox(model, job?.task?.type, signal));
   }
 
   function showAdapters(adapters) {
@@ -54,6 +59,7 @@ export async function showModels(main, signal) {
     empty.hidden = adapters.length > 0;
     trySection.hidden = adapters.length === 0;
     const chosen = select.value;
+    jobs = new Map(adapters.map((m) => [m.id, m.fine_tuning_job_id]));
     select.replaceChildren(...adapters.map((m) => h("option", { value: m.id, selected: m.id === chosen }, m.id)));
     fill();
   }

@@ -1,14 +1,14 @@
 // new.js - a new job: a file is uploaded and looked at, settings chosen, time and memory forecast.
 
 import { parsePairs } from "./actions.js";
-import { ApiError, all, get, jobPath, JOBS, post, upload } from "./api.js";
-import { announce, errorBox, explain, fact, h, newId, section, setText, table } from "./dom.js";
+import { ApiError, all, get, jobPath, JOBS, post } from "./api.js";
+import { announce, errorBox, fact, h, newId, section, setText } from "./dom.js";
 import { field, numberOrText, settingField } from "./fields.js";
 import { bytes, count, duration, words } from "./format.js";
 import { settingsOf } from "./jobs.js";
+import { filePicker } from "./picker.js";
 
 const FORECAST_DELAY_MS = 500;
-const MOST_LABELS = 30, MOST_ERRORS = 10;
 const first = ["n_epochs", "batch_size", "learning_rate", "rank_start", "rank_end", "prune_ratio"];
 
 const groups = { Job: null, Training: null, Pruning: /^prune_/,
@@ -17,107 +17,6 @@ const groupOf = (name) => Object.keys(groups).find((group) => groups[group]?.tes
 
 const glueTasks = { cola: "CoLA", sst2: "SST-2", mrpc: "MRPC", stsb: "STS-B", qqp: "QQP", mnli: "MNLI", qnli: "QNLI",
   rte: "RTE", wnli: "WNLI" };
-
-const taskWords = { classification: "one label each", regression: "a number each", multi_label: "several labels each",
-  token_classification: "a tag for each word" };
-
-// ---- a file -------------------------------------------------------------------------------------
-
-function labelBars(labels) {
-  const most = Math.max(1, ...labels.map((l) => l.count));
-  const shown = labels.slice(0, MOST_LABELS);
-  return h("ul", { class: "bars", "aria-label": "Labels" }, shown.map((l) => {
-    const bar = h("span", { class: "bar", "aria-hidden": "true" });
-    bar.style.setProperty("--part", (l.count / most).toFixed(3));
-    return h("li", {}, h("span", { class: "bar-name" }, l.label), bar, h("span", { class: "num" }, count(l.count)));
-  }), labels.length > shown.length ? h("li", { class: "muted" }, `and ${labels.length - shown.length} more`) : null);
-}
-
-function errorRows(preview) {
-  if (!preview.n_bad && !preview.problem) return null;
-  const rest = preview.n_bad - Math.min(MOST_ERRORS, preview.errors.length);
-  return h("div", { class: "error", role: "alert" },
-    preview.problem ? h("p", {}, `This file cannot be trained on: ${preview.problem}.`) : null,
-    preview.n_bad ? h("p", {}, `${count(preview.n_bad)} of ${count(preview.n_rows)} rows are wrong:`) : null,
-    h("ul", {}, preview.errors.slice(0, MOST_ERRORS).map((e) => h("li", {}, `line ${e.line}: ${e.reason}`))),
-    rest > 0 ? h("p", {}, `and ${count(rest)} more`) : null);
-}
-
-function showPreview(preview) {
-  const hasPairs = preview.rows.some((row) => row.text_pair !== null);
-  const heads = ["line", "text", ...(hasPairs ? ["second text"] : []),
-    preview.task === "regression" ? "number" : preview.task === "token_classification" ? "tags" : "label"];
-  const between = preview.task === "token_classification" ? " " : ", ";
-  const label = (row) => (Array.isArray(row.label) ? row.label.join(between) : row.label);
-  const text = (t, row) => h("td", { class: "text" }, t ?? "", row.is_cut ? " …" : "");
-  return h("div", { class: "preview" },
-    h("p", {}, `${preview.is_complete ? "" : "The first "}${count(preview.n_rows)} rows, ${preview.format.toUpperCase()}; `
-      + `${words(preview.task)}: ${taskWords[preview.task] ?? ""}`
-      + (preview.task === "regression" ? "" : `, ${count(preview.labels.length)} labels`)
-      + (preview.n_skipped ? `; ${count(preview.n_skipped)} short rows are passed over` : "")),
-    errorRows(preview),
-    preview.task === "regression" ? null : labelBars(preview.labels),
-    preview.rows.length ? table("First rows", heads, preview.rows.map((row) => h("tr", {},
-      h("td", { class: "num" }, row.line), text(row.text, row), hasPairs ? text(row.text_pair, row) : null,
-      h("td", {}, label(row)))), { class: "rows" }) : null);
-}
-
-/** Choosing a file that is there or uploading one; value() is its id or undefined, taskOf() the task that it is for. */
-function filePicker(name, title, hint, uploaded, isOptional, onChange, taskOf, signal) {
-  const select = h("select");
-  const input = h("input", { type: "file", accept: ".jsonl,.ndjson,.json,.csv,.tsv,.conll,.bio,.txt", id: newId("upload") });
-  const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
-  const preview = h("div", { "aria-live": "polite" });
-  const made = field(name, title, select, hint);
-  const element = h("div", { class: "file-picker" },
-    h("div", { class: "file-choice" }, made.element,
-      h("div", { class: "field" }, h("label", { for: input.id }, "or upload one"), input,
-        h("p", { class: "hint" }, "JSONL, JSON, CSV with a header, or TSV as GLUE has it: text, text_pair, label; tokens and ner_tags, or a CoNLL file"), bar)),
-    preview);
-
-  function fill(chosen) {
-    select.replaceChildren(h("option", { value: "" }, isOptional ? "none" : uploaded.length ? "choose a file" : "none uploaded yet"),
-      ...uploaded.map((file) => h("option", { value: file.id, selected: file.id === chosen },
-        `${file.filename} (${bytes(file.bytes)})`)));
-  }
-
-  async function look() {
-    const id = select.value;
-    preview.replaceChildren();
-    made.setError("");
-    onChange();
-    if (!id) return;
-    try {
-      const task = taskOf();
-      const found = await get(`v1/files/${encodeURIComponent(id)}/preview?limit=6${task ? `&task=${task}` : ""}`, signal);
-      if (select.value === id && task === taskOf()) preview.replaceChildren(showPreview(found));
-    } catch (error) {
-      if (!signal.aborted && select.value === id) made.setError(explain(error));
-    }
-  }
-
-  select.addEventListener("change", look);
-  input.addEventListener("change", async () => {
-    const [file] = input.files;
-    if (!file) return;
-    bar.hidden = false;
-    bar.value = 0;
-    try {
-      const stored = await upload(file, (part) => { bar.value = part; });
-      uploaded.unshift(stored);
-      element.dispatchEvent(new CustomEvent("uploaded", { bubbles: true }));
-      fill(stored.id);
-      await look();
-    } catch (error) {
-      made.setError(explain(error));
-    } finally {
-      bar.hidden = true;
-      input.value = "";
-    }
-  });
-  fill("");
-  return { ...made, element, look, refill: () => fill(select.value), value: () => select.value || undefined };
-}
 
 // ---- the forecast -------------------------------------------------------------------------------
 
@@ -154,8 +53,9 @@ function forecastBox() {
       facts.steps.set(count(f.total_steps));
       facts.parameters.set(count(f.n_trainable));
       facts.parameters.note(`${count(f.n_adapter)} in adapters`);
-      facts.data.set(`${count(f.n_examples)} examples`);
-      facts.data.note(`${count(f.n_tokens)} tokens`);
+      const questions = f.training.n_questions;
+      facts.data.set(questions === undefined ? `${count(f.n_examples)} examples` : `${count(questions)} questions`);
+      facts.data.note(`${questions === undefined ? "" : `${count(f.n_examples)} windows, `}${count(f.n_tokens)} tokens`);
       facts.cut.set(f.training.n_truncated ? `${count(f.training.n_truncated)} examples` : "none");
       facts.cut.note(f.training.n_truncated ? `longest: ${count(f.training.longest)} tokens` : "");
       ranks.replaceChildren(...(f.ranks.length ? [rankStrip(f.ranks)] : []));
@@ -198,10 +98,13 @@ function otherFields() {
     priority: text("priority", "Priority", "-100 to 100; higher goes first", numberOrText),
     task: pick("task", "Task", [["", "auto (from the labels)"], ["classification", "classification"],
       ["regression", "regression"], ["multi_label", "multi-label"],
-      ["token_classification", "token classification"]], "what is learned; GLUE's files go in as they were published",
+      ["token_classification", "token classification"], ["question_answering", "question answering"]],
+    "what is learned; GLUE's files go in as they were published",
       { GLUE: Object.entries(glueTasks) }),
-    metric: pick("task.metric", "Metric", [["", "auto"], ...["accuracy", "f1", "matthews", "pearson", "spearman", "loss"]
-      .map((word) => [word, word])], "which evaluation is the best"),
+    metric: pick("task.metric", "Metric", [["", "auto"], ...["accuracy", "f1", "exact_match", "matthews", "pearson",
+      "spearman", "loss"].map((word) => [word, words(word)])], "which evaluation is the best"),
+    stride: text("task.doc_stride", "Tokens that two windows share", "a long context is read in windows; up to 4096, empty: auto", numberOrText),
+    longest: text("task.max_answer_length", "Tokens of the longest answer", "1 to 512, empty: 30", numberOrText),
     metadata: { ...metadata, value: () => parsePairs(metadata.control.value) },
   };
 }
@@ -260,7 +163,7 @@ export async function showNew(main, signal, _part, query) {
     Object.entries(boxes).map(([name, box]) => h("div", { class: "settings-group" }, h("h3", {}, name), box)));
   const form = h("form", { class: "new-job", novalidate: true },
     h("div", { class: "page" },
-      section("Data", h("div", { class: "fields" }, others.task.element), training.element, validation.element, mismatched.element),
+      section("Data", h("div", { class: "fields" }, others.task.element, others.stride.element, others.longest.element), training.element, validation.element, mismatched.element),
       section("Model and method", h("div", { class: "fields" }, model.element, others.suffix.element), method.element),
       section("Settings", fewBox, details)),
     forecast.element,
@@ -276,10 +179,17 @@ export async function showNew(main, signal, _part, query) {
     (chosen === "lora" ? fewBox : boxes.Adapters).append(hyper.find((f) => f.name === "r").element);
   }
 
+  /** Chosen, or told from the rows. */
+  const asks = () => (others.task.value() ?? training.found()) === "question_answering";
+  function showAnswering() {
+    for (const f of [others.stride, others.longest]) f.element.hidden = !asks();
+  }
+
   /** MNLI alone has a second validation file; a GLUE task reads its files in its own way. */
   function showTask() {
     mismatched.element.hidden = glueTask() !== "mnli";
     [training, validation, mismatched].forEach((f) => f.look());
+    showAnswering();
   }
   others.task.control.addEventListener("change", showTask);
 
@@ -290,13 +200,16 @@ export async function showNew(main, signal, _part, query) {
       const value = f.setting.methods.includes(chosen) ? f.value() : undefined;
       if (value !== undefined) hyperparameters[f.name] = value;
     }
-    const name = glueTask(), type = name ? undefined : others.task.value(), metric = others.metric.value();
+    const name = glueTask(), metric = others.metric.value();
+    const [doc_stride, max_answer_length] = asks() ? [others.stride.value(), others.longest.value()] : [];
+    const isAsking = doc_stride !== undefined || max_answer_length !== undefined;
+    const type = name ? undefined : others.task.value() ?? (isAsking ? "question_answering" : undefined);
     const mismatched_file = name === "mnli" ? mismatched.value() : undefined;
     return {
       model: model.control.value, training_file: training.value(), validation_file: validation.value(),
       suffix: others.suffix.value(), seed: others.seed.value(), priority: others.priority.value(),
       metadata: others.metadata.value(),
-      task: name || type || metric ? { name, type, metric, mismatched_file } : undefined,
+      task: name || type || metric ? { name, type, metric, mismatched_file, doc_stride, max_answer_length } : undefined,
       method: { type: chosen, [chosen]: { hyperparameters } },
     };
   }
@@ -387,6 +300,7 @@ export async function showNew(main, signal, _part, query) {
 
   // not at every letter: half a number is no number
   form.addEventListener("change", (event) => event.target.type !== "file" && later());
+  form.addEventListener("looked", showAnswering);
   form.addEventListener("uploaded", () => [training, validation, mismatched].forEach((f) => f.refill()));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

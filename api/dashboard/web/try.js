@@ -1,10 +1,12 @@
-// try.js - a box to try a finished adapter: one text, or one on each line, and what it says of them.
+// try.js - a box to try a finished adapter: one text, or one on each line, and what it says of them;
+// or a question and a context, and where in it the answer stands.
 
 import { post } from "./api.js";
 import { errorBox, h, newId } from "./dom.js";
 import { count, number, percent } from "./format.js";
 
-const MOST_LABELS = 10, MOST_TEXTS = 200;
+const MOST_LABELS = 10, MOST_TEXTS = 200, MOST_ANSWERS = 5;
+const AROUND = 1000; // characters of a long context that are shown before and behind an answer
 
 function bars(probabilities) {
   return h("ul", { class: "bars" }, probabilities.map(({ label, probability }) => {
@@ -46,12 +48,34 @@ function answerLine(text, item) {
     h("span", { class: "wrap" }, text));
 }
 
-export function tryBox(model, signal) {
+/** The fields, a button, and what comes of it: ask() gives what is said at once, and what is only shown below. */
+function tryForm(fields, label, ask, signal) {
+  const out = h("div", { "aria-live": "polite" }), below = h("div");
+  const button = h("button", { type: "submit", class: "primary" }, label);
+
+  return h("form", { class: "try", onsubmit: async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      const { said, shown } = await ask();
+      out.replaceChildren(said);
+      below.replaceChildren(...(shown ?? []));
+    } catch (error) {
+      if (signal.aborted) return;
+      out.replaceChildren(errorBox(error));
+      below.replaceChildren();
+    } finally {
+      button.disabled = false;
+    }
+  } }, fields, button, out, below);
+}
+
+const labelled = (label, control) => h("div", { class: "field" }, h("label", { for: control.id }, label), control);
+
+function textBox(model, signal) {
   const text = h("textarea", { id: newId("text"), rows: 3, required: true });
   const pair = h("input", { id: newId("pair"), autocomplete: "off" });
   const each = h("input", { type: "checkbox", id: newId("each") });
-  const out = h("div", { "aria-live": "polite" });
-  const button = h("button", { type: "submit", class: "primary" }, "Predict");
 
   async function predict() {
     const lines = text.value.split("\n").map((line) => line.trim()).filter(Boolean).slice(0, MOST_TEXTS);
@@ -59,25 +83,53 @@ export function tryBox(model, signal) {
     const isMany = each.checked && !pair.value && lines.length > 1;
     const { data } = await post("v1/predictions",
       { model, input: isMany ? lines : [one], top_k: isMany ? 1 : MOST_LABELS }, signal);
-    out.replaceChildren(isMany
+    return { said: isMany
       ? h("ul", { class: "answers", "aria-label": `${count(data.length)} texts` }, data.map((item, i) => answerLine(lines[i], item)))
-      : answer(data[0]));
+      : answer(data[0]) };
   }
 
-  return h("form", { class: "try", onsubmit: async (event) => {
-    event.preventDefault();
-    button.disabled = true;
-    try {
-      await predict();
-    } catch (error) {
-      if (!signal.aborted) out.replaceChildren(errorBox(error));
-    } finally {
-      button.disabled = false;
-    }
-  } },
-  h("div", { class: "field" }, h("label", { for: text.id }, "Text"), text),
-  h("label", { class: "check", for: each.id }, each, "Each line is a text of its own"),
-  h("details", {}, h("summary", {}, "Second text, for tasks on pairs"),
-    h("div", { class: "field" }, h("label", { for: pair.id }, "Second text"), pair)),
-  button, out);
+  return tryForm([labelled("Text", text),
+    h("label", { class: "check", for: each.id }, each, "Each line is a text of its own"),
+    h("details", {}, h("summary", {}, "Second text, for tasks on pairs"), labelled("Second text", pair))], "Predict", predict, signal);
 }
+
+// ---- questions ----------------------------------------------------------------------------------
+
+/** The context with the answer marked; places count code points, which JavaScript's do not. */
+function marked(context, { start, end }) {
+  const points = [...context], first = Math.max(0, start - AROUND), last = Math.min(points.length, end + AROUND);
+  const piece = (from, to) => points.slice(from, to).join("");
+  return h("div", { class: "context", tabindex: "0", role: "region", "aria-label": "Context" }, first > 0 ? "… " : "", piece(first, start),
+    h("mark", {}, piece(start, end)), piece(end, last), last < points.length ? " …" : "");
+}
+
+const place = ({ start, end }) => `characters ${count(start + 1)} to ${count(end)}`;
+
+const verdictOn = (item) => h("div", { class: "answer" },
+  h("p", { class: "verdict" }, item.answer || "No answer stands there"),
+  h("p", { class: "muted" }, `${percent(item.score)}${item.answer ? `, ${place(item)}` : ""}`),
+  item.truncated ? h("p", { class: "hint" }, "Only the beginning of the question was read: it is too long.") : null);
+
+const otherAnswers = (others) => h("ul", { class: "answers", "aria-label": "Other answers" }, others.map((one) =>
+  h("li", {}, h("strong", { class: "wrap" }, one.answer || "no answer"), h("span", { class: "num muted" }, percent(one.score)),
+    h("span", {}, one.answer ? place(one) : ""))));
+
+function questionBox(model, signal) {
+  const question = h("input", { id: newId("question"), autocomplete: "off", required: true });
+  const context = h("textarea", { id: newId("context"), rows: 6, required: true });
+
+  async function answerIt() {
+    const input = { question: question.value, context: context.value };
+    const { data } = await post("v1/predictions", { model, input, top_k: MOST_ANSWERS }, signal);
+    const [item] = data, others = item.answers.slice(1);
+    return { said: verdictOn(item), shown: [...(item.answer ? [marked(input.context, item)] : []),
+      ...(others.length ? [otherAnswers(others)] : [])] };
+  }
+
+  return tryForm([labelled("Question", question), labelled("Context", context)], "Answer", answerIt, signal);
+}
+
+// ---- either -------------------------------------------------------------------------------------
+
+/** `task` is what the adapter has learned, as its job says it. */
+export const tryBox = (model, task, signal) => (task === "question_answering" ? questionBox : textBox)(model, signal);

@@ -103,7 +103,7 @@ function otherFields() {
       { GLUE: Object.entries(glueTasks) }),
     metric: pick("task.metric", "Metric", [["", "auto"], ...["accuracy", "f1", "exact_match", "matthews", "pearson",
       "spearman", "loss"].map((word) => [word, words(word)])], "which evaluation is the best"),
-    stride: text("task.doc_stride", "Tokens that two windows share", "a long context is read in windows; up to 4096, empty: auto", numberOrText),
+    stride: text("task.doc_stride", "Tokens that two windows share", "a long context is read in windows; 1 to 4096, empty: auto", numberOrText),
     longest: text("task.max_answer_length", "Tokens of the longest answer", "1 to 512, empty: 30", numberOrText),
     metadata: { ...metadata, value: () => parsePairs(metadata.control.value) },
   };
@@ -267,6 +267,8 @@ export async function showNew(main, signal, _part, query) {
     choose(mismatched.control, job.task?.mismatched_file);
     choose(others.task.control, job.task?.name ?? job.task?.type);
     choose(others.metric.control, job.task?.metric);
+    others.stride.control.value = job.task?.doc_stride ?? "";
+    others.longest.control.value = job.task?.max_answer_length ?? "";
     method.set("prilora");
     for (const f of hyper) f.fill(found.suggestion.hyperparameters[f.name]);
     hyper.find((f) => f.name === "ranks").hint(`suggested by ${id}`);

@@ -196,7 +196,6 @@ static void a_space_that_is_put_first_is_nowhere(void **state)
 #define LETTERS                                                                                    \
     "\x0A\x09\x0A\x02xf\x15\0\0\0\x40"                                                             \
     "\x0A\x0B\x0A\x04\u2581q\x15\0\0\0\x40"
-#define SPACED_SYMBOL "\x0A\x07\x0A\x03x y\x18\x04"
 
 static void a_piece_stands_where_what_was_normalised_stood(void **state)
 {
@@ -234,6 +233,9 @@ static void spaces_are_where_the_model_has_them(void **state)
     ALL_STAND(MINI_AND("all", LETTERS ALL_SPACES), all);
     ALL_STAND(MINI_AND("plain", LETTERS PLAIN_SPACES), plain);
 }
+
+/* of type 4 too */
+#define SPACED_SYMBOL "\x0A\x07\x0A\x03x y\x18\x04"
 
 static void a_symbol_is_found_before_it_is_normalised(void **state)
 {

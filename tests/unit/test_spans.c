@@ -204,9 +204,10 @@ static void a_piece_stands_where_what_was_normalised_stood(void **state)
         {"  q  q  ", U "q:2-3 " U "q:5-6"},
         {"x\uFB01 q", U ":0-0 xf:0-4 i:1-4 " U "q:5-6"}, /* xf of both, i of the second */
         {"\u00BDz", U "1:0-2 \u2044:0-2 2:0-2 z:2-3"},
-        {"z\x01\x02z\x01", U "z:0-1 z:3-4"},  /* what becomes nothing is nothing's */
-        {"z\u200Bq", U "z:0-1 " U "q:4-5"},   /* what becomes a space is one */
-        {"z\xFF\xC3q", U "z:0-1 " U "q:3-4"}, /* and so does U+FFFD */
+        {"z\x01\x02z\x01", U "z:0-1 z:3-4"},               /* what becomes nothing is nothing's */
+        {"z\u200Bq", U "z:0-1 " U "q:4-5"},                /* what becomes a space is one */
+        {"z\xFF\xC3q", U "z:0-1 " U "q:3-4"},              /* and so does U+FFFD */
+        {"z\u00B4z", U "z:0-1 " U ":1-3 [UNK]:1-3 z:3-4"}, /* a space and an accent, of one */
         {"z[MASK]z", U "z:0-1 [MASK]:1-7 " U "z:7-8"},
         {"z \U0001F600\U0001F600", U "z:0-1 " U ":2-2 [UNK]:2-10"},
         {"z\u3000\u4E2Dq", U "z:0-1 " U ":4-4 [UNK]:4-7 q:7-8"},

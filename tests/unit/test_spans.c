@@ -196,7 +196,6 @@ static void a_space_that_is_put_first_is_nowhere(void **state)
 #define LETTERS                                                                                    \
     "\x0A\x09\x0A\x02xf\x15\0\0\0\x40"                                                             \
     "\x0A\x0B\x0A\x04\u2581q\x15\0\0\0\x40"
-#define SPACED_SYMBOL "\x0A\x07\x0A\x03x y\x18\x04"
 
 static void a_piece_stands_where_what_was_normalised_stood(void **state)
 {
@@ -208,6 +207,7 @@ static void a_piece_stands_where_what_was_normalised_stood(void **state)
         {"z\x01\x02z\x01", U "z:0-3 z:3-5"},  /* what becomes nothing is its neighbour's */
         {"z\u200Bq", U "z:0-1 " U "q:1-5"},   /* what becomes a space is one */
         {"z\xFF\xC3q", U "z:0-1 " U "q:1-4"}, /* and so does U+FFFD */
+        {"z\u00B4z", U "z:0-1 " U ":1-1 [UNK]:1-3 z:3-4"}, /* a space and an accent, of one */
         {"z[MASK]z", U "z:0-1 [MASK]:1-7 " U "z:7-8"},
         {"z \U0001F600\U0001F600", U "z:0-1 " U ":2-2 [UNK]:2-10"},
         {"z\u3000\u4E2Dq", U "z:0-1 " U ":4-4 [UNK]:4-7 q:7-8"},
@@ -234,6 +234,9 @@ static void spaces_are_where_the_model_has_them(void **state)
     ALL_STAND(MINI_AND("all", LETTERS ALL_SPACES), all);
     ALL_STAND(MINI_AND("plain", LETTERS PLAIN_SPACES), plain);
 }
+
+/* of type 4 too */
+#define SPACED_SYMBOL "\x0A\x07\x0A\x03x y\x18\x04"
 
 static void a_symbol_is_found_before_it_is_normalised(void **state)
 {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "tok/spm_nest.h"
 
 /* One message, or what is left of it. */
 struct span {
@@ -29,11 +30,14 @@ struct check {
     struct prilora_error *err;
     struct pl_spm_pieces *pieces;
     size_t n_unknown;
+    struct pl_spm_symbol *symbols; /* [symbols_room] user-defined pieces */
+    size_t n_symbols, symbols_room;
 };
 
 enum { WIRE_VARINT = 0, WIRE_8 = 1, WIRE_BYTES = 2, WIRE_4 = 5 };
 enum { MODEL_PIECE = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3, MODEL_DENORMALIZER = 5 };
-enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3, PIECE_IS_UNKNOWN = 2 };
+enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3 };
+enum { PIECE_IS_UNKNOWN = 2, PIECE_IS_SYMBOL = 4 };
 enum { NORMALIZER_CHARSMAP = 2, TRAINER_MODEL_TYPE = 3 };
 
 static enum prilora_status broken(const struct check *c, const unsigned char *at, const char *what)
@@ -89,7 +93,7 @@ static bool read_field(struct span *s, struct field *field)
 
 static uint32_t load_u32(const unsigned char *p)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return pl_spm_unit(p, 0);
 }
 
 /* One more piece, whose text is not known yet. */
@@ -117,9 +121,29 @@ static enum prilora_status add_piece(struct check *c)
     return PRILORA_OK;
 }
 
+/* The last piece is a user-defined one. */
+static enum prilora_status add_symbol(struct check *c)
+{
+    const struct pl_spm_pieces *p = c->pieces;
+
+    if (c->n_symbols == c->symbols_room) {
+        const size_t room = 2 * c->symbols_room + 64;
+        struct pl_spm_symbol *more = pl_realloc(c->symbols, room, sizeof *more);
+
+        if (!more)
+            return pl_fail(c->err, PRILORA_ENOMEM, "%s: out of memory", c->path);
+        c->symbols = more;
+        c->symbols_room = room;
+    }
+    c->symbols[c->n_symbols++] =
+        (struct pl_spm_symbol){c->start + p->at[p->n - 1], p->sizes[p->n - 1]};
+    return PRILORA_OK;
+}
+
 static enum prilora_status check_piece(struct check *c, struct span piece)
 {
     enum prilora_status rc = add_piece(c);
+    bool is_symbol = false;
     struct field f;
 
     if (rc != PRILORA_OK)
@@ -147,13 +171,14 @@ static enum prilora_status check_piece(struct check *c, struct span piece)
             if (!isfinite(score))
                 return broken(c, at, "a score that is not finite");
         } else if (f.number == PIECE_TYPE && f.wire == WIRE_VARINT) {
+            is_symbol = is_symbol || (uint32_t)f.value == PIECE_IS_SYMBOL;
             if (f.value != PIECE_IS_UNKNOWN)
                 continue;
             c->n_unknown++;
             c->pieces->unknown = c->pieces->n - 1;
         }
     }
-    return PRILORA_OK;
+    return is_symbol ? add_symbol(c) : PRILORA_OK;
 }
 
 /* NUL-terminated texts, none of them long. */
@@ -189,7 +214,7 @@ static enum prilora_status check_charsmap(struct check *c, struct span map)
         return broken(c, map.at, "normalisation texts that do not end or are too long");
     for (size_t i = 0; i < n; i++) {
         uint32_t unit = load_u32(units + 4 * i);
-        size_t offset = (size_t)(unit >> 10) << ((unit & 0x200) >> 6), child = i ^ offset;
+        size_t child = pl_spm_children(unit, i);
 
         if (unit >> 31 && i > 0)
             continue; /* a leaf: reached through its parent, but the root is always followed */
@@ -198,7 +223,17 @@ static enum prilora_status check_charsmap(struct check *c, struct span map)
         if ((unit & 0x100) && (load_u32(units + 4 * child) & 0x7FFFFFFF) >= texts)
             return broken(c, units + 4 * i, "a normalisation that points outside its texts");
     }
-    return PRILORA_OK;
+    switch (pl_spm_nested_rules(units, n)) {
+    case PRILORA_OK:
+        return PRILORA_OK;
+    case PRILORA_ENOMEM:
+        return pl_fail(c->err, PRILORA_ENOMEM, "%s: out of memory", c->path);
+    default:
+        return pl_fail(c->err, PRILORA_ELIMIT,
+                       "%s: a normalisation table with sequences of more than %d bytes, or more "
+                       "than %d of which each begins with the one before",
+                       c->path, PL_SPM_MAX_RULE, PL_SPM_MAX_NESTED_RULES);
+    }
 }
 
 static enum prilora_status check_normalizer(struct check *c, struct span message)
@@ -245,37 +280,58 @@ void pl_spm_pieces_free(struct pl_spm_pieces *pieces)
     *pieces = (struct pl_spm_pieces){0};
 }
 
-enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, const char *data, size_t size,
-                                 const char *path, struct prilora_error *err)
+static enum prilora_status check_file(struct check *c, struct span file)
 {
-    const unsigned char *start = (const unsigned char *)data;
-    struct check c = {.start = start, .path = path, .err = err, .pieces = pieces};
-    struct span file = {start, start + size};
     struct field f;
 
-    *pieces = (struct pl_spm_pieces){0};
     while (file.at < file.end) {
         const unsigned char *at = file.at;
         enum prilora_status rc = PRILORA_OK;
 
         if (!read_field(&file, &f))
-            return broken(&c, at, "a broken field");
+            return broken(c, at, "a broken field");
         if (f.number >= MODEL_PIECE && f.number <= MODEL_DENORMALIZER && f.wire != WIRE_BYTES)
-            return broken(&c, at, "a field of the wrong kind");
+            return broken(c, at, "a field of the wrong kind");
         if (f.number == MODEL_PIECE)
-            rc = check_piece(&c, f.bytes);
+            rc = check_piece(c, f.bytes);
         else if (f.number == MODEL_TRAINER)
-            rc = check_trainer(&c, f.bytes);
+            rc = check_trainer(c, f.bytes);
         else if (f.number == MODEL_NORMALIZER || f.number == MODEL_DENORMALIZER)
-            rc = check_normalizer(&c, f.bytes);
+            rc = check_normalizer(c, f.bytes);
         if (rc != PRILORA_OK)
             return rc;
     }
-    if (pieces->n == 0)
-        return broken(&c, start, "no pieces");
-    if (c.n_unknown != 1)
-        return pl_fail(err, PRILORA_EFORMAT,
-                       "%s: not a SentencePiece model: %zu pieces for what is unknown, not one",
-                       path, c.n_unknown);
     return PRILORA_OK;
+}
+
+/* What the pieces are together. */
+static enum prilora_status check_pieces(const struct check *c)
+{
+    if (c->pieces->n == 0)
+        return broken(c, c->start, "no pieces");
+    if (c->n_unknown != 1)
+        return pl_fail(c->err, PRILORA_EFORMAT,
+                       "%s: not a SentencePiece model: %zu pieces for what is unknown, not one",
+                       c->path, c->n_unknown);
+    if (pl_spm_nested_symbols(c->symbols, c->n_symbols) > PL_SPM_MAX_NESTED_SYMBOLS)
+        return pl_fail(c->err, PRILORA_ELIMIT,
+                       "%s: more than %zu user-defined pieces of which each begins with the one "
+                       "before",
+                       c->path, PL_SPM_MAX_NESTED_SYMBOLS);
+    return PRILORA_OK;
+}
+
+enum prilora_status pl_spm_check(struct pl_spm_pieces *pieces, const char *data, size_t size,
+                                 const char *path, struct prilora_error *err)
+{
+    const unsigned char *start = (const unsigned char *)data;
+    struct check c = {.start = start, .path = path, .err = err, .pieces = pieces};
+    enum prilora_status rc;
+
+    *pieces = (struct pl_spm_pieces){0};
+    rc = check_file(&c, (struct span){start, start + size});
+    if (rc == PRILORA_OK)
+        rc = check_pieces(&c);
+    free(c.symbols);
+    return rc;
 }

@@ -27,6 +27,7 @@ struct pl_spm_pieces {
  *   charsmap     the compiled normalisation table: every step of its double-array trie stays inside
  *                the array, and every leaf points into the replacement texts, which end with NUL;
  *                none is so long that a text could grow without bound
+ *   nesting      of symbols and of normalised sequences: the limits of spm_nest.h
  *   model type   unigram or BPE
  *   unknown      one piece is the unknown one
  *

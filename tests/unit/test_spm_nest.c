@@ -33,7 +33,8 @@ static void symbols_are_counted_along_their_beginnings(void **state)
 }
 
 /* The small base's model with n user-defined pieces: "QQ", "QQQ", ... {piece = 1, type = 3} */
-static enum prilora_status open_nested(size_t n, struct pl_tokenizer **t, struct prilora_error *err)
+static enum prilora_status open_nested(const char *name, size_t n, struct pl_tokenizer **t,
+                                       struct prilora_error *err)
 {
     char *more = calloc(n, n + 7), *at = more;
     const char *folder;
@@ -47,7 +48,7 @@ static enum prilora_status open_nested(size_t n, struct pl_tokenizer **t, struct
         memcpy(at + 4 + i, "\x18\x04", 2);
         at += i + 6;
     }
-    folder = changed_folder("nested", MINI "/spm.model", "spm.model", more, (size_t)(at - more));
+    folder = changed_folder(name, MINI "/spm.model", "spm.model", more, (size_t)(at - more));
     free(more);
     return pl_tokenizer_open(t, folder, err);
 }
@@ -62,12 +63,12 @@ static void as_many_symbols_as_the_library_has_room_for_are_read(void **state)
 
     (void)state;
     memset(text, 'Q', sizeof text);
-    assert_int_equal(open_nested(most, &t, &err), PRILORA_OK);
+    assert_int_equal(open_nested("room", most, &t, &err), PRILORA_OK);
     assert_int_equal(pl_tokenizer_encode_bare(t, &ids, text, sizeof text, &err), PRILORA_OK);
     assert_int_equal(ids.n, 1 + (sizeof text + most) / (most + 1)); /* a space first */
     pl_ids_free(&ids);
     pl_tokenizer_close(t);
-    assert_int_equal(open_nested(most + 1, &t, &err), PRILORA_ELIMIT);
+    assert_int_equal(open_nested("none", most + 1, &t, &err), PRILORA_ELIMIT);
     assert_non_null(strstr(err.message, "more than 64 user-defined pieces"));
 }
 

@@ -15,9 +15,8 @@
 struct prediction_request {
     json_t *root; /* holds all texts */
     const char *model;
-    size_t top_k; /* 0: not given, until the input is read */
-    struct prilora_text
-        *texts; /* [n]; their words are the request's too; or question and context */
+    size_t top_k;               /* 0: not given, until the input is read */
+    struct prilora_text *texts; /* [n] or questions; their words are the request's too */
     size_t n;
 };
 

@@ -170,9 +170,8 @@ static const struct option_spec gc_options[] = {
 const struct command commands[] = {
     {"submit", "[DATA]", "upload data and queue a training job", 0, 1, COMPLETE_DATA,
      submit_options, run_submit,
-     "DATA is a file of labelled text (.jsonl, .csv, .tsv, .conll, SQuAD's .json) or the id of "
-     "one\n"
-     "that was uploaded.\n"
+     "DATA is a file of labelled text (.jsonl, .csv, .tsv, .conll, or SQuAD's .json) or the id\n"
+     "of one that was uploaded.\n"
      "Values of --set are numbers, true or false, lists with commas, JSON, or else text; a name\n"
      "with a dot reaches beyond the method, as task.metric=f1. Prints the job's id.\n",
      false, false},

@@ -106,8 +106,8 @@ static json_t *input_of(json_t *line)
         input = must(json_pack("{s:O}", "words", words));
     else if (json_is_string(line))
         input = json_incref(line);
-    else if (json_at(line, "question"))
-        input = must(json_pack("{s:O, s:O*}", "question", json_object_get(line, "question"),
+    else if (json_at(line, "question") && json_at(line, "context"))
+        input = must(json_pack("{s:O, s:O}", "question", json_object_get(line, "question"),
                                "context", json_object_get(line, "context")));
     else if (*json_text(line, "text"))
         input = must(json_pack("{s:O, s:O*}", "text", json_object_get(line, "text"), "text_pair",
@@ -140,7 +140,7 @@ static int add_line(struct predicting *p, char *line)
         return input ? add(p, input)
                      : fail(EXIT_FAILED,
                             "line %zu: must be a JSON string, a list of words, or an object with "
-                            "\"text\", \"words\" or \"question\"",
+                            "\"text\", \"words\", or \"question\" and \"context\"",
                             p->line);
     }
     if (!call_has(p->call, "pairs"))

@@ -62,8 +62,10 @@ SANITIZE_double = $(SANITIZE_asan) -DPL_DOUBLE
 SANITIZE_tsan   = -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE_fuzz   = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SANITIZE        = $(SANITIZE_$(VARIANT))
-# no memory checks, several times as many inputs: what it finds is then run again under them
-SANITIZE_swift  = -fsanitize=fuzzer-no-link,undefined -fsanitize-trap=undefined
+# neither memory checks nor comparisons traced, several times as many inputs: what it finds is then
+# run again under the former
+SANITIZE_swift  = -fsanitize=fuzzer-no-link,undefined -fsanitize-trap=undefined \
+	-fno-sanitize-coverage=trace-cmp
 ifneq ($(filter fuzz swift,$(VARIANT)),)
 CC  = clang
 CXX = clang++

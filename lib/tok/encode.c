@@ -121,7 +121,7 @@ static enum prilora_status encode_text(const struct pl_tokenizer *t, struct pl_i
             return pl_fail(err, PRILORA_ENOMEM, "tokenizer: out of memory for %zu bytes", size);
     }
     rc = encode_valid(t, out, valid, valid_size, is_word, err);
-    if (rc == PRILORA_OK && out->located) {
+    if (rc == PRILORA_OK && out->located && out->n > first) {
         pl_spans_trim(out->spans + first, out->n - first, valid, valid_size);
         if (copy)
             pl_spans_restore(out->spans + first, out->n - first, text, size);

@@ -198,10 +198,10 @@ enum prilora_status prilora_run_export(struct prilora_run *run, const char *fold
         .task = run->train->task,
         .labels = run->train->labels,
         .n_labels = run->train->n_labels,
-        .answers = pl_run_answer_rules(run),
         .result = &ended,
         .n_train = run->train->n,
         .pruner = run->pruner,
+        .answers = pl_run_answer_rules(run),
     };
     struct prilora_value mismatched;
     enum prilora_status rc = PRILORA_OK;

@@ -26,10 +26,10 @@ struct pl_export {
     enum prilora_task task;
     char *const *labels; /* [n_labels] */
     size_t n_labels;
-    struct pl_answer_rules answers; /* of question answering */
     const struct prilora_result *result;
     size_t n_train;                 /* examples */
     const struct pl_pruner *pruner; /* whose statistics are written; NULL: none are */
+    struct pl_answer_rules answers; /* of question answering */
 };
 
 /*

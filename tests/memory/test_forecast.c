@@ -6,6 +6,7 @@
  *   test_forecast FOLDER BATCH LENGTH THREADS HYPERPARAMETERS one run on a base of yours, printed;
  *                                                             LENGTH 0: as GLUE's sentences
  *   test_forecast ... words                                   the same with a tag for each token
+ *   test_forecast ... answers                                 with answers in contexts
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,17 +27,20 @@
 #include "support/scratch.h"
 #include "train/base.h"
 #include "train/dataset.h"
+#include "train/questions.h"
 
 #define STEPS   8
 #define N_VALID 40
 #define WORDS   7900 /* of every base's vocabulary, after the special tokens */
+
+#define MAX_LENGTH 512 /* of answers */
 
 struct run_case {
     const char *folder;
     size_t batch, length; /* length 0: GLUE-like */
     size_t n_threads;
     const char *hyperparameters;
-    bool words; /* token classification */
+    const char *task; /* "words": token classification; "answers": question answering; or "" */
 };
 
 struct peak {
@@ -62,7 +66,39 @@ static void tag_words(struct prilora_dataset *d)
         d->targets[t] = t % 2 ? (float)(t / 2 % 2) : PL_LABEL_IGNORED;
 }
 
-static struct prilora_dataset *dataset(size_t n, size_t length, uint64_t seed, bool words)
+/* A question for two examples, which are windows of a context of its own: ten tokens of a question,
+ * the last one special, the answer in their midst. */
+static void ask(struct prilora_dataset *d)
+{
+    char text[2 * MAX_LENGTH];
+    struct pl_span spans[2 * MAX_LENGTH];
+
+    memset(text, 'a', sizeof text);
+    for (uint32_t t = 0; t < 2 * MAX_LENGTH; t++)
+        spans[t] = (struct pl_span){t, t + 1};
+    d->task = PRILORA_TASK_QUESTION_ANSWERING;
+    d->width = 2;
+    free(d->targets);
+    d->targets = pl_calloc(2 * d->n, sizeof *d->targets);
+    d->questions = pl_calloc(1, sizeof *d->questions);
+    assert_non_null(d->questions);
+    for (size_t i = 0; i < d->n; i++) {
+        const uint32_t length = (uint32_t)(d->starts[i + 1] - d->starts[i]);
+        const struct pl_window window = {i % 2 ? 5 : 0, length - 11, 10};
+
+        assert_true(length > 12 && length <= MAX_LENGTH);
+        if (i % 2 == 0) {
+            assert_true(
+                pl_questions_add_context(d->questions, text, sizeof text, spans, 2 * MAX_LENGTH));
+            assert_true(pl_questions_add(d->questions, i / 2));
+            assert_true(pl_questions_add_answer(d->questions, "aa", 2));
+        }
+        assert_true(pl_questions_add_window(d->questions, &window));
+        d->targets[2 * i] = d->targets[2 * i + 1] = 11;
+    }
+}
+
+static struct prilora_dataset *dataset(size_t n, size_t length, uint64_t seed, const char *task)
 {
     const struct pl_random r = pl_random_at(seed, 0, PL_SITE_SPLIT, 0);
     struct prilora_dataset *d = pl_calloc(1, sizeof *d);
@@ -88,8 +124,10 @@ static struct prilora_dataset *dataset(size_t n, size_t length, uint64_t seed, b
     d->type_ids = pl_calloc(d->starts[n], 1);
     for (size_t t = 0; t < d->starts[n]; t++)
         d->ids[t] = (int32_t)(4 + pl_random_u32(&r, t) % WORDS);
-    if (words)
+    if (strcmp(task, "words") == 0)
         tag_words(d);
+    if (strcmp(task, "answers") == 0)
+        ask(d);
     snprintf(d->fingerprint, sizeof d->fingerprint, "random");
     return d;
 }
@@ -119,8 +157,8 @@ static struct peak train(const struct run_case *c)
 {
     struct prilora_run_options options = {.folder = test_scratch_path("run"),
                                           .n_threads = c->n_threads};
-    struct prilora_dataset *data = dataset(c->batch * STEPS, c->length, 2, c->words);
-    struct prilora_dataset *valid = dataset(N_VALID, c->length, 3, c->words);
+    struct prilora_dataset *data = dataset(c->batch * STEPS, c->length, 2, c->task);
+    struct prilora_dataset *valid = dataset(N_VALID, c->length, 3, c->task);
     struct prilora_forecast forecast;
     struct prilora_base *base;
     struct prilora_spec *spec;
@@ -159,12 +197,12 @@ static double excess(const struct peak *p)
 
 static void show(const struct run_case *c, const struct peak *p)
 {
-    printf(
-        "# batch %3zu, length %3zu, %zu threads, {%s}%s: forecast %.1f MB, %.1f of them the base, "
-        "%.1f the program; resident %.1f MB: %+.1f %%\n",
-        c->batch, c->length, c->n_threads, c->hyperparameters, c->words ? " of words" : "",
-        (double)p->forecast * 1e-6, (double)p->base * 1e-6, (double)p->own * 1e-6,
-        (double)p->measured * 1e-6, 100 * excess(p));
+    printf("# batch %3zu, length %3zu, %zu threads, {%s}%s%s: forecast %.1f MB, %.1f of them the "
+           "base, "
+           "%.1f the program; resident %.1f MB: %+.1f %%\n",
+           c->batch, c->length, c->n_threads, c->hyperparameters, *c->task ? " of " : "", c->task,
+           (double)p->forecast * 1e-6, (double)p->base * 1e-6, (double)p->own * 1e-6,
+           (double)p->measured * 1e-6, 100 * excess(p));
 }
 
 /* A process of its own for each, for a peak never falls. True if it came as forecast. */
@@ -180,7 +218,7 @@ static bool run_alone(const struct run_case *c)
     child = fork();
     if (child == 0) {
         execl("/proc/self/exe", "test_forecast", c->folder, batch, length, n_threads,
-              c->hyperparameters, c->words ? "words" : NULL, (char *)NULL);
+              c->hyperparameters, *c->task ? c->task : NULL, (char *)NULL);
         _exit(127);
     }
     assert_true(child > 0);
@@ -205,7 +243,7 @@ static void what_is_resident_is_what_was_forecast(void **state)
                                            shapes[i].length,
                                            threads,
                                            modes[m],
-                                           false};
+                                           ""};
 
                 n_bad += !run_alone(&c);
             }
@@ -214,11 +252,13 @@ static void what_is_resident_is_what_was_forecast(void **state)
     assert_int_equal(n_bad, 0);
 }
 
-static void a_tag_for_each_token_is_forecast_too(void **state)
+static void heads_on_all_tokens_are_forecast_too(void **state)
 {
     static const struct run_case cases[] = {
-        {"examples/prilora-mini-en", 32, 128, 1, "", true},
-        {"examples/prilora-mini-en", 8, 128, 2, "\"recompute\": true", true},
+        {"examples/prilora-mini-en", 32, 128, 1, "", "words"},
+        {"examples/prilora-mini-en", 8, 128, 2, "\"recompute\": true", "words"},
+        {"examples/prilora-mini-en", 32, 128, 1, "", "answers"},
+        {"examples/prilora-mini-en", 8, 64, 2, "\"recompute\": true", "answers"},
     };
     size_t n_bad = 0;
 
@@ -228,14 +268,14 @@ static void a_tag_for_each_token_is_forecast_too(void **state)
     assert_int_equal(n_bad, 0);
 }
 
-static int run_one(char **words, bool tagged)
+static int run_one(char **words, const char *task)
 {
     const struct run_case c = {words[0],
                                strtoul(words[1], NULL, 10),
                                strtoul(words[2], NULL, 10),
                                strtoul(words[3], NULL, 10),
                                words[4],
-                               tagged};
+                               task};
     struct peak peak;
 
     test_scratch_open(NULL);
@@ -249,10 +289,10 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_resident_is_what_was_forecast),
-        cmocka_unit_test(a_tag_for_each_token_is_forecast_too),
+        cmocka_unit_test(heads_on_all_tokens_are_forecast_too),
     };
 
     if (argc == 6 || argc == 7)
-        return run_one(argv + 1, argc == 7);
+        return run_one(argv + 1, argc == 7 ? argv[6] : "");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,6 +254,8 @@ static void add_all(struct maker *m)
         add_head(m, f->dense + skip, t->hidden);
     if (t->labels)
         add_head(m, f->classifier, t->labels);
+    if (t->answers)
+        add_head(m, "qa_outputs", t->answers);
     if (t->extra)
         add_full(m, t->extra, 1, &t->hidden, 0);
 }

@@ -21,6 +21,7 @@ struct test_tiny {
     double classifier_dropout;                      /* of other types; 0: absent */
     size_t labels;     /* of a classifier in the checkpoint; 0: none, nor a pooler */
     bool pooler;       /* a pooler all the same */
+    size_t answers;    /* outputs of a head for answers in the checkpoint; 0: none */
     bool bare;         /* names without "deberta." or the like */
     bool old_norms;    /* gamma and beta of norms */
     const char *omit;  /* leave this tensor out */

@@ -65,9 +65,9 @@ static struct small *make_small(const char *first_label, enum prilora_task task)
     s->labels[1] = (char *)(uintptr_t) "no";
     assert_int_equal(prilora_spec_parse(&s->spec, "{}", 2, NULL), PRILORA_OK);
     s->result = (struct prilora_result){{{"accuracy", 0.75}}, 1, 120, 4567, 5, 9};
-    s->x = (struct pl_export){&s->layout, &s->adapter, s->sites, s->params, s->spec,
-                              "org/base", "f00d",      task,     s->labels, 2,
-                              &s->result, 846,         NULL};
+    s->x = (struct pl_export){&s->layout, &s->adapter, s->sites, s->params,  s->spec,
+                              "org/base", "f00d",      task,     s->labels,  2,
+                              &s->result, 846,         NULL,     {30, false}};
     return s;
 }
 

@@ -141,6 +141,48 @@ static void a_head_is_used_or_listed(void **state)
     pl_model_close(model);
 }
 
+/* The head that a net for answers begins with, if its two outputs are there, and no other does. */
+static void a_head_for_answers_is_taken_if_it_fits(void **state)
+{
+    static const struct test_tiny with = {V3_TINY, .answers = 2, .labels = 3};
+    const struct pl_net_options options = {.task = PRILORA_TASK_QUESTION_ANSWERING,
+                                           .n_outputs = 2,
+                                           .max_tokens = 8,
+                                           .max_sequences = 2,
+                                           .max_length = 4};
+    static const long ranks[] = {2, 2};
+    const struct pl_param *param;
+    struct test_rig rig;
+    pl_real first[2 * 16];
+    struct pl_model *model;
+    bool known = false;
+
+    (void)state;
+    test_rig_open(&rig, test_tiny_write("answers", &with), ranks, 2, NULL, 0, &options);
+    assert_int_equal(rig.model->n_unused, 0);
+    pl_net_init(rig.net, rig.params, 1, &known);
+    assert_true(known);
+    param = pl_layout_find(pl_net_layout(rig.net), "qa_outputs.weight");
+    assert_non_null(param);
+    pl_tensors_read(rig.model->tensors, rig.model->head.answers_weight, first, 0, 2 * 16);
+    assert_memory_equal(rig.params + param->offset, first, sizeof first);
+    assert_null(pl_layout_find(pl_net_layout(rig.net), "classifier.weight"));
+    test_rig_close(&rig);
+    test_rig_open(&rig, test_tiny_write("none", &(struct test_tiny){V3_TINY, .labels = 2}), ranks,
+                  2, NULL, 0, &options);
+    pl_net_init(rig.net, rig.params, 1, &known);
+    assert_false(known);
+    test_rig_close(&rig);
+    model = opened(&(struct test_tiny){V3_TINY, .answers = 3});
+    assert_null(model->head.answers_weight);
+    assert_int_equal(model->n_unused, 2);
+    pl_model_close(model);
+    model = opened(&(struct test_tiny){V3_TINY, .answers = 2, .omit = "qa_outputs.bias"});
+    assert_null(model->head.answers_weight);
+    assert_int_equal(model->n_unused, 1);
+    pl_model_close(model);
+}
+
 /* F32 in the library's own type stays in the map: only the table of positions is made. */
 static void single_precision_weights_stay_in_the_file(void **state)
 {
@@ -428,6 +470,7 @@ int main(void)
         cmocka_unit_test(sites_stand_in_order_and_share_inputs),
         cmocka_unit_test(what_no_task_uses_is_listed),
         cmocka_unit_test(a_head_is_used_or_listed),
+        cmocka_unit_test(a_head_for_answers_is_taken_if_it_fits),
         cmocka_unit_test(single_precision_weights_stay_in_the_file),
         cmocka_unit_test(half_precision_weights_are_widened_once),
         cmocka_unit_test(fingerprints_tell_models_apart),

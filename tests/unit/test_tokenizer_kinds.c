@@ -63,6 +63,20 @@ static void refused(const char *folder, enum prilora_status status, const char *
         fail_msg("%s \"%s\" does not say \"%s\"", prilora_status_name(rc), err.message, words);
 }
 
+/* The same tokens come out bare, with their places. */
+static void assert_located(const struct pl_tokenizer *t, const char *text, const struct pl_ids *ids)
+{
+    struct pl_ids bare = {.located = true};
+
+    assert_int_equal(pl_tokenizer_encode_bare(t, &bare, text, strlen(text), NULL), PRILORA_OK);
+    assert_int_equal(bare.n + 2, ids->n);
+    for (size_t i = 0; i < bare.n; i++) {
+        assert_int_equal(bare.ids[i], ids->ids[i + 1]);
+        assert_in_range(bare.spans[i].end, bare.spans[i].begin, strlen(text));
+    }
+    pl_ids_free(&bare);
+}
+
 /* The ids of a text as numbers with spaces between. */
 static const char *ids_of(const struct pl_tokenizer *t, const char *text, const char *pair,
                           size_t max_length)
@@ -77,6 +91,8 @@ static const char *ids_of(const struct pl_tokenizer *t, const char *text, const 
     line[0] = '\0';
     for (size_t i = 0; i < ids.n && n < sizeof line - 16; i++)
         n += (size_t)snprintf(line + n, sizeof line - n, "%s%d", i ? " " : "", (int)ids.ids[i]);
+    if (!pair && !max_length)
+        assert_located(t, text, &ids);
     pl_ids_free(&ids);
     return line;
 }

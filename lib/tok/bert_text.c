@@ -13,6 +13,8 @@
     4 /* characters that one decomposes to, canonically (Unicode's own bound)                      \
        */
 
+#define MAX_BYTES 4 /* of a character */
+
 struct words {
     const struct pl_bert_options *options;
     enum prilora_status (*take)(void *context, const struct pl_bert_word *word,
@@ -134,11 +136,11 @@ static void add_sources(struct words *w, size_t n)
         w->sources[w->bytes + i] = w->source;
 }
 
-static enum prilora_status join(struct words *w, uint32_t c)
+static enum prilora_status join_any(struct words *w, uint32_t c)
 {
     size_t n = 1;
 
-    if (w->room - w->bytes < 4) {
+    if (w->room - w->bytes < MAX_BYTES) {
         const enum prilora_status rc = grow(w);
 
         if (rc != PRILORA_OK)
@@ -149,9 +151,18 @@ static enum prilora_status join(struct words *w, uint32_t c)
     else
         n = (size_t)utf8proc_encode_char((utf8proc_int32_t)c,
                                          (utf8proc_uint8_t *)w->word + w->bytes);
-    if (w->sources)
+    if (w->located)
         add_sources(w, n);
     w->bytes += n;
+    w->characters++;
+    return PRILORA_OK;
+}
+
+static inline enum prilora_status join(struct words *w, uint32_t c)
+{
+    if (c >= 0x80 || w->located || w->room - w->bytes < MAX_BYTES)
+        return join_any(w, c);
+    w->word[w->bytes++] = (char)c; /* nearly every character there is */
     w->characters++;
     return PRILORA_OK;
 }

@@ -170,6 +170,12 @@ static void add_memory(struct prilora_forecast *out, const struct prilora_base *
                              pl_dataset_logit_rows(valid) * valid->n_labels * sizeof(pl_real);
 }
 
+/* Before there are data. */
+static size_t guessed_outputs(enum prilora_task task)
+{
+    return task == PRILORA_TASK_QUESTION_ANSWERING ? 2 : GUESSED_LABELS;
+}
+
 enum prilora_status
 prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *base,
                      const struct prilora_spec *spec, const struct prilora_dataset *train,
@@ -180,7 +186,7 @@ prilora_run_forecast(struct prilora_forecast *out, const struct prilora_base *ba
                              : spec->task != PRILORA_TASK_AUTO ? spec->task
                                                                : PRILORA_TASK_CLASSIFICATION;
     size_t step_size = (size_t)(spec->batch_size * spec->gradient_accumulation_steps);
-    struct pl_engine_limits limits = {.n_outputs = GUESSED_LABELS, .train = true};
+    struct pl_engine_limits limits = {.n_outputs = guessed_outputs(task), .train = true};
     struct pl_net_options options;
     struct largest largest;
     struct pl_net *net;

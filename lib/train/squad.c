@@ -6,6 +6,7 @@
 #include <utf8proc.h>
 
 #include "base/memory.h"
+#include "base/pulse.h"
 #include "tok/utf8.h"
 #include "train/pieces.h"
 #include "train/questions.h"
@@ -243,6 +244,7 @@ size_t pl_squad_measure(struct prilora_value *values, const struct pl_measured *
         size_t size;
         char *answer = answer_of(m, &q->list[i], &size);
 
+        pl_pulse_beat();
         enough = answer && score_answer(&score, q, &q->list[i], answer, size);
         sum.exact_match += score.exact_match;
         sum.f1 += score.f1;

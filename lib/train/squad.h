@@ -2,7 +2,8 @@
  * squad.h - how SQuAD compares answers: in lower case, without ASCII punctuation and the articles
  * a, an and the, words parted by one space. An answer is right if it is then the same as one of the
  * right ones; its F1 is that of the words that it shares with the one it shares most with, each
- * counted as often as it occurs.
+ * counted as often as it occurs. Lower case is that of each character by itself, which differs from
+ * the program's for a capital sigma at the end of a word and a capital I with a dot.
  *
  * Source   the official evaluation script of SQuAD 2.0; Rajpurkar et al. 2018, arXiv:1806.03822
  */

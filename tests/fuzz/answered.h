@@ -26,6 +26,11 @@ static inline void fuzz_check_answered(const struct prilora_dataset *d)
         next += d->questions->list[i].n_windows;
     }
     assert(next == d->n);
+    for (size_t i = 0; i < d->n; i++) {
+        const struct pl_window *w = &d->questions->windows[i];
+
+        assert(w->at > 0 && w->at + (size_t)w->n < d->starts[i + 1] - d->starts[i]);
+    }
     assert(pl_measure(values, &measured) == 2);
     for (size_t i = 0; i < 2; i++)
         assert(values[i].value >= 0 && values[i].value <= 1);

@@ -38,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     err = (struct prilora_error){0};
     if (pl_adapter_labels_read(&labels, fuzz_folder(), fingerprint, &err) == PRILORA_OK) {
         check_names(labels.names, labels.n, size);
+        assert(labels.doc_stride <= 4096);
+        assert(labels.answers.longest >= 1 && labels.answers.longest <= 512);
         assert(!labels.max_length || (labels.max_length >= 8 && labels.max_length <= 4096));
         pl_adapter_labels_free(&labels);
     } else {

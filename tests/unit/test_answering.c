@@ -409,6 +409,36 @@ static void merged_it_is_a_base_whose_head_is_used(void **state)
     prilora_base_close(merged);
 }
 
+static void labels_that_are_wrong_are_refused(void **state)
+{
+    static const struct {
+        const char *name;
+        long value;
+    } rows[] = {{"doc_stride", 4097},
+                {"doc_stride", -1},
+                {"max_answer_length", 0},
+                {"max_answer_length", 513}};
+    char *folder = strdup(test_scratch_path("wrong"));
+    struct prilora_adapter *a;
+    struct prilora_error err;
+
+    (void)state;
+    copy_as_peft_s_own("wrong");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *labels = read_json(adapter, "labels.json");
+        char *text;
+
+        json_object_set_new(labels, rows[i].name, json_integer(rows[i].value));
+        text = json_dumps(labels, 0);
+        test_scratch_write("wrong/labels.json", text, strlen(text));
+        assert_int_equal(prilora_adapter_open(&a, base, folder, NULL, &err), PRILORA_EFORMAT);
+        assert_non_null(strstr(err.message, rows[i].name));
+        free(text);
+        json_decref(labels);
+    }
+    free(folder);
+}
+
 static void another_run_goes_on_from_it(void **state)
 {
     const char json[] =
@@ -655,6 +685,7 @@ int main(void)
         cmocka_unit_test(its_evaluation_is_the_one_that_was_reported),
         cmocka_unit_test(a_folder_of_peft_s_own_is_known_by_its_task_type),
         cmocka_unit_test(merged_it_is_a_base_whose_head_is_used),
+        cmocka_unit_test(labels_that_are_wrong_are_refused),
         cmocka_unit_test(another_run_goes_on_from_it),
         cmocka_unit_test(answers_are_those_of_the_evaluation),
         cmocka_unit_test(answers_come_with_places_and_shares),

@@ -229,6 +229,48 @@ static void windows_are_pieces_of_the_context(void **state)
     prilora_dataset_free(d);
 }
 
+/* Any three neighbouring words as the answer: it is the target of the windows that have all its
+ * tokens, and of no other. */
+static void an_answer_is_the_target_where_all_of_it_is(void **state)
+{
+    static const char context[] = "one two three four five six seven eight nine ten eleven twelve "
+                                  "one two three four five six seven eight nine ten eleven twelve";
+    size_t n_with = 0, n_without = 0;
+    char text[600];
+
+    (void)state;
+    for (size_t begin = 0; begin < sizeof context - 1; begin++) {
+        const char *end = context + begin;
+        struct prilora_dataset *d;
+        size_t n, first, last;
+        const struct pl_span *spans;
+
+        for (size_t k = 0; end && k < 3; k++)
+            end = strchr(end + 1, ' ');
+        if (!end || (begin && context[begin - 1] != ' '))
+            continue;
+        n = (size_t)(end - context) - begin;
+        snprintf(text, sizeof text,
+                 "{\"question\": \"q\", \"context\": \"%s\", \"answers\": [{\"text\": \"%.*s\", "
+                 "\"answer_start\": %zu}]}",
+                 context, (int)n, context + begin, begin);
+        d = parse_well("a.jsonl", text, 16, 4);
+        spans = pl_questions_spans(d->questions, 0, &n);
+        assert_true(pl_windows_tokens(spans, n, begin, (size_t)(end - context), &first, &last));
+        for (size_t i = 0; i < d->n; i++) {
+            const struct pl_window *w = &d->questions->windows[i];
+            const bool has = first >= w->first && last < (size_t)w->first + w->n;
+
+            assert_int_equal(d->targets[2 * i], has ? w->at + first - w->first : 0);
+            assert_int_equal(d->targets[2 * i + 1], has ? w->at + last - w->first : 0);
+            n_with += has;
+            n_without += !has;
+        }
+        prilora_dataset_free(d);
+    }
+    assert_true(n_with > 20 && n_without > 20);
+}
+
 static void a_long_question_is_cut(void **state)
 {
     char text[2000] = "{\"question\": \"", *end = text + strlen(text);
@@ -619,6 +661,11 @@ static void evaluate(const struct prilora_dataset *d)
 
     for (size_t i = 0; i < 2 * pl_dataset_logit_rows(d); i++)
         logits[i] = (pl_real)(i * 7 % 13);
+    for (size_t i = 0; i < d->n; i++) {
+        const struct pl_window *w = &d->questions->windows[i];
+
+        assert_true(w->at > 0 && w->at + (size_t)w->n < d->starts[i + 1] - d->starts[i]);
+    }
     assert_int_equal(pl_measure(values, &measured), 2);
     free(logits);
 }
@@ -670,6 +717,7 @@ int main(void)
         cmocka_unit_test(windows_share_the_stride),
         cmocka_unit_test(bytes_of_an_answer_are_the_tokens_that_they_touch),
         cmocka_unit_test(windows_are_pieces_of_the_context),
+        cmocka_unit_test(an_answer_is_the_target_where_all_of_it_is),
         cmocka_unit_test(a_long_question_is_cut),
         cmocka_unit_test(both_forms_say_the_same),
         cmocka_unit_test(answers_are_found_where_they_stand),

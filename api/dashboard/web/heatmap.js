@@ -109,8 +109,8 @@ export function heatmap(ask) {
     setAttribute(button, "aria-pressed", String(map === chosen));
     const shade = part.toFixed(3);
     if (button.style.getPropertyValue("--part") !== shade) button.style.setProperty("--part", shade);
-    button.classList.toggle("middle", part > 0.53);
-    button.classList.toggle("strong", part > 0.67);
+    button.classList.toggle("middle", part > 0.536);
+    button.classList.toggle("strong", part > 0.683);
   }
 
   function drawRows(frame, top) {

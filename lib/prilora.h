@@ -417,7 +417,8 @@ struct prilora_preview_info {
     size_t n_rows;      /* read, good or bad; n_skipped are not counted */
     size_t n_skipped;   /* as in struct prilora_dataset_info */
     size_t n_bad;       /* of n_rows */
-    size_t n_shown, n_errors, n_labels;
+    size_t n_shown, n_errors;
+    size_t n_labels;     /* of question answering 0 */
     bool is_complete;    /* the whole file was read */
     const char *problem; /* what is wrong with the labels as a whole, or NULL */
 };

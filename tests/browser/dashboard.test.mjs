@@ -536,7 +536,7 @@ test("an experiment's table fills, is compared, saved and deleted", async () => 
   assert.match(await row.innerText(), / ± /);
   assert.equal(await page.getByText("prilora − small").count(), 1);
   await page.getByLabel("Compare").selectOption("lora,small");
-  await page.getByText("lora − small").waitFor();
+  await page.getByText("lora − small", { exact: true }).waitFor();
   assert.equal(await page.getByText("prilora − small").count(), 0);
   await page.getByLabel("Metric").selectOption("valid_loss");
   await page.getByText("desk, valid loss").waitFor();

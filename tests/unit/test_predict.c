@@ -299,7 +299,7 @@ static void the_folder_may_go_once_the_adapter_is_open(void **state)
     must(prilora_adapter_predict(adapter, &text, 1, NULL, NULL, values, &err), &err);
     must(prilora_adapter_predict(kept, &text, 1, NULL, NULL, expected, &err), &err);
     for (size_t k = 0; k < 3; k++)
-        assert_true(values[k] == expected[k]);
+        assert_true(fabs(values[k] - expected[k]) < 1e-6); /* BLAS rounds by where memory lies */
     assert_string_equal(prilora_adapter_label(adapter, 1), "LABEL_1");
     prilora_adapter_close(adapter);
     prilora_adapter_close(kept);

@@ -197,7 +197,7 @@ enum prilora_status pl_glue_preset(struct prilora_spec *spec, unsigned method, u
 
     if (spec->preset == PRILORA_PRESET_NONE)
         return PRILORA_OK;
-    if (!values[0])
+    if (values[0] == 0)
         return pl_fail_at(err, PRILORA_EINVAL, where,
                           "preset: \"adalora\" has settings for GLUE's tasks by name, but for "
                           "wnli: %s%s",

@@ -44,6 +44,21 @@ char *pl_strdup(const char *text)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
+bool pl_grow(void *array, size_t *room, size_t need, size_t size)
+{
+    const size_t half_more = *room + *room / 2 + 256, wanted = half_more > need ? half_more : need;
+    void *more;
+
+    if (need <= *room)
+        return true;
+    more = pl_realloc(*(void **)array, wanted, size);
+    if (!more)
+        return false;
+    *(void **)array = more;
+    *room = wanted;
+    return true;
+}
+
 /* Whole multiples of the alignment, as aligned_alloc(3) asks; 0 if that does not fit. */
 static size_t padded(size_t bytes)
 {

@@ -15,6 +15,13 @@ void *pl_calloc(size_t n, size_t size);
 void *pl_realloc(void *old, size_t n, size_t size);
 char *pl_strdup(const char *text);
 
+/*
+ * pl_grow - room for `need` elements of `size` bytes in *array, of which it has *room; by half more
+ * than there was, so that adding one after another costs little. `array` is the address of a
+ * pointer. False: out of memory, and all is as it was.
+ */
+bool pl_grow(void *array, size_t *room, size_t need, size_t size);
+
 /* Zeroed memory at a 64-byte boundary, for arrays that BLAS and vector loops walk; free(3). */
 void *pl_calloc_aligned(size_t n, size_t size);
 

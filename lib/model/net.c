@@ -305,7 +305,8 @@ static double losses(const struct pl_flow *f, pl_real *logits)
             const size_t row = task->labelled ? first + i : sequence;
 
             if (batch->labels)
-                sum += task->loss(z, batch->labels + row * width, at_once, n, weight, d);
+                sum += pl_loss(net->options.task, z, batch->labels + row * width, at_once, n,
+                               weight, d);
             d = d ? d + at_once * n : NULL;
         }
     }

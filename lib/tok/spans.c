@@ -3,19 +3,14 @@
 
 #include "tok/utf8.h"
 
-static bool continues(const char *text, size_t at)
-{
-    return ((unsigned char)text[at] & 0xC0) == 0x80;
-}
-
 void pl_spans_trim(struct pl_span *spans, size_t n, const char *text, size_t size)
 {
     for (size_t i = 0; i < n; i++) {
         size_t begin = spans[i].begin, end = spans[i].end;
 
-        while (begin > 0 && begin < size && continues(text, begin))
+        while (!pl_utf8_is_boundary(text, size, begin))
             begin--;
-        while (end < size && continues(text, end))
+        while (!pl_utf8_is_boundary(text, size, end))
             end++;
         begin += pl_utf8_spaces_at_start(text + begin, end - begin);
         end -= pl_utf8_spaces_at_end(text + begin, end - begin);

@@ -126,15 +126,8 @@ static enum prilora_status add_symbol(struct check *c)
 {
     const struct pl_spm_pieces *p = c->pieces;
 
-    if (c->n_symbols == c->symbols_room) {
-        const size_t room = 2 * c->symbols_room + 64;
-        struct pl_spm_symbol *more = pl_realloc(c->symbols, room, sizeof *more);
-
-        if (!more)
-            return pl_fail(c->err, PRILORA_ENOMEM, "%s: out of memory", c->path);
-        c->symbols = more;
-        c->symbols_room = room;
-    }
+    if (!pl_grow(&c->symbols, &c->symbols_room, c->n_symbols + 1, sizeof *c->symbols))
+        return pl_fail(c->err, PRILORA_ENOMEM, "%s: out of memory", c->path);
     c->symbols[c->n_symbols++] =
         (struct pl_spm_symbol){c->start + p->at[p->n - 1], p->sizes[p->n - 1]};
     return PRILORA_OK;

@@ -20,6 +20,12 @@ size_t pl_utf8_next(const char *text, size_t size, uint32_t *code, bool *valid);
 /* Offset of the first byte that is not UTF-8, or `size` if all is well. */
 size_t pl_utf8_check(const char *text, size_t size);
 
+/* Whether a character of valid UTF-8 begins, or the text ends, at `at`. */
+static inline bool pl_utf8_is_boundary(const char *text, size_t size, size_t at)
+{
+    return at == size || ((unsigned char)text[at] & 0xC0) != 0x80;
+}
+
 /* Code points of text[0..size), each U+FFFD of pl_utf8_next counted. */
 size_t pl_utf8_count(const char *text, size_t size);
 

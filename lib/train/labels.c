@@ -50,23 +50,6 @@ struct known {
 
 /* ---- collecting ------------------------------------------------------------------------------ */
 
-static bool grow(void *array, size_t *room, size_t need, size_t size)
-{
-    size_t wanted = *room + *room / 2 + 256;
-    void *more;
-
-    if (need <= *room)
-        return true;
-    if (wanted < need)
-        wanted = need;
-    more = pl_realloc(*(void **)array, wanted, size);
-    if (!more)
-        return false;
-    *(void **)array = more;
-    *room = wanted;
-    return true;
-}
-
 static enum row_kind kind_of(const struct pl_row *row)
 {
     return row->words ? OF_WORDS : row->is_question ? OF_QUESTION : OF_TEXT;
@@ -77,15 +60,15 @@ bool pl_labels_add(struct pl_labels *labels, const struct pl_row *row, const siz
     const enum row_kind kind = kind_of(row);
     const size_t n = kind == OF_QUESTION ? 0 : row->n_labels;
 
-    if (!grow(&labels->rows, &labels->room_rows, labels->n_rows + 1, sizeof *labels->rows) ||
-        !grow(&labels->items, &labels->room_items, labels->n_items + n, sizeof *labels->items))
+    if (!pl_grow(&labels->rows, &labels->room_rows, labels->n_rows + 1, sizeof *labels->rows) ||
+        !pl_grow(&labels->items, &labels->room_items, labels->n_items + n, sizeof *labels->items))
         return false;
     labels->rows[labels->n_rows++] =
         (struct pl_label_row){row->line, labels->n_items, n, row->is_list, kind};
     for (size_t i = 0; i < n; i++) {
         const struct pl_label *l = &row->labels[i];
 
-        if (!grow(&labels->texts, &labels->room_texts, labels->n_texts + l->size + 1, 1))
+        if (!pl_grow(&labels->texts, &labels->room_texts, labels->n_texts + l->size + 1, 1))
             return false;
         if (l->size)
             memcpy(labels->texts + labels->n_texts, l->text, l->size);

@@ -6,29 +6,14 @@
 
 #include "base/memory.h"
 
-static bool grow(void *array, size_t *room, size_t need, size_t size)
-{
-    const size_t half_more = *room + *room / 2 + 256, wanted = half_more > need ? half_more : need;
-    void *more;
-
-    if (need <= *room)
-        return true;
-    more = pl_realloc(*(void **)array, wanted, size);
-    if (!more)
-        return false;
-    *(void **)array = more;
-    *room = wanted;
-    return true;
-}
-
 /* ---- texts -------------------------------------------------------------------------------- */
 
 bool pl_texts_add(struct pl_texts *t, const char *text, size_t size)
 {
     const size_t used = t->n ? t->starts[t->n] : 0;
 
-    if (!grow(&t->starts, &t->room, t->n + 2, sizeof *t->starts) ||
-        !grow(&t->bytes, &t->room_bytes, used + size + 1, 1))
+    if (!pl_grow(&t->starts, &t->room, t->n + 2, sizeof *t->starts) ||
+        !pl_grow(&t->bytes, &t->room_bytes, used + size + 1, 1))
         return false;
     if (size)
         memcpy(t->bytes + used, text, size);
@@ -71,8 +56,8 @@ bool pl_questions_add_context(struct pl_questions *q, const char *text, size_t s
 {
     const size_t used = n_spans(q);
 
-    if (!grow(&q->spans, &q->room_spans, used + n_tokens + 1, sizeof *q->spans) ||
-        !grow(&q->span_starts, &q->room_contexts, q->contexts.n + 2, sizeof *q->span_starts) ||
+    if (!pl_grow(&q->spans, &q->room_spans, used + n_tokens + 1, sizeof *q->spans) ||
+        !pl_grow(&q->span_starts, &q->room_contexts, q->contexts.n + 2, sizeof *q->span_starts) ||
         !pl_texts_add(&q->contexts, text, size))
         return false;
     if (n_tokens)
@@ -84,7 +69,7 @@ bool pl_questions_add_context(struct pl_questions *q, const char *text, size_t s
 
 bool pl_questions_add(struct pl_questions *q, size_t context)
 {
-    if (!grow(&q->list, &q->room, q->n + 1, sizeof *q->list))
+    if (!pl_grow(&q->list, &q->room, q->n + 1, sizeof *q->list))
         return false;
     q->list[q->n++] = (struct pl_question){.context = (uint32_t)context,
                                            .answer = q->answers.n,
@@ -102,7 +87,7 @@ bool pl_questions_add_answer(struct pl_questions *q, const char *text, size_t si
 
 bool pl_questions_add_window(struct pl_questions *q, const struct pl_window *window)
 {
-    if (!grow(&q->windows, &q->room_windows, q->n_windows + 1, sizeof *q->windows))
+    if (!pl_grow(&q->windows, &q->room_windows, q->n_windows + 1, sizeof *q->windows))
         return false;
     q->windows[q->n_windows++] = *window;
     q->list[q->n - 1].n_windows++;

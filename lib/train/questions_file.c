@@ -83,11 +83,6 @@ static enum prilora_status take_arrays(struct arrays *a, struct pl_source *s, si
     return PRILORA_OK;
 }
 
-static bool is_boundary(const char *text, size_t size, size_t at)
-{
-    return at == size || ((unsigned char)text[at] & 0xC0) != 0x80;
-}
-
 /* The places of one context's tokens. */
 static bool spans_are_right(const struct pl_span *spans, size_t n, const char *text, size_t size)
 {
@@ -97,7 +92,7 @@ static bool spans_are_right(const struct pl_span *spans, size_t n, const char *t
         const struct pl_span *p = &spans[i];
 
         if (p->begin < before.begin || p->end < before.end || p->begin > p->end || p->end > size ||
-            !is_boundary(text, size, p->begin) || !is_boundary(text, size, p->end))
+            !pl_utf8_is_boundary(text, size, p->begin) || !pl_utf8_is_boundary(text, size, p->end))
             return false;
     }
     return true;

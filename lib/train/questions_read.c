@@ -93,21 +93,6 @@ bool pl_questions_read_cut(const struct pl_questions_reading *r)
     return r->question.n > r->windows.question;
 }
 
-static bool room_for_target(struct pl_questions_reading *r)
-{
-    const size_t n = r->questions->n_windows, room = r->room + r->room / 2 + 256;
-    float *more;
-
-    if (n < r->room)
-        return true;
-    more = pl_realloc(r->targets, room, 2 * sizeof *more);
-    if (!more)
-        return false;
-    r->targets = more;
-    r->room = room;
-    return true;
-}
-
 enum prilora_status pl_questions_read_window(struct pl_questions_reading *r, struct pl_ids *ids,
                                              size_t i, struct prilora_error *err)
 {
@@ -119,7 +104,8 @@ enum prilora_status pl_questions_read_window(struct pl_questions_reading *r, str
 
     if (rc != PRILORA_OK)
         return rc;
-    if (!room_for_target(r) || !pl_questions_add_window(r->questions, &window))
+    if (!pl_grow(&r->targets, &r->room, r->questions->n_windows + 1, 2 * sizeof *r->targets) ||
+        !pl_questions_add_window(r->questions, &window))
         return no_memory(err);
     target = r->targets + 2 * (r->questions->n_windows - 1);
     target[0] = target[1] = 0; /* the first token: no answer */

@@ -51,12 +51,7 @@ static void train_one(struct finished *f)
              "{\"hyperparameters\": {\"n_epochs\": 8, \"batch_size\": 16, \"max_length\": 32, "
              "\"learning_rate\": 5e-3}}}}",
              f->train, f->valid);
-    snprintf(f->job, sizeof f->job, "%s", test_create_job(f->server, json));
-    assert_string_equal(test_text(test_wait_job(f->server, f->job, "succeeded"), "status"),
-                        "succeeded");
-    snprintf(f->model, sizeof f->model, "%s",
-             test_text(test_get(f->server, "/v1/fine_tuning/jobs/%s", f->job)->json,
-                       "fine_tuned_model"));
+    test_train(f->server, json, f->job, f->model);
 }
 
 static int open_group(void **state)
@@ -85,10 +80,7 @@ static int close_group(void **state)
 
 static struct test_reply *predict(struct finished *f, const char *rest)
 {
-    static char json[20000];
-
-    snprintf(json, sizeof json, "{\"model\": \"%s\", %s}", f->model, rest);
-    return test_post(f->server, "/v1/predictions", json);
+    return test_predict(f->server, f->model, rest);
 }
 
 static void a_job_learns_and_says_so(void **state)

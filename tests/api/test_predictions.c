@@ -38,10 +38,7 @@ static void train_one(struct test_server *server, const char *rows, const char *
              "{\"max_steps\": 12, \"batch_size\": 8, \"max_length\": 16, \"learning_rate\": "
              "5e-3}}}}",
              rows, suffix);
-    snprintf(job, 64, "%s", test_create_job(server, json));
-    assert_string_equal(test_text(test_wait_job(server, job, "succeeded"), "status"), "succeeded");
-    snprintf(model, 128, "%s",
-             test_text(test_get(server, "/v1/fine_tuning/jobs/%s", job)->json, "fine_tuned_model"));
+    test_train(server, json, job, model);
 }
 
 static int open_group(void **state)
@@ -68,13 +65,9 @@ static int close_group(void **state)
     return 0;
 }
 
-/* Posts {"model": ..., <rest>}. */
 static struct test_reply *predict(struct finished *f, const char *rest)
 {
-    char json[4000];
-
-    snprintf(json, sizeof json, "{\"model\": \"%s\", %s}", f->model, rest);
-    return test_post(f->server, PATH, json);
+    return test_predict(f->server, f->model, rest);
 }
 
 static void one_text_gets_one_prediction(void **state)

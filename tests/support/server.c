@@ -332,6 +332,30 @@ void test_wait_step(const struct test_server *server, const char *id, json_int_t
     assert_string_equal(test_text(job, "status"), "running"); /* else it was too quick to disturb */
 }
 
+void test_train(const struct test_server *server, const char *json, char job[64], char model[128])
+{
+    const json_t *done;
+
+    snprintf(job, 64, "%s", test_create_job(server, json));
+    done = test_wait_job(server, job, "succeeded");
+    assert_string_equal(test_text(done, "status"), "succeeded");
+    snprintf(model, 128, "%s", test_text(done, "fine_tuned_model"));
+}
+
+struct test_reply *test_predict(const struct test_server *server, const char *model,
+                                const char *rest)
+{
+    const size_t room = strlen(model) + strlen(rest) + 32;
+    char *json = malloc(room);
+    struct test_reply *reply;
+
+    assert_non_null(json);
+    snprintf(json, room, "{\"model\": \"%s\", %s}", model, rest);
+    reply = test_post(server, "/v1/predictions", json);
+    free(json);
+    return reply;
+}
+
 struct test_reply *test_finish_job(const struct test_server *server, const char *id)
 {
     const json_t *job = test_wait_job(server, id, "succeeded");

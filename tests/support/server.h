@@ -108,6 +108,11 @@ const char *test_create_job(const struct test_server *server, const char *json);
 /* Polls until the job has one of the states ("succeeded|failed|cancelled") or is over; returns its
  * object, the reply's. Fails the test after some minutes. */
 const json_t *test_wait_job(const struct test_server *server, const char *id, const char *states);
+/* Creates a job from JSON and waits until it has succeeded; its id and its adapter's name. */
+void test_train(const struct test_server *server, const char *json, char job[64], char model[128]);
+/* POST /v1/predictions with {"model": <model>, <rest>}. */
+struct test_reply *test_predict(const struct test_server *server, const char *model,
+                                const char *rest);
 /* Until it has trained so many steps; fails the test if it is over by then. */
 void test_wait_step(const struct test_server *server, const char *id, json_int_t step);
 /* Until it has succeeded; the reply has the bytes of its adapter_model.safetensors. */

@@ -14,10 +14,19 @@
 
 struct test_training test_training;
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
+void test_must(enum prilora_status rc, const struct prilora_error *err)
 {
     if (rc != PRILORA_OK)
         fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
+}
+
+double test_value(const struct prilora_value *values, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(values[i].name, name) == 0)
+            return values[i].value;
+    fail_msg("no %s among %zu metrics", name, n);
+    return 0;
 }
 
 /* Lines of different lengths whose first word tells the class, most of the time. */
@@ -40,9 +49,9 @@ static struct prilora_dataset *write_and_read(const char *name, size_t n, size_t
                                  "{\"text\": \"%s %s %zu\", \"label\": \"class %zu\"}\n", starts[k],
                                  ends[e], i, i % 11 ? k : (k + 1) % 3);
     }
-    must(prilora_dataset_read(&data, test_training.base, test_scratch_write(name, text, used),
-                              &options, &err),
-         &err);
+    test_must(prilora_dataset_read(&data, test_training.base, test_scratch_write(name, text, used),
+                                   &options, &err),
+              &err);
     return data;
 }
 
@@ -52,7 +61,7 @@ int test_training_open(void **state)
 
     if (test_scratch_open(state) != 0)
         return -1;
-    must(prilora_base_open(&test_training.base, "examples/prilora-mini-en", &err), &err);
+    test_must(prilora_base_open(&test_training.base, "examples/prilora-mini-en", &err), &err);
     test_training.train = write_and_read("train.jsonl", 40, 1, NULL);
     test_training.valid = write_and_read("valid.jsonl", 12, 2, test_training.train);
     return 0;
@@ -77,7 +86,7 @@ struct prilora_spec *test_training_spec(const char *hyperparameters)
              "{\"batch_size\": 8, \"n_epochs\": 2, \"rank_start\": 2, \"rank_end\": 4, "
              "\"prune_interval\": 3, \"lora_dropout\": 0.1%s%s}}}}",
              *hyperparameters ? ", " : "", hyperparameters);
-    must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
+    test_must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
     return spec;
 }
 
@@ -88,9 +97,9 @@ struct prilora_run *test_training_run(const struct prilora_spec *spec,
     struct prilora_run *run;
     struct prilora_error err;
 
-    must(prilora_run_open(&run, test_training.base, spec, test_training.train, valid, options,
-                          &err),
-         &err);
+    test_must(prilora_run_open(&run, test_training.base, spec, test_training.train, valid, options,
+                               &err),
+              &err);
     return run;
 }
 
@@ -100,7 +109,7 @@ char *test_training_export(struct prilora_run *run, const char *name, size_t *si
     struct prilora_error err;
     size_t labels_size;
 
-    must(prilora_run_export(run, test_scratch_path(name), "base", NULL, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path(name), "base", NULL, &err), &err);
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", test_scratch_path(name));
     tensors = test_file(path, size);
     snprintf(path, sizeof path, "%s/labels.json", test_scratch_path(name));

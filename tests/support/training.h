@@ -4,6 +4,12 @@
 
 #include "prilora.h"
 
+/* Fails the test, with all that the error says, unless rc is OK. */
+void test_must(enum prilora_status rc, const struct prilora_error *err);
+
+/* The one of n metrics that has the name; fails the test if none has. */
+double test_value(const struct prilora_value *values, size_t n, const char *name);
+
 /* Base, 40 training and 12 validation examples in three classes; opened once per program. */
 struct test_training {
     struct prilora_base *base;

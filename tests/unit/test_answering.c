@@ -18,6 +18,7 @@
 #include "support/asked.h"
 #include "support/close.h"
 #include "support/scratch.h"
+#include "support/training.h"
 #include "train/base.h"
 #include "train/dataset.h"
 #include "train/questions.h"
@@ -30,12 +31,6 @@ static struct prilora_dataset *train, *valid;
 static char adapter[600]; /* folder of the one that most tests use */
 static struct prilora_result result;
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static struct prilora_spec *spec_of(const char *task, const char *hyperparameters)
 {
     struct prilora_spec *spec;
@@ -47,7 +42,7 @@ static struct prilora_spec *spec_of(const char *task, const char *hyperparameter
              "{\"hyperparameters\": {\"batch_size\": 8, \"max_length\": %d, \"learning_rate\": "
              "6e-3, %s}}}}",
              task, MAX_LENGTH, hyperparameters);
-    must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
+    test_must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
     return spec;
 }
 
@@ -57,7 +52,7 @@ static struct prilora_run *open_run(struct prilora_base *on, const struct prilor
     struct prilora_run *run;
     struct prilora_error err;
 
-    must(prilora_run_open(&run, on, spec, train, valid, options, &err), &err);
+    test_must(prilora_run_open(&run, on, spec, train, valid, options, &err), &err);
     return run;
 }
 
@@ -67,7 +62,7 @@ static char *export(struct prilora_run *run, const char *name, size_t *size,
     struct prilora_error err;
     char path[700];
 
-    must(prilora_run_export(run, test_scratch_path(name), "base", out, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path(name), "base", out, &err), &err);
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", test_scratch_path(name));
     return test_file(path, size);
 }
@@ -83,9 +78,9 @@ static struct prilora_dataset *read_asked(const struct test_asked *asked,
     struct prilora_dataset *d;
     struct prilora_error err;
 
-    must(prilora_dataset_read(&d, base, test_scratch_write(name, text, strlen(text)), &options,
-                              &err),
-         &err);
+    test_must(prilora_dataset_read(&d, base, test_scratch_write(name, text, strlen(text)), &options,
+                                   &err),
+              &err);
     free(text);
     return d;
 }
@@ -100,12 +95,12 @@ static int open_group(void **state)
 
     if (test_scratch_open(state) != 0)
         return -1;
-    must(prilora_base_open(&base, BASE, &err), &err);
+    test_must(prilora_base_open(&base, BASE, &err), &err);
     train = read_asked(&(struct test_asked){160, 1, 2, true, TEST_ASKED_JSONL}, NULL);
     valid = read_asked(&(struct test_asked){24, 2, 4, true, TEST_ASKED_SQUAD}, train);
     spec = spec_of("", "\"n_epochs\": 3");
     run = open_run(base, spec, &options);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(export(run, "adapter", &size, &result));
     prilora_run_close(run);
     prilora_spec_free(spec);
@@ -121,26 +116,17 @@ static int close_group(void **state)
     return test_scratch_close(state);
 }
 
-static double value_of(const struct prilora_value *values, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return values[i].value;
-    fail_msg("no %s", name);
-    return 0;
-}
-
 /* ---- training ---- */
 
 /* Contexts of two windows or more, of lengths that training has not seen. */
 static void a_small_model_learns_to_answer(void **state)
 {
-    const double f1 = value_of(result.values, result.n_values, "f1");
-    const double exact = value_of(result.values, result.n_values, "exact_match");
+    const double f1 = test_value(result.values, result.n_values, "f1");
+    const double exact = test_value(result.values, result.n_values, "exact_match");
 
     (void)state;
     print_message("f1 %.4f, exact match %.4f, loss %.4f\n", f1, exact,
-                  value_of(result.values, result.n_values, "loss"));
+                  test_value(result.values, result.n_values, "loss"));
     assert_true(valid->n > valid->questions->n);
     assert_true(f1 > 0.9); /* 1 as measured; an untrained head has next to none */
     assert_true(exact <= f1);
@@ -164,7 +150,7 @@ static char *train_to_end(const char *task, const char *settings, size_t n_threa
     struct prilora_error err;
     char *bytes;
 
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     bytes = export(run, name, size, NULL);
     prilora_run_close(run);
     prilora_spec_free(spec);
@@ -196,7 +182,7 @@ static void the_bits_are_the_same_however_it_is_computed(void **state)
     options.stop = NULL;
     run = open_run(base, spec, &options);
     assert_int_equal(prilora_run_step(run), 3);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     other = export(run, "resumed", &n, NULL);
     assert_int_equal(n, n_whole);
     assert_memory_equal(other, whole, n);
@@ -310,7 +296,7 @@ static void its_evaluation_is_the_one_that_was_reported(void **state)
     size_t n;
 
     (void)state;
-    must(prilora_adapter_evaluate(base, adapter, valid, 2, values, &n, &err), &err);
+    test_must(prilora_adapter_evaluate(base, adapter, valid, 2, values, &n, &err), &err);
     assert_same_values(values, n);
 }
 
@@ -344,12 +330,12 @@ static void a_folder_of_peft_s_own_is_known_by_its_task_type(void **state)
 
     (void)state;
     copy_as_peft_s_own("peft");
-    must(prilora_adapter_open(&a, base, folder, NULL, &err), &err);
+    test_must(prilora_adapter_open(&a, base, folder, NULL, &err), &err);
     prilora_adapter_describe(a, &info);
     assert_int_equal(info.task, PRILORA_TASK_QUESTION_ANSWERING);
     assert_int_equal(info.n_labels, 2);
     prilora_adapter_close(a);
-    must(prilora_adapter_evaluate(base, folder, valid, 1, values, &n, &err), &err);
+    test_must(prilora_adapter_evaluate(base, folder, valid, 1, values, &n, &err), &err);
     assert_same_values(values, n);
     free(folder);
 }
@@ -363,7 +349,7 @@ static void write_form(struct prilora_form *form, const char *folder)
         const size_t size = (size_t)prilora_form_size(form, i);
         char *bytes = malloc(size + 1), name[300];
 
-        must(prilora_form_read(form, i, 0, bytes, size, &err), &err);
+        test_must(prilora_form_read(form, i, 0, bytes, size, &err), &err);
         snprintf(name, sizeof name, "%s/%s", folder, prilora_form_name(form, i));
         test_scratch_write(name, bytes, size);
         free(bytes);
@@ -386,7 +372,7 @@ static void merged_it_is_a_base_whose_head_is_used(void **state)
     size_t size;
 
     (void)state;
-    must(prilora_form_merged(&form, base, BASE, adapter, &err), &err);
+    test_must(prilora_form_merged(&form, base, BASE, adapter, &err), &err);
     write_form(form, "merged");
     prilora_form_close(form);
     config = read_json(test_scratch_path("merged"), "config.json");
@@ -395,12 +381,12 @@ static void merged_it_is_a_base_whose_head_is_used(void **state)
                         "DebertaV2ForQuestionAnswering");
     assert_int_equal(number_of(config, "num_labels"), 2);
     json_decref(config);
-    must(prilora_base_open(&merged, test_scratch_path("merged"), &err), &err);
+    test_must(prilora_base_open(&merged, test_scratch_path("merged"), &err), &err);
     prilora_base_describe(merged, &info);
     for (size_t i = 0; i < info.n_unused; i++)
         assert_null(strstr(prilora_base_unused(merged, i), "qa_outputs"));
     run = open_run(merged, spec, &options); /* the first step's rate is 0 */
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(export(run, "of-merged", &size, &untrained));
     for (size_t i = 0; i < untrained.n_values; i++)
         test_close(untrained.values[i].value, result.values[i].value, 1e-3); /* W + s B A rounded */
@@ -454,20 +440,20 @@ static void another_run_goes_on_from_it(void **state)
     size_t size;
 
     (void)state;
-    must(prilora_spec_continue(&spec, open, strlen(open), base, adapter, &err), &err);
+    test_must(prilora_spec_continue(&spec, open, strlen(open), base, adapter, &err), &err);
     assert_int_equal(spec->task, PRILORA_TASK_QUESTION_ANSWERING);
     assert_int_equal(spec->doc_stride, 4);
     assert_int_equal(spec->max_answer_length, 30);
     prilora_spec_free(spec);
-    must(prilora_spec_continue(&spec, json, strlen(json), base, adapter, &err), &err);
+    test_must(prilora_spec_continue(&spec, json, strlen(json), base, adapter, &err), &err);
     assert_int_equal(spec->doc_stride, 4);
     assert_int_equal(spec->max_answer_length, 9);
     run = open_run(base, spec, &options);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(export(run, "more", &size, &more));
     /* two steps of next to nothing */
-    test_close(value_of(more.values, more.n_values, "f1"),
-               value_of(result.values, result.n_values, "f1"), 0.05);
+    test_close(test_value(more.values, more.n_values, "f1"),
+               test_value(result.values, result.n_values, "f1"), 0.05);
     prilora_run_close(run);
     prilora_spec_free(spec);
     assert_int_equal(prilora_spec_continue(&spec, wrong, strlen(wrong), base, adapter, &err),
@@ -482,7 +468,7 @@ static struct prilora_adapter *open_adapter(void)
     struct prilora_adapter *a;
     struct prilora_error err;
 
-    must(prilora_adapter_open(&a, base, adapter, NULL, &err), &err);
+    test_must(prilora_adapter_open(&a, base, adapter, NULL, &err), &err);
     return a;
 }
 
@@ -513,7 +499,7 @@ static void answers_are_those_of_the_evaluation(void **state)
                 text_of(json_array_get(json_object_get(question, "answers"), 0), "text");
             struct prilora_answering out;
 
-            must(prilora_adapter_answer(a, &one, 1, 1, NULL, &out, &err), &err);
+            test_must(prilora_adapter_answer(a, &one, 1, 1, NULL, &out, &err), &err);
             assert_int_equal(out.n_answers, 1);
             assert_int_equal(out.n_windows, valid->questions->list[n++].n_windows);
             n_windows += out.n_windows;
@@ -525,8 +511,8 @@ static void answers_are_those_of_the_evaluation(void **state)
     }
     assert_int_equal(n_windows, valid->n);
     assert_int_equal(n_tokens, valid->starts[valid->n]);
-    test_close((double)n_right / (double)n, value_of(result.values, result.n_values, "exact_match"),
-               1e-12);
+    test_close((double)n_right / (double)n,
+               test_value(result.values, result.n_values, "exact_match"), 1e-12);
     json_decref(root);
     free(text);
     prilora_adapter_close(a);
@@ -544,7 +530,7 @@ static void answers_come_with_places_and_shares(void **state)
     double sum = 0;
 
     (void)state;
-    must(prilora_adapter_answer(a, &one, 1, 20, NULL, &out, &err), &err);
+    test_must(prilora_adapter_answer(a, &one, 1, 20, NULL, &out, &err), &err);
     assert_int_equal(out.n_answers, 20);
     assert_false(out.truncated);
     assert_int_equal(out.answers[0].size, strlen("under the bed"));
@@ -563,7 +549,7 @@ static void answers_come_with_places_and_shares(void **state)
     }
     test_close(sum, 1, 1e-12);
     prilora_answering_clear(&out);
-    must(prilora_adapter_answer(a, &one, 1, 2, NULL, &out, &err), &err);
+    test_must(prilora_adapter_answer(a, &one, 1, 2, NULL, &out, &err), &err);
     assert_int_equal(out.n_answers, 2);
     assert_true(out.answers[0].score + out.answers[1].score < 1); /* still of twenty */
     prilora_answering_clear(&out);
@@ -580,7 +566,7 @@ static void a_question_may_have_no_answer(void **state)
     struct prilora_error err;
 
     (void)state;
-    must(prilora_adapter_answer(a, &one, 1, 1, NULL, &out, &err), &err);
+    test_must(prilora_adapter_answer(a, &one, 1, 1, NULL, &out, &err), &err);
     assert_int_equal(out.n_answers, 1);
     assert_int_equal(out.answers[0].size, 0);
     assert_int_equal(out.answers[0].end, 0);
@@ -616,13 +602,13 @@ static void a_long_context_is_read_to_its_end(void **state)
     struct prilora_error err;
 
     (void)state;
-    must(prilora_adapter_answer(a, texts, 4, 3, NULL, out, &err), &err);
+    test_must(prilora_adapter_answer(a, texts, 4, 3, NULL, out, &err), &err);
     assert_true(out[1].n_tokens > 8192 && out[1].n_windows > 256);
     assert_int_equal(out[1].answers[0].size, strlen("behind the house"));
     assert_memory_equal(context + out[1].answers[0].byte, "behind the house", 16);
     assert_true(out[1].answers[0].byte > strlen(context) / 3);
     for (size_t i = 0; i < 3; i++) {
-        must(prilora_adapter_answer(a, &texts[i], 1, 3, NULL, &alone, &err), &err);
+        test_must(prilora_adapter_answer(a, &texts[i], 1, 3, NULL, &alone, &err), &err);
         assert_int_equal(alone.n_windows, out[i].n_windows);
         assert_int_equal(alone.n_tokens, out[i].n_tokens);
         assert_int_equal(alone.answers[0].byte, out[i].answers[0].byte);

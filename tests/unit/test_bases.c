@@ -19,6 +19,7 @@
 #include "support/close.h"
 #include "support/scratch.h"
 #include "support/tiny.h"
+#include "support/training.h"
 #include "train/base.h"
 #include "train/engine.h"
 #include "train/feed.h"
@@ -112,12 +113,6 @@ struct trained {
     struct prilora_spec *spec;
 };
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static const char *const words[LABELS] = {"ships sail", "my garden grows", "loud music"};
 
 static struct prilora_dataset *data_of(const struct trained *t, const char *name, size_t n,
@@ -133,8 +128,9 @@ static struct prilora_dataset *data_of(const struct trained *t, const char *name
         used += (size_t)snprintf(text + used, sizeof text - used,
                                  "{\"text\": \"%s\", \"label\": \"kind %zu\"}\n", words[i % LABELS],
                                  i % LABELS);
-    must(prilora_dataset_read(&data, t->base, test_scratch_write(name, text, used), &options, &err),
-         &err);
+    test_must(prilora_dataset_read(&data, t->base, test_scratch_write(name, text, used), &options,
+                                   &err),
+              &err);
     return data;
 }
 
@@ -151,13 +147,13 @@ static void train(struct trained *t, const struct expected *expected)
     *t = (struct trained){.expected = expected};
     snprintf(t->folder, sizeof t->folder, "%s", test_tiny_write_base("base", &expected->tiny));
     snprintf(t->adapter, sizeof t->adapter, "%s", test_scratch_path("adapter"));
-    must(prilora_base_open(&t->base, t->folder, &err), &err);
+    test_must(prilora_base_open(&t->base, t->folder, &err), &err);
     t->train = data_of(t, "train.jsonl", N_TRAIN, NULL);
     t->valid = data_of(t, "valid.jsonl", N_VALID, t->train);
-    must(prilora_spec_parse(&t->spec, settings, strlen(settings), &err), &err);
-    must(prilora_run_open(&run, t->base, t->spec, t->train, t->valid, &options, &err), &err);
-    must(prilora_run_train(run, &err), &err);
-    must(prilora_run_export(run, t->adapter, "the base", NULL, &err), &err);
+    test_must(prilora_spec_parse(&t->spec, settings, strlen(settings), &err), &err);
+    test_must(prilora_run_open(&run, t->base, t->spec, t->train, t->valid, &options, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_export(run, t->adapter, "the base", NULL, &err), &err);
     prilora_run_close(run);
 }
 
@@ -182,10 +178,10 @@ static void check_base(const struct trained *t)
     assert_int_equal(info.n_layers, LAYERS);
     assert_int_equal(info.max_positions, 16); /* tokens, whatever the table has beside */
     assert_int_equal(info.n_unused, t->expected->tiny.extra ? 1 : 0);
-    must(prilora_run_forecast(&forecast, t->base, t->spec, t->train, t->valid, &err), &err);
+    test_must(prilora_run_forecast(&forecast, t->base, t->spec, t->train, t->valid, &err), &err);
     assert_int_equal(forecast.total_steps, 3 * N_TRAIN / 8);
     assert_true(forecast.flops > 0 && forecast.memory_bytes > forecast.base_bytes);
-    must(prilora_run_forecast(&forecast, t->base, t->spec, NULL, NULL, &err), &err);
+    test_must(prilora_run_forecast(&forecast, t->base, t->spec, NULL, NULL, &err), &err);
 }
 
 /* ---- the adapter ---- */
@@ -224,7 +220,7 @@ static void check_tensors(const struct trained *t)
     size_t n = 2 * 6 * LAYERS;
 
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", t->adapter);
-    must(pl_tensors_open_safetensors(&tensors, path, &err), &err);
+    test_must(pl_tensors_open_safetensors(&tensors, path, &err), &err);
     for (size_t i = 0; i < 4 && t->expected->head[i]; i++, n++) {
         snprintf(name, sizeof name, "base_model.model.%s", t->expected->head[i]);
         if (!pl_tensors_find(tensors, name))
@@ -242,7 +238,7 @@ static void check_continue(const struct trained *t)
     struct prilora_spec *spec;
     struct prilora_error err;
 
-    must(prilora_spec_continue(&spec, "{}", 2, t->base, t->adapter, &err), &err);
+    test_must(prilora_spec_continue(&spec, "{}", 2, t->base, t->adapter, &err), &err);
     assert_int_equal(spec->rank_end, 4);
     prilora_spec_free(spec);
 }
@@ -257,9 +253,9 @@ static void predict(const struct trained *t, double values[N_VALID * LABELS])
     for (size_t i = 0; i < N_VALID; i++)
         texts[i] = (struct prilora_text){.text = words[i % LABELS],
                                          .text_size = strlen(words[i % LABELS])};
-    must(prilora_adapter_open(&adapter, t->base, t->adapter, NULL, &err), &err);
+    test_must(prilora_adapter_open(&adapter, t->base, t->adapter, NULL, &err), &err);
     assert_string_equal(prilora_adapter_label(adapter, 0), "kind 0");
-    must(prilora_adapter_predict(adapter, texts, N_VALID, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, texts, N_VALID, NULL, NULL, values, &err), &err);
     prilora_adapter_close(adapter);
 }
 
@@ -273,7 +269,7 @@ static void write_form(struct prilora_form *form, const char *name)
         char inner[200], *bytes = calloc(1, size + 1);
         struct prilora_error err;
 
-        must(prilora_form_read(form, i, 0, bytes, size, &err), &err);
+        test_must(prilora_form_read(form, i, 0, bytes, size, &err), &err);
         snprintf(inner, sizeof inner, "%s/%s", name, prilora_form_name(form, i));
         test_scratch_write(inner, bytes, size);
         free(bytes);
@@ -294,12 +290,13 @@ static void predict_alone(const struct trained *t, const struct prilora_base *ba
     struct prilora_error err;
     bool known = false;
 
-    must(pl_engine_new(&engine, base->model, t->spec, PRILORA_TASK_CLASSIFICATION, &limits, &err),
-         &err);
+    test_must(pl_engine_new(&engine, base->model, t->spec, PRILORA_TASK_CLASSIFICATION, &limits,
+                            &err),
+              &err);
     params = pl_calloc_aligned(engine->layout->size, sizeof *params);
     pl_net_init(engine->net, params, 0, &known);
     assert_true(known);
-    must(pl_shares_new(&cut, N_VALID, &err), &err);
+    test_must(pl_shares_new(&cut, N_VALID, &err), &err);
     pl_shares_fill(&cut, batch.starts, N_VALID, engine->budget);
     pl_engine_evaluate(engine, &batch, &cut, params, logits, NULL);
     for (size_t i = 0; i < N_VALID; i++) {
@@ -326,7 +323,7 @@ static void check_merged_names(const struct trained *t)
                             json_array_get(json_object_get(config, "architectures"), 0)),
                         e->class_name);
     assert_string_equal(json_string_value(json_object_get(config, "model_type")), e->tiny.type);
-    must(pl_tensors_open_folder(&tensors, test_scratch_path("merged"), &err), &err);
+    test_must(pl_tensors_open_folder(&tensors, test_scratch_path("merged"), &err), &err);
     for (size_t i = 0; i < 4 && e->head[i]; i++)
         if (!pl_tensors_find(tensors, e->head[i]))
             fail_msg("%s: merged without %s", e->tiny.type, e->head[i]);
@@ -348,11 +345,11 @@ static void check_merged(const struct trained *t, const double expected[N_VALID 
     struct prilora_base *merged;
     struct prilora_error err;
 
-    must(prilora_form_merged(&form, t->base, t->folder, t->adapter, &err), &err);
+    test_must(prilora_form_merged(&form, t->base, t->folder, t->adapter, &err), &err);
     write_form(form, "merged");
     prilora_form_close(form);
     check_merged_names(t);
-    must(prilora_base_open(&merged, test_scratch_path("merged"), &err), &err);
+    test_must(prilora_base_open(&merged, test_scratch_path("merged"), &err), &err);
     prilora_base_describe(merged, &info);
     assert_int_equal(info.n_unused, 0);
     predict_alone(t, merged, values);
@@ -419,10 +416,11 @@ static void maps_are_named_by_path_or_by_kind(void **state)
                  "{\"method\": {\"type\": \"prilora\", \"prilora\": {\"hyperparameters\": "
                  "{\"target_modules\": %s}}}}",
                  cases[i].targets);
-        must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
-        must(pl_model_open(&model, test_tiny_write("targets", &tiny), &err), &err);
-        must(pl_adapter_plan(&adapter, &layout, model->sites, model->n_sites, LAYERS, spec, &err),
-             &err);
+        test_must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
+        test_must(pl_model_open(&model, test_tiny_write("targets", &tiny), &err), &err);
+        test_must(pl_adapter_plan(&adapter, &layout, model->sites, model->n_sites, LAYERS, spec,
+                                  &err),
+                  &err);
         if (adapter.n_adapted != cases[i].n)
             fail_msg("%s: %s means %zu maps", cases[i].type, cases[i].targets, adapter.n_adapted);
         pl_adapter_free(&adapter);

@@ -27,12 +27,6 @@ enum { LAYERS = 6, LABELS = 3, N_VALID = 12 };
 
 static char adapter[600], common[600]; /* folders */
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static void train(const char *settings, const char *name)
 {
     struct prilora_spec *spec = test_training_spec(settings);
@@ -40,8 +34,8 @@ static void train(const char *settings, const char *name)
     struct prilora_run *run = test_training_run(spec, test_training.valid, &options);
     struct prilora_error err;
 
-    must(prilora_run_train(run, &err), &err);
-    must(prilora_run_export(run, test_scratch_path(name), BASE, NULL, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path(name), BASE, NULL, &err), &err);
     prilora_run_close(run);
     prilora_spec_free(spec);
 }
@@ -63,7 +57,7 @@ static struct prilora_form *open_merged(void)
     struct prilora_form *form;
     struct prilora_error err;
 
-    must(prilora_form_merged(&form, test_training.base, BASE, adapter, &err), &err);
+    test_must(prilora_form_merged(&form, test_training.base, BASE, adapter, &err), &err);
     return form;
 }
 
@@ -72,7 +66,7 @@ static struct prilora_form *open_uniform(const char *folder)
     struct prilora_form *form;
     struct prilora_error err;
 
-    must(prilora_form_uniform(&form, folder, &err), &err);
+    test_must(prilora_form_uniform(&form, folder, &err), &err);
     return form;
 }
 
@@ -95,7 +89,7 @@ static char *read_file(struct prilora_form *form, const char *name, size_t *size
     *size = (size_t)prilora_form_size(form, file);
     bytes = calloc(1, *size + 1);
     assert_non_null(bytes);
-    must(prilora_form_read(form, file, 0, bytes, *size, &err), &err);
+    test_must(prilora_form_read(form, file, 0, bytes, *size, &err), &err);
     return bytes;
 }
 
@@ -127,7 +121,7 @@ static void predict(const char *folder, double values[N_VALID * LABELS])
     struct prilora_error err;
 
     assert_non_null(file);
-    must(prilora_adapter_open(&opened, test_training.base, folder, NULL, &err), &err);
+    test_must(prilora_adapter_open(&opened, test_training.base, folder, NULL, &err), &err);
     for (size_t i = 0; i < N_VALID; i++) {
         rows[i] = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
         texts[i] = (struct prilora_text){
@@ -136,7 +130,7 @@ static void predict(const char *folder, double values[N_VALID * LABELS])
         };
     }
     fclose(file);
-    must(prilora_adapter_predict(opened, texts, N_VALID, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(opened, texts, N_VALID, NULL, NULL, values, &err), &err);
     for (size_t i = 0; i < N_VALID; i++)
         json_decref(rows[i]);
     prilora_adapter_close(opened);
@@ -193,7 +187,7 @@ static void the_merged_model_says_what_base_and_adapter_say(void **state)
 
     (void)state;
     predict(adapter, expected);
-    must(prilora_base_open(&merged, folder, &err), &err);
+    test_must(prilora_base_open(&merged, folder, &err), &err);
     predict_without_adapter(merged, values);
     /* one sum where there were two: each product rounds once more or less, 6e-8 relative, over
      * six layers; probabilities move by less than that */
@@ -255,7 +249,7 @@ static void the_tensors_have_hugging_face_s_names(void **state)
 
     (void)state;
     bytes = read_file(form, "model.safetensors", &size);
-    must(pl_tensors_parse_safetensors(&tensors, bytes, size, "merged", &err), &err);
+    test_must(pl_tensors_parse_safetensors(&tensors, bytes, size, "merged", &err), &err);
     for (size_t l = 0; l < LAYERS; l++) {
         for (size_t i = 0; i < n_of_layer; i++) {
             char name[160];

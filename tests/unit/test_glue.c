@@ -12,6 +12,7 @@
 
 #include "prilora.h"
 #include "support/scratch.h"
+#include "support/training.h"
 
 #define BASE      "examples/prilora-mini-en"
 #define TRAIN     "../shared/data/glue/SST-2/train.tsv"
@@ -52,15 +53,6 @@ static struct prilora_dataset *read_rows(const struct prilora_base *base, const 
     return data;
 }
 
-static double value_of(const struct prilora_value *values, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return values[i].value;
-    fail_msg("no %s among %zu metrics", name, n);
-    return 0;
-}
-
 /*
  * Majority on the 872 development sentences is 50.9 %; with a standard error of 1.7 points, 60 %
  * is five of them above what guessing gives. The metric must be that of the exported bytes.
@@ -91,14 +83,14 @@ static void sst2_is_learned_well_above_chance_and_the_exported_bytes_have_the_me
     assert_int_equal(prilora_run_open(&run, base, spec, train, dev, &options, &err), PRILORA_OK);
     assert_int_equal(prilora_run_train(run, &err), PRILORA_OK);
     assert_int_equal(prilora_run_export(run, folder, "prilora-mini-en", &result, &err), PRILORA_OK);
-    accuracy = value_of(result.values, result.n_values, "accuracy");
+    accuracy = test_value(result.values, result.n_values, "accuracy");
     assert_true(accuracy > 0.60);
     assert_int_equal(result.n_nonzero, result.n_prunable / 2); /* every row of A has even width */
 
     assert_int_equal(prilora_adapter_evaluate(base, folder, dev, 1, values, &n_values, &err),
                      PRILORA_OK);
     /* the same bytes through the same code: only the order of sums over threads could differ */
-    assert_float_equal(value_of(values, n_values, "accuracy"), accuracy, 1e-9);
+    assert_float_equal(test_value(values, n_values, "accuracy"), accuracy, 1e-9);
 
     prilora_run_close(run);
     prilora_spec_free(spec);

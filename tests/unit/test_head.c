@@ -32,18 +32,12 @@
 static char folder[600]; /* a finished one */
 static struct prilora_result result;
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static struct prilora_spec *parse(const char *json)
 {
     struct prilora_spec *spec;
     struct prilora_error err;
 
-    must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
+    test_must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
     return spec;
 }
 
@@ -54,8 +48,8 @@ static void train(const struct prilora_spec *spec, const char *name,
     struct prilora_run *run = test_training_run(spec, test_training.valid, &options);
     struct prilora_error err;
 
-    must(prilora_run_train(run, &err), &err);
-    must(prilora_run_export(run, test_scratch_path(name), BASE, &result, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path(name), BASE, &result, &err), &err);
     prilora_run_close(run);
 }
 
@@ -72,24 +66,15 @@ static int open_group(void **state)
     return 0;
 }
 
-static double value_of(const struct prilora_value *values, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return values[i].value;
-    fail_msg("no %s among %zu metrics", name, n);
-    return 0;
-}
-
 static struct prilora_forecast forecast(const char *json)
 {
     struct prilora_spec *spec = parse(json);
     struct prilora_forecast out;
     struct prilora_error err;
 
-    must(prilora_run_forecast(&out, test_training.base, spec, test_training.train,
-                              test_training.valid, &err),
-         &err);
+    test_must(prilora_run_forecast(&out, test_training.base, spec, test_training.train,
+                                   test_training.valid, &err),
+              &err);
     prilora_spec_free(spec);
     return out;
 }
@@ -147,7 +132,7 @@ static struct pl_tensors *open_tensors(const char *where)
     char path[700];
 
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", where);
-    must(pl_tensors_open_safetensors(&tensors, path, &err), &err);
+    test_must(pl_tensors_open_safetensors(&tensors, path, &err), &err);
     return tensors;
 }
 
@@ -211,12 +196,12 @@ static void the_exported_bytes_have_the_metric(void **state)
     size_t n;
 
     (void)state;
-    must(prilora_adapter_evaluate(test_training.base, folder, test_training.valid, 1, values, &n,
-                                  &err),
-         &err);
+    test_must(prilora_adapter_evaluate(test_training.base, folder, test_training.valid, 1, values,
+                                       &n, &err),
+              &err);
     /* the same sums in the same order */
-    assert_float_equal(value_of(values, n, "loss"),
-                       value_of(result.values, result.n_values, "loss"), 1e-6);
+    assert_float_equal(test_value(values, n, "loss"),
+                       test_value(result.values, result.n_values, "loss"), 1e-6);
 }
 
 static void it_predicts(void **state)
@@ -228,10 +213,10 @@ static void it_predicts(void **state)
     double values[3];
 
     (void)state;
-    must(prilora_adapter_open(&adapter, test_training.base, folder, NULL, &err), &err);
+    test_must(prilora_adapter_open(&adapter, test_training.base, folder, NULL, &err), &err);
     prilora_adapter_describe(adapter, &info);
     assert_int_equal(info.n_labels, 3);
-    must(prilora_adapter_predict(adapter, &text, 1, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, &text, 1, NULL, NULL, values, &err), &err);
     assert_true(fabs(values[0] + values[1] + values[2] - 1) < 1e-12); /* three roundings */
     prilora_adapter_close(adapter);
 }
@@ -276,7 +261,8 @@ static struct prilora_spec *continued(const char *json)
     struct prilora_spec *spec;
     struct prilora_error err;
 
-    must(prilora_spec_continue(&spec, json, strlen(json), test_training.base, folder, &err), &err);
+    test_must(prilora_spec_continue(&spec, json, strlen(json), test_training.base, folder, &err),
+              &err);
     return spec;
 }
 
@@ -374,8 +360,9 @@ static void without_our_labels_it_is_still_known(void **state)
         test_scratch_write(path, bytes, size);
         free(bytes);
     }
-    must(prilora_spec_continue(&spec, "{}", 2, test_training.base, test_scratch_path("bare"), &err),
-         &err);
+    test_must(prilora_spec_continue(&spec, "{}", 2, test_training.base, test_scratch_path("bare"),
+                                    &err),
+              &err);
     assert_int_equal(spec->method, PRILORA_METHOD_HEAD);
     prilora_spec_free(spec);
 }
@@ -393,7 +380,7 @@ static char *form_file(struct prilora_form *form, const char *name, size_t *size
     *size = (size_t)prilora_form_size(form, i);
     bytes = malloc(*size);
     assert_non_null(bytes);
-    must(prilora_form_read(form, i, 0, bytes, *size, &err), &err);
+    test_must(prilora_form_read(form, i, 0, bytes, *size, &err), &err);
     return bytes;
 }
 
@@ -407,9 +394,9 @@ static void its_uniform_form_has_the_same_numbers(void **state)
     char *bytes;
 
     (void)state;
-    must(prilora_form_uniform(&form, folder, &err), &err);
+    test_must(prilora_form_uniform(&form, folder, &err), &err);
     bytes = form_file(form, "adapter_model.safetensors", &size);
-    must(pl_tensors_parse_safetensors(&theirs, bytes, size, "uniform", &err), &err);
+    test_must(pl_tensors_parse_safetensors(&theirs, bytes, size, "uniform", &err), &err);
     assert_int_equal(pl_tensors_count(theirs), pl_tensors_count(ours));
     for (size_t i = 0; i < pl_tensors_count(ours); i++) {
         const struct pl_tensor *a = pl_tensors_at(ours, i), *b = pl_tensors_at(theirs, i);
@@ -433,10 +420,10 @@ static void merged_the_base_is_what_it_was(void **state)
     char *bytes;
 
     (void)state;
-    must(pl_tensors_open_folder(&base, BASE, &err), &err);
-    must(prilora_form_merged(&form, test_training.base, BASE, folder, &err), &err);
+    test_must(pl_tensors_open_folder(&base, BASE, &err), &err);
+    test_must(prilora_form_merged(&form, test_training.base, BASE, folder, &err), &err);
     bytes = form_file(form, "model.safetensors", &size);
-    must(pl_tensors_parse_safetensors(&merged, bytes, size, "merged", &err), &err);
+    test_must(pl_tensors_parse_safetensors(&merged, bytes, size, "merged", &err), &err);
     for (size_t i = 0; i < pl_tensors_count(merged); i++) {
         const struct pl_tensor *t = pl_tensors_at(merged, i), *was;
         char name[300];

@@ -20,12 +20,6 @@
 
 static char folder[600]; /* of the adapter that most tests use */
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static void train_adapter(const struct prilora_dataset *train, const struct prilora_dataset *valid,
                           const char *name)
 {
@@ -34,9 +28,9 @@ static void train_adapter(const struct prilora_dataset *train, const struct pril
     struct prilora_error err;
     struct prilora_run *run;
 
-    must(prilora_run_open(&run, test_training.base, spec, train, valid, &options, &err), &err);
-    must(prilora_run_train(run, &err), &err);
-    must(prilora_run_export(run, test_scratch_path(name), "base", NULL, &err), &err);
+    test_must(prilora_run_open(&run, test_training.base, spec, train, valid, &options, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path(name), "base", NULL, &err), &err);
     prilora_run_close(run);
     prilora_spec_free(spec);
 }
@@ -66,9 +60,9 @@ static struct prilora_adapter *open_adapter(const char *path, size_t n_threads)
     struct prilora_adapter *adapter;
     struct prilora_error err;
 
-    must(prilora_adapter_open(&adapter, test_training.base, path, n_threads > 1 ? team : NULL,
-                              &err),
-         &err);
+    test_must(prilora_adapter_open(&adapter, test_training.base, path, n_threads > 1 ? team : NULL,
+                                   &err),
+              &err);
     return adapter;
 }
 
@@ -110,7 +104,7 @@ static double evaluated(const char *path, const struct prilora_dataset *data, co
     struct prilora_error err;
     size_t n;
 
-    must(prilora_adapter_evaluate(test_training.base, path, data, 2, values, &n, &err), &err);
+    test_must(prilora_adapter_evaluate(test_training.base, path, data, 2, values, &n, &err), &err);
     for (size_t i = 0; i < n; i++)
         if (strcmp(values[i].name, metric) == 0)
             return values[i].value;
@@ -135,7 +129,7 @@ static void right_answers_are_as_many_as_the_evaluation_counts(void **state)
     assert_int_equal(info.task, PRILORA_TASK_CLASSIFICATION);
     assert_int_equal(info.max_length, 40);
     rows_to_texts(rows, n, texts);
-    must(prilora_adapter_predict(adapter, texts, n, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, texts, n, NULL, NULL, values, &err), &err);
     for (size_t i = 0; i < n; i++) {
         const double *p = values + 3 * i;
         size_t best = p[1] > p[0] ? 1 : 0;
@@ -171,9 +165,9 @@ static void a_text_s_values_do_not_depend_on_the_others(void **state)
     (void)state;
     for (size_t i = 0; i < N; i++)
         texts[i] = text_of(kinds[i % KINDS]);
-    must(prilora_adapter_predict(adapter, texts, N, NULL, out, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, texts, N, NULL, out, values, &err), &err);
     for (size_t k = 0; k < KINDS; k++) {
-        must(prilora_adapter_predict(adapter, &texts[k], 1, NULL, &one, alone, &err), &err);
+        test_must(prilora_adapter_predict(adapter, &texts[k], 1, NULL, &one, alone, &err), &err);
         for (size_t i = k; i < N; i += KINDS) {
             assert_int_equal(out[i].n_tokens, one.n_tokens);
             /* float sums in another order: some 1e-6 of a logit */
@@ -199,7 +193,7 @@ static void long_texts_are_cut_to_what_the_adapter_was_trained_with(void **state
     (void)state;
     for (size_t i = 0; i < 4000; i += 5)
         memcpy(words + i, "ship ", 5);
-    must(prilora_adapter_predict(adapter, texts, 2, NULL, out, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, texts, 2, NULL, out, values, &err), &err);
     assert_int_equal(out[0].n_tokens, 40);
     assert_true(out[0].truncated);
     assert_true(out[1].n_tokens < 10);
@@ -225,7 +219,7 @@ static void a_text_that_is_too_large_is_named(void **state)
     assert_string_equal(err.where, "/2");
     assert_int_equal(prilora_adapter_predict(adapter, texts, 3, NULL, NULL, values, NULL),
                      PRILORA_ELIMIT);
-    must(prilora_adapter_predict(adapter, texts, 2, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, texts, 2, NULL, NULL, values, &err), &err);
     free(bytes);
     prilora_adapter_close(adapter);
 }
@@ -241,7 +235,7 @@ static void a_pair_is_not_its_first_text(void **state)
     (void)state;
     texts[1].pair = "My garden";
     texts[1].pair_size = strlen(texts[1].pair);
-    must(prilora_adapter_predict(adapter, texts, 2, NULL, out, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, texts, 2, NULL, out, values, &err), &err);
     assert_true(out[1].n_tokens > out[0].n_tokens);
     assert_true(fabs(values[0] - values[3]) > 1e-6);
     prilora_adapter_close(adapter);
@@ -260,7 +254,7 @@ static void a_raised_flag_stops_it(void **state)
     assert_int_equal(prilora_adapter_predict(adapter, &text, 1, &stop, NULL, values, &err),
                      PRILORA_ESTOPPED);
     atomic_store(&stop, PRILORA_GO);
-    must(prilora_adapter_predict(adapter, &text, 1, &stop, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(adapter, &text, 1, &stop, NULL, values, &err), &err);
     prilora_adapter_close(adapter);
 }
 
@@ -296,8 +290,8 @@ static void the_folder_may_go_once_the_adapter_is_open(void **state)
     copy_folder("gone", NULL);
     adapter = open_adapter(test_scratch_path("gone"), 1);
     test_tree_remove(test_scratch_path("gone"));
-    must(prilora_adapter_predict(adapter, &text, 1, NULL, NULL, values, &err), &err);
-    must(prilora_adapter_predict(kept, &text, 1, NULL, NULL, expected, &err), &err);
+    test_must(prilora_adapter_predict(adapter, &text, 1, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(kept, &text, 1, NULL, NULL, expected, &err), &err);
     for (size_t k = 0; k < 3; k++)
         assert_true(fabs(values[k] - expected[k]) < 1e-6); /* BLAS rounds by where memory lies */
     assert_string_equal(prilora_adapter_label(adapter, 1), "LABEL_1");
@@ -356,9 +350,9 @@ static struct prilora_dataset *other_data(const char *name, const char *(*label)
         used += (size_t)snprintf(text + used, sizeof text - used,
                                  "{\"text\": \"%s number %zu\", \"label\": %s}\n",
                                  i % 3 ? "The ship" : "My garden", i, label(i));
-    must(prilora_dataset_read(&data, test_training.base, test_scratch_write(name, text, used),
-                              &options, &err),
-         &err);
+    test_must(prilora_dataset_read(&data, test_training.base, test_scratch_write(name, text, used),
+                                   &options, &err),
+              &err);
     return data;
 }
 
@@ -385,7 +379,7 @@ static void predict_rows(const char *name, const char *path, json_t *rows[MAX_TE
     *n = read_rows(name, rows);
     rows_to_texts(rows, *n, texts);
     *adapter = open_adapter(path, 2);
-    must(prilora_adapter_predict(*adapter, texts, *n, NULL, NULL, values, &err), &err);
+    test_must(prilora_adapter_predict(*adapter, texts, *n, NULL, NULL, values, &err), &err);
 }
 
 /* Pearson's correlation by its definition, in double. */

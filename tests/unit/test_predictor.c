@@ -26,12 +26,6 @@ static struct store *store;
 static struct models *models;
 static char adapter_folder[600];
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 /* An adapter of the job, as a finished one has it. */
 static void make_adapter(const char *job, const struct prilora_dataset *train)
 {
@@ -41,14 +35,14 @@ static void make_adapter(const char *job, const struct prilora_dataset *train)
     struct prilora_error err;
     char folder[600];
 
-    must(prilora_run_open(&run, test_training.base, spec, train, NULL, &options, &err), &err);
+    test_must(prilora_run_open(&run, test_training.base, spec, train, NULL, &options, &err), &err);
 
     snprintf(folder, sizeof folder, "%s/jobs/%s", test_scratch_path("state"), job);
-    must(path_make_folder(folder, &err), &err);
+    test_must(path_make_folder(folder, &err), &err);
     snprintf(adapter_folder, sizeof adapter_folder, "%s/jobs/%s/adapter",
              test_scratch_path("state"), job);
-    must(prilora_run_train(run, &err), &err);
-    must(prilora_run_export(run, adapter_folder, BASE, NULL, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_export(run, adapter_folder, BASE, NULL, &err), &err);
     prilora_run_close(run);
     prilora_spec_free(spec);
 }
@@ -60,9 +54,10 @@ static struct prilora_dataset *read_questions(void)
     struct prilora_dataset *out;
     struct prilora_error err;
 
-    must(prilora_dataset_read(&out, test_training.base,
-                              test_scratch_write("asked.json", text, strlen(text)), &options, &err),
-         &err);
+    test_must(prilora_dataset_read(&out, test_training.base,
+                                   test_scratch_write("asked.json", text, strlen(text)), &options,
+                                   &err),
+              &err);
     free(text);
     return out;
 }
@@ -73,8 +68,8 @@ static int open_group(void **state)
 
     if (test_training_open(state) != 0)
         return -1;
-    must(store_open(&store, test_scratch_path("state"), NULL), &(struct prilora_error){0});
-    must(models_new(&models, "examples", NULL), &(struct prilora_error){0});
+    test_must(store_open(&store, test_scratch_path("state"), NULL), &(struct prilora_error){0});
+    test_must(models_new(&models, "examples", NULL), &(struct prilora_error){0});
     make_adapter(JOB_A, test_training.train);
     make_adapter(JOB_B, test_training.train);
     questions = read_questions();
@@ -97,7 +92,7 @@ static struct predictor *start(long max_waiting)
     struct prilora_error err;
 
     config = (struct config){.predictions_threads = 2, .max_waiting = max_waiting};
-    must(predictor_start(&p, &config, store, models, &err), &err);
+    test_must(predictor_start(&p, &config, store, models, &err), &err);
     return p;
 }
 
@@ -146,7 +141,7 @@ static void submit(struct predictor *p, struct prediction *prediction)
 {
     struct prilora_error err;
 
-    must(predictor_submit(p, prediction, &err), &err);
+    test_must(predictor_submit(p, prediction, &err), &err);
     predictor_await(p, prediction, note_end, prediction);
 }
 

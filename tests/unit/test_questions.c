@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "support/asked.h"
 #include "support/scratch.h"
+#include "support/training.h"
 #include "train/base.h"
 #include "train/dataset.h"
 #include "train/measure.h"
@@ -23,19 +24,13 @@
 
 static struct prilora_base *base;
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static int open_group(void **state)
 {
     struct prilora_error err;
 
     if (test_scratch_open(state) != 0)
         return -1;
-    must(prilora_base_open(&base, "examples/prilora-mini-en", &err), &err);
+    test_must(prilora_base_open(&base, "examples/prilora-mini-en", &err), &err);
     return 0;
 }
 
@@ -61,7 +56,7 @@ static struct prilora_dataset *parse_well(const char *name, const char *text, si
     struct prilora_dataset *d;
     struct prilora_error err;
 
-    must(parse(&d, name, text, max_length, stride, &err), &err);
+    test_must(parse(&d, name, text, max_length, stride, &err), &err);
     return d;
 }
 
@@ -122,24 +117,24 @@ static void windows_share_the_stride(void **state)
     struct prilora_error err;
 
     (void)state;
-    must(pl_windows_plan(&w, 3, 20, 4, 5, 30, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 20, 4, 5, 30, &err), &err);
     assert_int_equal(w.question, 5);
     assert_int_equal(w.room, 12);
     assert_int_equal(w.step, 8);
     assert_int_equal(w.n, 4);
-    must(pl_windows_plan(&w, 3, 20, 4, 5, 12, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 20, 4, 5, 12, &err), &err);
     assert_int_equal(w.n, 1);
-    must(pl_windows_plan(&w, 3, 20, 4, 5, 13, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 20, 4, 5, 13, &err), &err);
     assert_int_equal(w.n, 2);
-    must(pl_windows_plan(&w, 3, 20, 4, 5, 0, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 20, 4, 5, 0, &err), &err);
     assert_int_equal(w.n, 1);
-    must(pl_windows_plan(&w, 3, 20, 4000, 5, 30, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 20, 4000, 5, 30, &err), &err);
     assert_int_equal(w.step, 6); /* half of 12 are shared, no more */
-    must(pl_windows_plan(&w, 3, 384, 0, 70, 1000, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 384, 0, 70, 1000, &err), &err);
     assert_int_equal(w.question, 64);
     assert_int_equal(w.room, 317);
     assert_int_equal(w.step, 317 - 128);
-    must(pl_windows_plan(&w, 3, 23, 0, 70, 1000, &err), &err);
+    test_must(pl_windows_plan(&w, 3, 23, 0, 70, 1000, &err), &err);
     assert_int_equal(w.question, 15); /* of 20: a fourth is the context's */
     assert_int_equal(w.room, 5);
     assert_int_equal(w.step, 5 - 2);
@@ -186,10 +181,11 @@ static void windows_are_pieces_of_the_context(void **state)
     assert_int_equal(d->width, 2);
     assert_int_equal(q->n, 1);
     assert_true(d->n > 2);
-    must(pl_tokenizer_encode_bare(base->tokenizer, &question, "Where is the key?", 17, &err), &err);
-    must(pl_tokenizer_encode_bare(base->tokenizer, &context, pl_texts_at(&q->contexts, 0),
-                                  pl_texts_size(&q->contexts, 0), &err),
-         &err);
+    test_must(pl_tokenizer_encode_bare(base->tokenizer, &question, "Where is the key?", 17, &err),
+              &err);
+    test_must(pl_tokenizer_encode_bare(base->tokenizer, &context, pl_texts_at(&q->contexts, 0),
+                                       pl_texts_size(&q->contexts, 0), &err),
+              &err);
     for (size_t i = 0; i < d->n; i++) {
         const struct pl_window *w = &q->windows[i];
         const int32_t *ids = d->ids + d->starts[i];
@@ -215,10 +211,10 @@ static void windows_are_pieces_of_the_context(void **state)
     /* one that fits is the pair as it is encoded otherwise */
     prilora_dataset_free(d);
     d = parse_well("a.jsonl", text, 128, 0);
-    must(pl_tokenizer_encode(base->tokenizer, &whole, "Where is the key?", 17,
-                             pl_texts_at(&d->questions->contexts, 0),
-                             pl_texts_size(&d->questions->contexts, 0), 128, NULL, &err),
-         &err);
+    test_must(pl_tokenizer_encode(base->tokenizer, &whole, "Where is the key?", 17,
+                                  pl_texts_at(&d->questions->contexts, 0),
+                                  pl_texts_size(&d->questions->contexts, 0), 128, NULL, &err),
+              &err);
     assert_int_equal(d->n, 1);
     assert_int_equal(d->starts[1], whole.n);
     assert_memory_equal(d->ids, whole.ids, whole.n * sizeof *whole.ids);
@@ -538,7 +534,7 @@ static void a_preview_shows_questions_contexts_and_answers(void **state)
     size_t line;
 
     (void)state;
-    must(pl_preview_parse(&p, text, strlen(text), &options, &err), &err);
+    test_must(pl_preview_parse(&p, text, strlen(text), &options, &err), &err);
     prilora_preview_describe(p, &info);
     assert_int_equal(info.task, PRILORA_TASK_QUESTION_ANSWERING);
     assert_string_equal(info.format, "json");
@@ -574,7 +570,7 @@ static void a_split_keeps_questions_whole(void **state)
 
     (void)state;
     assert_true(whole->n > 2 * whole->questions->n);
-    must(prilora_dataset_split(kept, &held_out, 0.3, 9, &err), &err);
+    test_must(prilora_dataset_split(kept, &held_out, 0.3, 9, &err), &err);
     parts[0] = kept;
     parts[1] = held_out;
     assert_int_equal(held_out->questions->n, 9);
@@ -620,8 +616,8 @@ static struct prilora_dataset *saved_and_loaded(const struct prilora_dataset *d,
     struct prilora_dataset *loaded;
     struct prilora_error err;
 
-    must(prilora_dataset_save(d, path, &err), &err);
-    must(prilora_dataset_load(&loaded, path, &err), &err);
+    test_must(prilora_dataset_save(d, path, &err), &err);
+    test_must(prilora_dataset_load(&loaded, path, &err), &err);
     *bytes = test_file(path, size);
     free(path);
     return loaded;

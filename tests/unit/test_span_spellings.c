@@ -18,6 +18,7 @@
 #include "support/changed.h"
 #include "support/scratch.h"
 #include "support/spellings.h"
+#include "support/tokens.h"
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
 
@@ -26,26 +27,6 @@
 #define DEBERTA    REFERENCE "deberta-v3"
 #define BERT       REFERENCE "bert-base-uncased"
 #define ROBERTA    REFERENCE "roberta-base"
-
-static struct pl_tokenizer *open_or_fail(const char *folder)
-{
-    struct pl_tokenizer *t = NULL;
-    struct prilora_error err = {0};
-
-    if (pl_tokenizer_open(&t, folder, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
-    return t;
-}
-
-static struct pl_ids locate(const struct pl_tokenizer *t, const char *text, size_t size)
-{
-    struct pl_ids ids = {.located = true};
-    struct prilora_error err = {0};
-
-    if (pl_tokenizer_encode_bare(t, &ids, text, size, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
-    return ids;
-}
 
 /* A text, its tokens, and what is checked of each of them. */
 struct text {
@@ -238,7 +219,7 @@ static bool line_is_right(const struct pl_tokenizer *t, const struct spellings *
         const char *text = json_string_value(texts[i]);
         const size_t size = json_string_length(texts[i]);
 
-        ids[i] = locate(t, text, size);
+        ids[i] = test_located(t, text, size);
         ok =
             ok && is_bare(t, &ids[i], text, size) && spans_are_right(&ids[i], text, size, s, right);
     }
@@ -251,7 +232,7 @@ static bool line_is_right(const struct pl_tokenizer *t, const struct spellings *
 
 static void check_lines(const char *folder, const char *lines, spelled_right *right)
 {
-    struct pl_tokenizer *t = open_or_fail(folder);
+    struct pl_tokenizer *t = test_tokenizer(folder);
     struct spellings *s = spellings_open(folder);
     FILE *file = fopen(lines, "r");
     char *line = NULL;

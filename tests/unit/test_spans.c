@@ -15,36 +15,17 @@
 #include "support/changed.h"
 #include "support/scratch.h"
 #include "support/spellings.h"
+#include "support/tokens.h"
 #include "tok/tokenizer.h"
-
-static struct pl_tokenizer *open_or_fail(const char *folder)
-{
-    struct pl_tokenizer *t = NULL;
-    struct prilora_error err = {0};
-
-    if (pl_tokenizer_open(&t, folder, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
-    return t;
-}
-
-static struct pl_ids locate(const struct pl_tokenizer *t, const char *text, size_t size)
-{
-    struct pl_ids ids = {.located = true};
-    struct prilora_error err = {0};
-
-    if (pl_tokenizer_encode_bare(t, &ids, text, size, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
-    return ids;
-}
 
 /* ---- small vocabularies ---------------------------------------------------------------------- */
 
 /* The tokens of a text and their spans, as "hello:0-5 <mask>:6-12". */
 static void stands(const char *folder, const char *text, size_t size, const char *want)
 {
-    struct pl_tokenizer *t = open_or_fail(folder);
+    struct pl_tokenizer *t = test_tokenizer(folder);
     struct spellings *s = spellings_open(folder);
-    struct pl_ids ids = locate(t, text, size);
+    struct pl_ids ids = test_located(t, text, size);
     char line[4096] = "";
     size_t n = 0;
 
@@ -281,7 +262,7 @@ static void assert_spans(const struct pl_ids *ids, const struct pl_span *want, s
 
 static void spans_stay_beside_ids_that_are_framed_and_cut(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(words_folder("cut"));
+    struct pl_tokenizer *t = test_tokenizer(words_folder("cut"));
     static const struct pl_span pair[] = {{0, 0}, {0, 5}, {6, 11}, {0, 0}, {1, 2}, {3, 5}, {0, 0}};
     static const struct pl_span split[] = {{0, 0}, {0, 2}, {2, 5}, {5, 9}, {1, 6}, {0, 0}};
     const struct prilora_word list[] = {{"unaffable", 9}, {" hello", 6}, {"a", 1}};
@@ -306,8 +287,8 @@ static void spans_stay_beside_ids_that_are_framed_and_cut(void **state)
 
 static void parts_are_joined_with_the_special_tokens_between(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(words_folder("join"));
-    struct pl_ids a = locate(t, "hello a", 7), b = locate(t, "unaffable !", 11);
+    struct pl_tokenizer *t = test_tokenizer(words_folder("join"));
+    struct pl_ids a = test_located(t, "hello a", 7), b = test_located(t, "unaffable !", 11);
     const struct pl_piece_of_ids middle = {b.ids + 1, b.spans + 1, 2};
     const struct pl_piece_of_ids whole = {a.ids, a.spans, a.n}, nowhere = {a.ids, NULL, a.n};
     static const struct pl_span spans[] = {{0, 0}, {0, 0}, {0, 0}, {0, 0}, {2, 5}, {5, 9}, {0, 0}};
@@ -338,8 +319,8 @@ static void parts_are_joined_with_the_special_tokens_between(void **state)
 
 static void a_text_that_is_too_long_leaves_the_list_as_it_was(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(words_folder("long"));
-    struct pl_ids ids = locate(t, "hello", 5);
+    struct pl_tokenizer *t = test_tokenizer(words_folder("long"));
+    struct pl_ids ids = test_located(t, "hello", 5);
     char *large = calloc(PL_MAX_TEXT_BYTES + 1, 1);
     struct prilora_error err = {0};
 
@@ -357,7 +338,7 @@ static void a_text_that_is_too_long_leaves_the_list_as_it_was(void **state)
 /* Spans may be asked for from a list that had none, once it is empty. */
 static void a_list_that_is_used_again_may_be_located(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(words_folder("again"));
+    struct pl_tokenizer *t = test_tokenizer(words_folder("again"));
     static const struct pl_span want[] = {{0, 5}};
     struct pl_ids ids = {0};
 

@@ -29,18 +29,12 @@
 /* Factors are float: products of a few roundings of 2^-24 each. */
 #define CLOSE 2e-6
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 static void check_values(const struct pl_low_rank *product, const double *expected)
 {
     double values[64];
     struct prilora_error err;
 
-    must(pl_svd_low_rank(values, product, &err), &err);
+    test_must(pl_svd_low_rank(values, product, &err), &err);
     for (size_t k = 0; k < product->rank; k++) {
         if (!(fabs(values[k] - expected[k]) <= CLOSE * (1 + expected[0])))
             fail_msg("value %zu is %.12g, but must be %.12g", k, values[k], expected[k]);
@@ -189,8 +183,9 @@ static void the_whole_matrix_has_the_same_power_sums(void **state)
         for (size_t k = 0; k < OUT; k++)
             trace[2] += g2[i][k] * g[k][i];
     }
-    must(pl_svd_low_rank(values, &(struct pl_low_rank){a, b, columns, RANK, IN, OUT, 0.75}, &err),
-         &err);
+    test_must(pl_svd_low_rank(values, &(struct pl_low_rank){a, b, columns, RANK, IN, OUT, 0.75},
+                              &err),
+              &err);
     for (size_t k = 0; k < RANK; k++)
         for (int p = 0; p < 3; p++)
             sums[p] += pow(values[k], 2 * (p + 1));
@@ -246,7 +241,7 @@ static int open_group(void **state)
         return -1;
     spec = test_training_spec("");
     run = test_training_run(spec, test_training.valid, &options);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(test_training_export(run, "ours", &size));
     snprintf(ours, sizeof ours, "%s", test_scratch_path("ours"));
     n_layers = prilora_run_snapshot(run, layers, 128, NULL);
@@ -261,7 +256,7 @@ static struct prilora_spectra *opened(struct prilora_base *base, const char *fol
     struct prilora_spectra *spectra;
     struct prilora_error err;
 
-    must(prilora_spectra_open(&spectra, base, folder, &err), &err);
+    test_must(prilora_spectra_open(&spectra, base, folder, &err), &err);
     return spectra;
 }
 
@@ -310,7 +305,8 @@ static void our_adapter_suggests_what_fits(void **state)
     size_t n_parameters = 0, n_after = 0;
 
     (void)state;
-    must(prilora_spectra_suggest(&s, spectra, &(struct prilora_suggest_options){0}, &err), &err);
+    test_must(prilora_spectra_suggest(&s, spectra, &(struct prilora_suggest_options){0}, &err),
+              &err);
     for (size_t i = 0; i < n_layers; i++) {
         n_parameters += layers[i].n_parameters;
         n_after +=
@@ -357,7 +353,7 @@ static struct prilora_base *open_tiny(void)
 
     assert_non_null(base);
     atomic_init(&base->references, 1);
-    must(pl_model_open(&base->model, TINY, &err), &err);
+    test_must(pl_model_open(&base->model, TINY, &err), &err);
     memcpy(base->fingerprint, base->model->fingerprint, sizeof base->fingerprint);
     return base;
 }
@@ -373,14 +369,15 @@ static void peft_s_own_adapter_has_spectra_without_inputs(void **state)
     size_t i = 0;
 
     (void)state;
-    must(pl_tensors_open_safetensors(&file, PEFT "/adapter_model.safetensors", &err), &err);
+    test_must(pl_tensors_open_safetensors(&file, PEFT "/adapter_model.safetensors", &err), &err);
     spectra = opened(base, PEFT);
     for (; (map = prilora_spectra_map(spectra, i)); i++) {
         assert_false(map->has_inputs);
         test_close(map->update.norm, full_norm(file, map), 1e-9);
     }
     assert_int_equal(i, 18);
-    must(prilora_spectra_suggest(&s, spectra, &(struct prilora_suggest_options){0}, &err), &err);
+    test_must(prilora_spectra_suggest(&s, spectra, &(struct prilora_suggest_options){0}, &err),
+              &err);
     assert_false(s.uses_inputs);
     assert_true(s.n_after <= s.n_before);
     prilora_spectra_close(spectra);
@@ -453,7 +450,7 @@ static void write_inputs(const char *folder, const char *module, size_t n, float
     assert_non_null(numbers);
     numbers[n / 2] = bad;
     snprintf(path, sizeof path, "%s/input_statistics.safetensors", folder);
-    must(pl_safetensors_write(test_scratch_path(path), &t, 1, NULL, &err), &err);
+    test_must(pl_safetensors_write(test_scratch_path(path), &t, 1, NULL, &err), &err);
     free(numbers);
 }
 
@@ -512,7 +509,7 @@ static void an_adapter_that_adds_nothing_suggests_nothing(void **state)
     size_t size;
 
     (void)state;
-    must(prilora_run_train(run, &err), &err); /* the first step's rate is zero: B stays zero */
+    test_must(prilora_run_train(run, &err), &err); /* the first step's rate is zero: B stays zero */
     free(test_training_export(run, "untrained", &size));
     prilora_run_close(run);
     prilora_spec_free(spec);

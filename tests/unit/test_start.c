@@ -27,12 +27,6 @@
 
 static char parent[512], lora[512]; /* folders of adapters */
 
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
-
 /* Trains to the end and exports into scratch folder `name`. */
 static char *train(const struct prilora_spec *spec, const char *name, const char *start,
                    size_t *size)
@@ -42,7 +36,7 @@ static char *train(const struct prilora_spec *spec, const char *name, const char
     struct prilora_error err;
     char *bytes;
 
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     bytes = test_training_export(run, name, size);
     prilora_run_close(run);
     return bytes;
@@ -72,7 +66,8 @@ static struct prilora_spec *continued(const char *folder, const char *json)
     struct prilora_spec *spec;
     struct prilora_error err = {0};
 
-    must(prilora_spec_continue(&spec, json, strlen(json), test_training.base, folder, &err), &err);
+    test_must(prilora_spec_continue(&spec, json, strlen(json), test_training.base, folder, &err),
+              &err);
     return spec;
 }
 
@@ -145,7 +140,7 @@ static void a_stopped_run_goes_on_to_the_same_bytes(void **state)
     stop_early(spec, "stopped", parent);
     run = test_training_run(spec, test_training.valid, &options);
     assert_int_equal(prilora_run_step(run), 3);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     other = test_training_export(run, "stopped-adapter", &other_size);
     assert_int_equal(size, other_size);
     assert_memory_equal(bytes, other, size);
@@ -235,7 +230,7 @@ static void an_older_checkpoint_is_still_read(void **state)
     free(bytes);
     run = test_training_run(spec, test_training.valid, &options);
     assert_int_equal(prilora_run_step(run), 3);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     bytes = test_training_export(run, "old-adapter", &size);
     assert_int_equal(size, straight_size);
     assert_memory_equal(bytes, straight, size);
@@ -353,7 +348,7 @@ static void settings_are_told_from_the_tensors_too(void **state)
     size_t ranks[PRILORA_MAX_LAYERS], expected[] = {2, 2, 3, 3, 4, 4}, size;
 
     (void)state;
-    must(prilora_spec_ranks(spec, 6, ranks, NULL), &(struct prilora_error){0});
+    test_must(prilora_spec_ranks(spec, 6, ranks, NULL), &(struct prilora_error){0});
     for (int l = 0; l < 6; l++)
         assert_int_equal(ranks[l], expected[l]);
     assert_true(spec->lora_alpha == 16 && spec->scaling == PRILORA_SCALING_LAYER);
@@ -373,7 +368,7 @@ static struct prilora_base *open_tiny(void)
 
     assert_non_null(base);
     atomic_init(&base->references, 1);
-    must(pl_model_open(&base->model, TINY, &err), &err);
+    test_must(pl_model_open(&base->model, TINY, &err), &err);
     memcpy(base->fingerprint, base->model->fingerprint, sizeof base->fingerprint);
     return base;
 }
@@ -405,7 +400,7 @@ static void evaluate(struct prilora_base *base, const char *folder,
 {
     struct prilora_error err;
 
-    must(prilora_adapter_evaluate(base, folder, data, 1, values, n, &err), &err);
+    test_must(prilora_adapter_evaluate(base, folder, data, 1, values, n, &err), &err);
 }
 
 static void an_adapter_that_peft_wrote_can_be_gone_on_from(void **state)
@@ -420,16 +415,16 @@ static void an_adapter_that_peft_wrote_can_be_gone_on_from(void **state)
     size_t n_before, n_after;
 
     (void)state;
-    must(prilora_spec_continue(&spec, "{}", 2, base, PEFT, &err), &err);
+    test_must(prilora_spec_continue(&spec, "{}", 2, base, PEFT, &err), &err);
     assert_int_equal(spec->rank_schedule, PRILORA_RANK_LIST);
     assert_int_equal(spec->n_ranks, 3);
     assert_int_equal(spec->ranks[0], 4);
     assert_true(spec->lora_alpha == 16);
     spec->max_steps = 1;
     spec->prune_ratio = 0; /* PEFT has not pruned it */
-    must(prilora_run_open(&run, base, spec, data, NULL, &options, &err), &err);
-    must(prilora_run_train(run, &err), &err);
-    must(prilora_run_export(run, test_scratch_path("from-peft"), "tiny", NULL, &err), &err);
+    test_must(prilora_run_open(&run, base, spec, data, NULL, &options, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path("from-peft"), "tiny", NULL, &err), &err);
     prilora_run_close(run);
     evaluate(base, PEFT, data, before, &n_before);
     evaluate(base, test_scratch_path("from-peft"), data, after, &n_after);

@@ -20,6 +20,7 @@
 #include "support/close.h"
 #include "support/scratch.h"
 #include "support/tagged.h"
+#include "support/training.h"
 #include "tok/tokenizer.h"
 #include "train/base.h"
 #include "train/dataset.h"
@@ -31,12 +32,6 @@ static struct prilora_base *base;
 static struct prilora_dataset *train, *valid;
 static char adapter[600]; /* folder of the one that most tests use */
 static struct prilora_result result;
-
-static void must(enum prilora_status rc, const struct prilora_error *err)
-{
-    if (rc != PRILORA_OK)
-        fail_msg("%s: %s %s", prilora_status_name(rc), err->where, err->message);
-}
 
 /* ---- reading ---- */
 
@@ -53,7 +48,7 @@ static struct prilora_dataset *parse_well(const char *name, const char *text, si
     struct prilora_dataset *d;
     struct prilora_error err;
 
-    must(parse(&d, name, text, max_length, &err), &err);
+    test_must(parse(&d, name, text, max_length, &err), &err);
     return d;
 }
 
@@ -79,8 +74,9 @@ static size_t n_tokens(const char *word)
     struct prilora_error err;
     size_t n;
 
-    must(pl_tokenizer_encode(base->tokenizer, &ids, word, strlen(word), NULL, 0, 0, NULL, &err),
-         &err);
+    test_must(pl_tokenizer_encode(base->tokenizer, &ids, word, strlen(word), NULL, 0, 0, NULL,
+                                  &err),
+              &err);
     n = ids.n - 2;
     pl_ids_free(&ids);
     return n;
@@ -125,8 +121,9 @@ static void words_have_the_tokens_of_their_text(void **state)
     struct prilora_error err;
 
     (void)state;
-    must(pl_tokenizer_encode(base->tokenizer, &ids, "Anna lives there", 16, NULL, 0, 0, NULL, &err),
-         &err);
+    test_must(pl_tokenizer_encode(base->tokenizer, &ids, "Anna lives there", 16, NULL, 0, 0, NULL,
+                                  &err),
+              &err);
     assert_int_equal(d->starts[1], ids.n);
     assert_memory_equal(d->ids, ids.ids, ids.n * sizeof *ids.ids);
     assert_string_equal(d->labels[1], "1");
@@ -228,11 +225,11 @@ static void what_is_saved_is_what_is_loaded(void **state)
     struct prilora_error err;
 
     (void)state;
-    must(prilora_dataset_save(whole, path, &err), &err);
-    must(prilora_dataset_load(&loaded, path, &err), &err);
+    test_must(prilora_dataset_save(whole, path, &err), &err);
+    test_must(prilora_dataset_load(&loaded, path, &err), &err);
     assert_string_equal(loaded->fingerprint, whole->fingerprint);
     assert_string_equal(targets_of(loaded, 0), targets_of(whole, 0));
-    must(prilora_dataset_split(loaded, &held_out, 0.5, 1, &err), &err);
+    test_must(prilora_dataset_split(loaded, &held_out, 0.5, 1, &err), &err);
     assert_int_equal(held_out->n + loaded->n, 2);
     assert_int_equal(pl_dataset_counted(held_out) + pl_dataset_counted(loaded), 3);
     prilora_dataset_free(held_out);
@@ -253,7 +250,7 @@ static struct prilora_spec *spec_of(const char *method, const char *hyperparamet
              "{\"seed\": 5, \"method\": {\"type\": \"%s\", \"%s\": {\"hyperparameters\": "
              "{\"batch_size\": 16, \"n_epochs\": 2, \"learning_rate\": 5e-3%s%s}}}}",
              method, method, *hyperparameters ? ", " : "", hyperparameters);
-    must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
+    test_must(prilora_spec_parse(&spec, json, strlen(json), &err), &err);
     return spec;
 }
 
@@ -263,7 +260,7 @@ static struct prilora_run *open_run(const struct prilora_spec *spec,
     struct prilora_run *run;
     struct prilora_error err;
 
-    must(prilora_run_open(&run, base, spec, train, valid, options, &err), &err);
+    test_must(prilora_run_open(&run, base, spec, train, valid, options, &err), &err);
     return run;
 }
 
@@ -273,7 +270,7 @@ static char *export(struct prilora_run *run, const char *name, size_t *size,
     struct prilora_error err;
     char path[700];
 
-    must(prilora_run_export(run, test_scratch_path(name), "base", out, &err), &err);
+    test_must(prilora_run_export(run, test_scratch_path(name), "base", out, &err), &err);
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", test_scratch_path(name));
     return test_file(path, size);
 }
@@ -287,9 +284,9 @@ static struct prilora_dataset *read_tagged(const char *name, size_t n, unsigned 
     struct prilora_dataset *d;
     struct prilora_error err;
 
-    must(prilora_dataset_read(&d, base, test_scratch_write(name, text, strlen(text)), &options,
-                              &err),
-         &err);
+    test_must(prilora_dataset_read(&d, base, test_scratch_write(name, text, strlen(text)), &options,
+                                   &err),
+              &err);
     free(text);
     return d;
 }
@@ -304,12 +301,12 @@ static int open_group(void **state)
 
     if (test_scratch_open(state) != 0)
         return -1;
-    must(prilora_base_open(&base, "examples/prilora-mini-en", &err), &err);
+    test_must(prilora_base_open(&base, "examples/prilora-mini-en", &err), &err);
     train = read_tagged("train.jsonl", N_TRAIN, 1, NULL);
     valid = read_tagged("valid.conll", N_VALID, 2, train);
     spec = spec_of("prilora", "\"max_length\": 48");
     run = open_run(spec, &options);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(export(run, "adapter", &size, &result));
     prilora_run_close(run);
     prilora_spec_free(spec);
@@ -325,28 +322,19 @@ static int close_group(void **state)
     return test_scratch_close(state);
 }
 
-static double value_of(const struct prilora_value *values, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(values[i].name, name) == 0)
-            return values[i].value;
-    fail_msg("no %s", name);
-    return 0;
-}
-
 /* Names that were never seen together; an untrained head finds hardly any. */
 static void a_small_model_learns_names(void **state)
 {
-    double f1 = value_of(result.values, result.n_values, "f1");
-    double precision = value_of(result.values, result.n_values, "precision");
-    double recall = value_of(result.values, result.n_values, "recall");
+    double f1 = test_value(result.values, result.n_values, "f1");
+    double precision = test_value(result.values, result.n_values, "precision");
+    double recall = test_value(result.values, result.n_values, "recall");
 
     (void)state;
     print_message("f1 %.4f, precision %.4f, recall %.4f, accuracy %.4f\n", f1, precision, recall,
-                  value_of(result.values, result.n_values, "accuracy"));
+                  test_value(result.values, result.n_values, "accuracy"));
     assert_true(f1 > 0.6); /* 0.81 as measured */
     test_close(f1, 2 * precision * recall / (precision + recall), 1e-12);
-    assert_true(value_of(result.values, result.n_values, "loss") > 0);
+    assert_true(test_value(result.values, result.n_values, "loss") > 0);
     assert_true(result.n_nonzero < result.n_prunable); /* it was pruned */
 }
 
@@ -360,9 +348,9 @@ static void lora_trains_too(void **state)
     size_t size;
 
     (void)state;
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(export(run, "lora", &size, &lora));
-    assert_true(value_of(lora.values, lora.n_values, "f1") > 0.5);
+    assert_true(test_value(lora.values, lora.n_values, "f1") > 0.5);
     prilora_run_close(run);
     prilora_spec_free(spec);
 }
@@ -388,7 +376,7 @@ static void a_resumed_run_ends_with_the_same_bits(void **state)
     char *whole, *resumed;
 
     (void)state;
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     whole = export(run, "whole", &n_whole, NULL);
     prilora_run_close(run);
     two.on_event = stop_at_step;
@@ -401,7 +389,7 @@ static void a_resumed_run_ends_with_the_same_bits(void **state)
     two.stop = NULL;
     run = open_run(spec, &two);
     assert_int_equal(prilora_run_step(run), 7);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     resumed = export(run, "resumed", &n_resumed, NULL);
     prilora_run_close(run);
     assert_int_equal(n_whole, n_resumed);
@@ -410,7 +398,7 @@ static void a_resumed_run_ends_with_the_same_bits(void **state)
     spec = spec_of("prilora", "\"max_steps\": 14, \"prune_interval\": 5, \"recompute\": true");
     free(resumed);
     run = open_run(spec, &one);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     resumed = export(run, "recomputed", &n_resumed, NULL);
     assert_memory_equal(whole, resumed, n_whole);
     prilora_run_close(run);
@@ -471,7 +459,7 @@ static void its_evaluation_is_the_one_that_was_reported(void **state)
     size_t n;
 
     (void)state;
-    must(prilora_adapter_evaluate(base, adapter, valid, 2, values, &n, &err), &err);
+    test_must(prilora_adapter_evaluate(base, adapter, valid, 2, values, &n, &err), &err);
     assert_int_equal(n, result.n_values);
     for (size_t i = 0; i < n; i++) {
         assert_string_equal(values[i].name, result.values[i].name);
@@ -501,7 +489,7 @@ static void a_folder_of_peft_s_own_is_known_by_its_task_type(void **state)
         test_scratch_write(to, bytes, size);
         free(bytes);
     }
-    must(prilora_adapter_open(&a, base, folder, NULL, &err), &err);
+    test_must(prilora_adapter_open(&a, base, folder, NULL, &err), &err);
     prilora_adapter_describe(a, &info);
     assert_int_equal(info.task, PRILORA_TASK_TOKEN_CLASSIFICATION);
     assert_int_equal(info.n_labels, 7);
@@ -518,7 +506,7 @@ static void merged_it_is_a_model_for_token_classification(void **state)
     json_t *config;
 
     (void)state;
-    must(prilora_form_merged(&form, base, "examples/prilora-mini-en", adapter, &err), &err);
+    test_must(prilora_form_merged(&form, base, "examples/prilora-mini-en", adapter, &err), &err);
     for (size_t i = 0; i < prilora_form_count(form); i++) {
         size_t size = (size_t)prilora_form_size(form, i);
         const char *name = prilora_form_name(form, i);
@@ -526,7 +514,7 @@ static void merged_it_is_a_model_for_token_classification(void **state)
         if (strcmp(name, "config.json") != 0 && strcmp(name, "model.safetensors") != 0)
             continue;
         text = calloc(size + 1, 1);
-        must(prilora_form_read(form, i, 0, text, size, &err), &err);
+        test_must(prilora_form_read(form, i, 0, text, size, &err), &err);
         if (strcmp(name, "config.json") == 0) {
             config = json_loads(text, 0, NULL);
             assert_string_equal(json_string_value(
@@ -556,14 +544,14 @@ static void another_run_goes_on_from_it(void **state)
     size_t size;
 
     (void)state;
-    must(prilora_spec_continue(&spec, json, strlen(json), base, adapter, &err), &err);
+    test_must(prilora_spec_continue(&spec, json, strlen(json), base, adapter, &err), &err);
     assert_int_equal(spec->task, PRILORA_TASK_TOKEN_CLASSIFICATION);
     run = open_run(spec, &options);
-    must(prilora_run_train(run, &err), &err);
+    test_must(prilora_run_train(run, &err), &err);
     free(export(run, "more", &size, &more));
     /* two steps of next to nothing */
-    test_close(value_of(more.values, more.n_values, "accuracy"),
-               value_of(result.values, result.n_values, "accuracy"), 0.05);
+    test_close(test_value(more.values, more.n_values, "accuracy"),
+               test_value(result.values, result.n_values, "accuracy"), 0.05);
     prilora_run_close(run);
     prilora_spec_free(spec);
     assert_int_equal(prilora_spec_continue(&spec, wrong, strlen(wrong), base, adapter, &err),
@@ -578,7 +566,7 @@ static struct prilora_adapter *open_adapter(void)
     struct prilora_adapter *a;
     struct prilora_error err;
 
-    must(prilora_adapter_open(&a, base, adapter, NULL, &err), &err);
+    test_must(prilora_adapter_open(&a, base, adapter, NULL, &err), &err);
     return a;
 }
 
@@ -602,7 +590,7 @@ static void words_that_are_right_are_as_many_as_the_evaluation_counts(void **sta
         for (size_t i = 0; i < n; i++)
             words[i] = (struct prilora_word){json_string_value(json_array_get(tokens, i)),
                                              json_string_length(json_array_get(tokens, i))};
-        must(prilora_adapter_tag(a, &one, 1, NULL, &out, &err), &err);
+        test_must(prilora_adapter_tag(a, &one, 1, NULL, &out, &err), &err);
         assert_int_equal(out.n_words, n);
         for (size_t i = 0; i < n; i++) {
             const char *tag = prilora_adapter_label(a, out.words[i].label);
@@ -615,7 +603,7 @@ static void words_that_are_right_are_as_many_as_the_evaluation_counts(void **sta
         json_decref(row);
     }
     test_close((double)n_right / (double)n_words,
-               value_of(result.values, result.n_values, "accuracy"), 1e-12);
+               test_value(result.values, result.n_values, "accuracy"), 1e-12);
     free(text);
     prilora_adapter_close(a);
 }
@@ -638,7 +626,7 @@ static void offsets_count_code_points(void **state)
     bool found = false;
 
     (void)state;
-    must(prilora_adapter_tag(a, &one, 1, NULL, &out, &err), &err);
+    test_must(prilora_adapter_tag(a, &one, 1, NULL, &out, &err), &err);
     assert_int_equal(out.n_words, 8);
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(out.words[i].size, strlen(want[i].word));
@@ -667,7 +655,7 @@ static void given_words_are_counted_with_a_space_between(void **state)
     struct prilora_error err;
 
     (void)state;
-    must(prilora_adapter_tag(a, &one, 1, NULL, &out, &err), &err);
+    test_must(prilora_adapter_tag(a, &one, 1, NULL, &out, &err), &err);
     assert_int_equal(out.words[0].end, 5);
     assert_int_equal(out.words[1].label, SIZE_MAX); /* no tokens, no tag */
     assert_int_equal(out.words[1].start, 6);
@@ -694,7 +682,7 @@ static void any_number_of_texts_is_tagged(void **state)
     (void)state;
     for (size_t i = 0; i < N; i++)
         texts[i] = (struct prilora_text){.text = kinds[i % 4], .text_size = strlen(kinds[i % 4])};
-    must(prilora_adapter_tag(a, texts, N, NULL, out, &err), &err);
+    test_must(prilora_adapter_tag(a, texts, N, NULL, out, &err), &err);
     for (size_t i = 4; i < N; i++) {
         const struct prilora_tagging *x = &out[i], *y = &out[i % 4];
 

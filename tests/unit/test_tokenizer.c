@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 #include "support/scratch.h"
+#include "support/tokens.h"
 #include "tok/tokenizer.h"
 #include "tok/utf8.h"
 
@@ -29,16 +30,6 @@
 #define BERT_LINES    BERT "/expected.jsonl"
 #define ROBERTA       "../shared/reference/tokenizers/roberta-base"
 #define ROBERTA_LINES ROBERTA "/expected.jsonl"
-
-static struct pl_tokenizer *open_or_fail(const char *folder)
-{
-    struct pl_tokenizer *t = NULL;
-    struct prilora_error err = {0};
-
-    if (pl_tokenizer_open(&t, folder, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
-    return t;
-}
 
 /* The ids of one text, as a list to be freed. */
 static struct pl_ids encode(const struct pl_tokenizer *t, const char *text, size_t size)
@@ -91,7 +82,7 @@ static bool line_equal(const struct pl_tokenizer *t, const char *line)
 
 static void check_lines(const char *folder, const char *lines, size_t n_expected)
 {
-    struct pl_tokenizer *t = open_or_fail(folder);
+    struct pl_tokenizer *t = test_tokenizer(folder);
     FILE *file = fopen(lines, "r");
     char *line = NULL;
     size_t room = 0, n = 0, n_wrong = 0;
@@ -143,7 +134,7 @@ static void roberta_base_tokenizes_all_740_lines_as_hugging_face(void **state)
 
 static void the_vocabulary_counts_the_mask(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
 
     (void)state;
     /* 8000 pieces and [MASK], as the model's README says */
@@ -165,7 +156,7 @@ static void invalid_utf8_is_read_as_the_replacement_character(void **state)
         {"a\xF4\x90\x80\x80z", "a\uFFFD\uFFFD\uFFFD\uFFFDz"},
         {"[SEP]\x80[SEP]", "[SEP]\uFFFD[SEP]"},
     };
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
 
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -201,7 +192,7 @@ static void utf8_is_checked_against_every_code_point(void **state)
 
 static void a_nul_in_the_text_is_a_character_like_others(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
     struct pl_ids whole = encode(t, "good\0bad", 8), cut = encode(t, "good", 4);
 
     (void)state;
@@ -215,7 +206,7 @@ static void a_nul_in_the_text_is_a_character_like_others(void **state)
 static void an_empty_text_has_only_its_special_tokens(void **state)
 {
     static const int32_t single[] = {1, 2}, twice[] = {1, 2, 2};
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
     struct pl_ids ids = encode(t, "", 0);
 
     (void)state;
@@ -231,7 +222,7 @@ static void an_empty_text_has_only_its_special_tokens(void **state)
 
 static void examples_are_appended_and_a_failure_leaves_the_list_as_it_was(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
     struct pl_ids one = encode(t, "A good day.", 11), ids = encode(t, "A good day.", 11);
     struct prilora_error err = {0};
     char *large = calloc(PL_MAX_TEXT_BYTES + 1, 1);
@@ -255,7 +246,7 @@ static void examples_are_appended_and_a_failure_leaves_the_list_as_it_was(void *
 
 static void max_length_must_leave_room_for_text(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
     struct prilora_error err = {0};
     struct pl_ids ids = {0};
     bool truncated = false;
@@ -353,7 +344,7 @@ static void an_added_token_has_the_id_and_the_stripping_of_its_files(void **stat
     static const char config[] =
         "{\"added_tokens_decoder\": {\"9000\": {\"content\": \"<x>\", \"lstrip\": true, "
         "\"rstrip\": true}}, \"additional_special_tokens\": [\"<x>y\"]}";
-    struct pl_tokenizer *t = open_or_fail(folder_with("added", "tokenizer_config.json", config));
+    struct pl_tokenizer *t = test_tokenizer(folder_with("added", "tokenizer_config.json", config));
     struct pl_ids plain = encode(t, "good", 4), got = encode(t, "\xC2\xA0 <x> \n<x>y", 12);
     /* <x> eats the spaces around it, so that nothing but the two tokens is left; the longer
      * spelling wins, and has the next id after [MASK] got 9001 */
@@ -466,7 +457,7 @@ static void a_model_that_the_library_refuses_encodes_nothing(void **state)
     (void)state;
     assert_int_equal(mkdir(test_scratch_path("twice"), 0700), 0);
     test_scratch_write("twice/spm.model", twice, sizeof twice - 1);
-    t = open_or_fail(test_scratch_path("twice"));
+    t = test_tokenizer(test_scratch_path("twice"));
     for (int i = 0; i < 2; i++) {
         assert_int_equal(pl_tokenizer_prepare(t, &err), PRILORA_EFORMAT);
         assert_non_null(strstr(err.message, "twice/spm.model: SentencePiece refuses it"));
@@ -500,7 +491,7 @@ static void *encode_often(void *context)
 
 static void several_threads_encode_at_once(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(SMALL);
+    struct pl_tokenizer *t = test_tokenizer(SMALL);
     pthread_t threads[3];
 
     (void)state;

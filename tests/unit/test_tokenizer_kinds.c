@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "support/scratch.h"
+#include "support/tokens.h"
 #include "tok/tokenizer.h"
 
 #define BERT    "../shared/reference/tokenizers/bert-base-uncased"
@@ -41,16 +42,6 @@ static const char *folder_of(const char *name, const char *const *files)
 }
 
 #define FILES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static struct pl_tokenizer *open_or_fail(const char *folder)
-{
-    struct pl_tokenizer *t = NULL;
-    struct prilora_error err = {0};
-
-    if (pl_tokenizer_open(&t, folder, &err) != PRILORA_OK)
-        fail_msg("%s", err.message);
-    return t;
-}
 
 static void refused(const char *folder, enum prilora_status status, const char *words)
 {
@@ -138,7 +129,7 @@ static void encodes(const struct pl_tokenizer *t, const char *text, const char *
 
 static void a_word_becomes_its_longest_pieces(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(folder_of("pieces", FILES("vocab.txt", SMALL_VOCAB)));
+    struct pl_tokenizer *t = test_tokenizer(folder_of("pieces", FILES("vocab.txt", SMALL_VOCAB)));
 
     (void)state;
     encodes(t, "unaffable", "2 5 6 7 3"); /* the example of BERT's own documentation */
@@ -158,20 +149,20 @@ static void options_change_how_words_are_made(void **state)
         "{\"do_lower_case\": false, \"tokenize_chinese_chars\": false}", NULL};
     static const char *const accents[] = {"vocab.txt", SMALL_VOCAB, "tokenizer_config.json",
                                           "{\"strip_accents\": false}", NULL};
-    struct pl_tokenizer *t = open_or_fail(folder_of("cased", config));
+    struct pl_tokenizer *t = test_tokenizer(folder_of("cased", config));
 
     (void)state;
     encodes(t, "Hello hello HELLO \xC3\xA9", "2 12 9 1 13 3");
     encodes(t, "中国", "2 1 3");
     pl_tokenizer_close(t);
-    t = open_or_fail(folder_of("accents", accents));
+    t = test_tokenizer(folder_of("accents", accents));
     encodes(t, "\xC3\x89 \xC3\xA9 Hello", "2 13 13 9 3");
     pl_tokenizer_close(t);
 }
 
 static void a_word_above_100_characters_is_unknown(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(folder_of("long", FILES("vocab.txt", SMALL_VOCAB)));
+    struct pl_tokenizer *t = test_tokenizer(folder_of("long", FILES("vocab.txt", SMALL_VOCAB)));
     char word[102];
     struct pl_ids ids = {0};
 
@@ -187,7 +178,7 @@ static void a_word_above_100_characters_is_unknown(void **state)
 
 static void special_tokens_in_text_are_themselves(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(folder_of("special", FILES("vocab.txt", SMALL_VOCAB)));
+    struct pl_tokenizer *t = test_tokenizer(folder_of("special", FILES("vocab.txt", SMALL_VOCAB)));
 
     (void)state;
     encodes(t, "hello[SEP]hello [MASK] [sep]", "2 9 3 9 4 1 1 1 3");
@@ -198,7 +189,7 @@ static void special_tokens_in_text_are_themselves(void **state)
 static void a_vocabulary_may_have_holes_and_duplicates(void **state)
 {
     /* of equal lines the last one counts; an empty line is an id that no text gets */
-    struct pl_tokenizer *t = open_or_fail(folder_of(
+    struct pl_tokenizer *t = test_tokenizer(folder_of(
         "holes", FILES("vocab.txt", "[PAD]\r\n[UNK]\r\n[CLS]\na\n\na\n[SEP]\n[MASK]\n\n")));
 
     (void)state;
@@ -227,7 +218,7 @@ static void broken_vocabularies_are_refused(void **state)
     put("wide", "vocab.txt", "", 0);
     refused(test_scratch_path("wide"), PRILORA_EFORMAT, "no tokens");
     put("wide", "vocab.txt", "[UNK]\n\0\n[CLS]", 13);
-    pl_tokenizer_close(open_or_fail(test_scratch_path("wide")));
+    pl_tokenizer_close(test_tokenizer(test_scratch_path("wide")));
     put("wide", "tokenizer_config.json", "{\"never_split\": [\"x\"]}", 22);
     refused(test_scratch_path("wide"), PRILORA_EUNSUPPORTED, "never_split");
     put("wide", "tokenizer_config.json", "{\"do_basic_tokenize\": false}", 28);
@@ -280,7 +271,7 @@ static const char *bpe_folder(const char *name, const char *merges, const char *
 
 static void merges_join_by_rank_and_from_the_left(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(bpe_folder("bpe", MERGES, NULL));
+    struct pl_tokenizer *t = test_tokenizer(bpe_folder("bpe", MERGES, NULL));
 
     (void)state;
     encodes(t, "hello", "0 263 2");
@@ -299,7 +290,7 @@ static void merges_join_by_rank_and_from_the_left(void **state)
 
 static void a_pair_has_two_separators_and_no_second_type(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(bpe_folder("pair", MERGES, NULL));
+    struct pl_tokenizer *t = test_tokenizer(bpe_folder("pair", MERGES, NULL));
     struct prilora_error err = {0};
     struct pl_ids ids = {0};
 
@@ -319,7 +310,7 @@ static void a_pair_has_two_separators_and_no_second_type(void **state)
 static void a_space_is_put_first_where_the_configuration_says_so(void **state)
 {
     struct pl_tokenizer *t =
-        open_or_fail(bpe_folder("prefix", MERGES, "{\"add_prefix_space\": true}"));
+        test_tokenizer(bpe_folder("prefix", MERGES, "{\"add_prefix_space\": true}"));
 
     (void)state;
     encodes(t, "w w", "0 264 264 2");
@@ -329,7 +320,7 @@ static void a_space_is_put_first_where_the_configuration_says_so(void **state)
 
 static void a_megabyte_without_a_space_is_joined_soon(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(bpe_folder("mega", MERGES, NULL));
+    struct pl_tokenizer *t = test_tokenizer(bpe_folder("mega", MERGES, NULL));
     struct pl_ids ids = {0};
     char *text = malloc(PL_MAX_TEXT_BYTES);
 
@@ -384,7 +375,7 @@ static void broken_merges_and_ids_are_refused(void **state)
 
 static void words_are_tokenized_one_by_one(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(folder_of("words", FILES("vocab.txt", SMALL_VOCAB)));
+    struct pl_tokenizer *t = test_tokenizer(folder_of("words", FILES("vocab.txt", SMALL_VOCAB)));
     bool cut;
 
     (void)state;
@@ -405,7 +396,7 @@ static void words_are_tokenized_one_by_one(void **state)
 /* As Hugging Face asks of RoBERTa: words need add_prefix_space, whatever texts have. */
 static void byte_level_words_have_a_space_before_them(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(bpe_folder("spaced", MERGES, NULL));
+    struct pl_tokenizer *t = test_tokenizer(bpe_folder("spaced", MERGES, NULL));
     bool cut;
 
     (void)state;
@@ -433,7 +424,7 @@ static struct pl_tokenizer *open_pieces(const char *name, const char *config)
     const char *folder = folder_of(name, FILES("config.json", config));
 
     put(name, "sentencepiece.bpe.model", pieces, sizeof pieces - 1);
-    return open_or_fail(folder);
+    return test_tokenizer(folder);
 }
 
 static void xlm_roberta_moves_every_piece_up_by_one(void **state)
@@ -479,7 +470,7 @@ static void an_unknown_piece_elsewhere_is_refused(void **state)
 
 static void all_lines_equal(const char *folder, const char *lines)
 {
-    struct pl_tokenizer *t = open_or_fail(folder);
+    struct pl_tokenizer *t = test_tokenizer(folder);
     FILE *file = fopen(lines, "r");
     char *line = NULL;
     size_t room = 0, n = 0;
@@ -595,7 +586,7 @@ static void roberta_from_tokenizer_json_alone_gives_all_740_lines(void **state)
 
 static void tokenizer_json_alone_is_read(void **state)
 {
-    struct pl_tokenizer *t = open_or_fail(json_folder("alone", NULL, NULL, NULL));
+    struct pl_tokenizer *t = test_tokenizer(json_folder("alone", NULL, NULL, NULL));
 
     (void)state;
     encodes(t, "hello <mask> w", "0 263 267 264 2");
@@ -609,7 +600,7 @@ static void the_post_processor_may_stand_in_a_sequence(void **state)
     json_t *sequence =
         json_pack("{s:s, s:[{s:s, s:[s,i], s:[s,i]}, {s:s}]}", "type", "Sequence", "processors",
                   "type", "BertProcessing", "sep", "</s>", 2, "cls", "<s>", 0, "type", "ByteLevel");
-    struct pl_tokenizer *t = open_or_fail(json_folder("seq", NULL, "post_processor", sequence));
+    struct pl_tokenizer *t = test_tokenizer(json_folder("seq", NULL, "post_processor", sequence));
 
     (void)state;
     assert_string_equal(ids_of(t, "hello", "he", 0), "0 263 2 260 2");
@@ -674,7 +665,7 @@ static void the_class_goes_before_the_model_and_the_model_before_the_files(void 
     struct pl_tokenizer *t;
 
     (void)state;
-    t = open_or_fail(folder_of(
+    t = test_tokenizer(folder_of(
         "class", FILES("vocab.txt", SMALL_VOCAB, "config.json", "{\"model_type\": \"roberta\"}",
                        "tokenizer_config.json", "{\"tokenizer_class\": \"BertTokenizerFast\"}")));
     encodes(t, "hello", "2 9 3");
@@ -685,8 +676,8 @@ static void the_class_goes_before_the_model_and_the_model_before_the_files(void 
     refused(folder_of("t5", FILES("vocab.txt", SMALL_VOCAB, "tokenizer_config.json",
                                   "{\"tokenizer_class\": \"T5Tokenizer\"}")),
             PRILORA_EUNSUPPORTED, "BertTokenizer");
-    t = open_or_fail(folder_of("any", FILES("vocab.txt", SMALL_VOCAB, "config.json",
-                                            "{\"model_type\": \"unheard-of\"}")));
+    t = test_tokenizer(folder_of("any", FILES("vocab.txt", SMALL_VOCAB, "config.json",
+                                              "{\"model_type\": \"unheard-of\"}")));
     encodes(t, "hello", "2 9 3");
     pl_tokenizer_close(t);
 }
@@ -704,7 +695,7 @@ static void an_added_token_that_is_normalised_is_refused(void **state)
 static void the_fingerprint_follows_every_file_that_is_read(void **state)
 {
     static const char *const changed[] = {"vocab.json", "merges.txt", "tokenizer_config.json"};
-    struct pl_tokenizer *t = open_or_fail(bpe_folder("print", MERGES, "{}"));
+    struct pl_tokenizer *t = test_tokenizer(bpe_folder("print", MERGES, "{}"));
     char before[65];
     size_t size;
 
@@ -719,7 +710,7 @@ static void the_fingerprint_follows_every_file_that_is_read(void **state)
         text[size] = '\n'; /* in the place of the NUL */
         put("print", changed[i], text, size + 1);
         free(text);
-        t = open_or_fail(test_scratch_path("print"));
+        t = test_tokenizer(test_scratch_path("print"));
         assert_string_not_equal(before, pl_tokenizer_fingerprint(t));
         snprintf(before, sizeof before, "%s", pl_tokenizer_fingerprint(t));
         pl_tokenizer_close(t);

@@ -42,12 +42,31 @@ size_t pl_spm_nested_symbols(struct pl_spm_symbol *symbols, size_t n)
 /* ---- rules -------------------------------------------------------------------------------- */
 
 #define ON_PATH 255 /* a height above all others */
+#define NONE    UINT32_MAX
 
 struct walk {
     const unsigned char *units;
+    uint32_t
+        *firsts;     /* [n] the first unit whose index xor its label is this; NONE: there is none */
+    uint32_t *nexts; /* [n] the next of the same */
     uint8_t *heights; /* [n] bytes below the unit, and one; 0: not seen */
     uint8_t *nested;  /* [n] the most rules on one way down from it, itself counted */
 };
+
+/* Every unit under the place that its parent, if it has one, calls that of its children. */
+static void list_children(struct walk *w, size_t n)
+{
+    memset(w->firsts, 0xFF, n * sizeof *w->firsts);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t unit = pl_spm_unit(w->units, i);
+        const size_t place = i ^ (unit & 0xFF);
+
+        if (unit >> 31 || place >= n)
+            continue;
+        w->nexts[i] = w->firsts[place];
+        w->firsts[place] = (uint32_t)i;
+    }
+}
 
 /* False: a limit is passed, or the way leads back to where it was. */
 static bool visit(struct walk *w, size_t i, size_t depth)
@@ -59,11 +78,7 @@ static bool visit(struct walk *w, size_t i, size_t depth)
     if (depth > PL_SPM_MAX_RULE)
         return false;
     w->heights[i] = ON_PATH;
-    for (uint32_t label = 0; label < 256; label++) {
-        const size_t child = children ^ label;
-
-        if ((pl_spm_unit(w->units, child) & 0x800000FF) != label)
-            continue;
+    for (uint32_t child = w->firsts[children]; child != NONE; child = w->nexts[child]) {
         if (w->heights[child] == ON_PATH || (!w->heights[child] && !visit(w, child, depth + 1)))
             return false;
         height = w->heights[child] > height ? w->heights[child] : height;
@@ -79,11 +94,21 @@ static bool visit(struct walk *w, size_t i, size_t depth)
 
 enum prilora_status pl_spm_nested_rules(const unsigned char *units, size_t n)
 {
-    struct walk w = {units, pl_calloc(n, 1), pl_calloc(n, 1)};
+    struct walk w = {
+        .units = units,
+        .firsts = pl_alloc(n, sizeof *w.firsts),
+        .nexts = pl_alloc(n, sizeof *w.nexts),
+        .heights = pl_calloc(n, 1),
+        .nested = pl_calloc(n, 1),
+    };
     enum prilora_status rc = PRILORA_ENOMEM;
 
-    if (w.heights && w.nested)
+    if (w.firsts && w.nexts && w.heights && w.nested) {
+        list_children(&w, n);
         rc = visit(&w, 0, 0) ? PRILORA_OK : PRILORA_ELIMIT;
+    }
+    free(w.firsts);
+    free(w.nexts);
     free(w.heights);
     free(w.nested);
     return rc;

@@ -43,7 +43,7 @@ struct config {
     /* [training] */
     long workers;         /* jobs at a time */
     long threads;         /* compute threads of each worker; 0: cores (and cpu.max) / workers */
-    long memory_limit_mb; /* forecasts above are refused; 0: the machine's (or cgroup's) memory */
+    long memory_limit_mb; /* of all that trains, by forecasts; 0: the machine's (or cgroup's) */
     long stall_timeout_s; /* after which a thread that stands still is stuck; 0: never */
     /* [webhooks] */
     char *webhooks_url;         /* "": none are sent */

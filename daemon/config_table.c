@@ -141,7 +141,8 @@ const struct setting config_settings[] = {
     NUMBER(CHANGE_LIVE, "training", threads, "--threads", "0", 0, 1024,
            "compute threads of each job; 0: the cores there are, divided by workers"),
     NUMBER(CHANGE_LIVE, "training", memory_limit_mb, NULL, "0", 0, 1073741824,
-           "jobs that would need more MiB are refused; 0: the machine's memory"),
+           "MiB of all jobs that train: what does not fit waits or is refused; 0: the machine's, "
+           "or cgroup's"),
     NUMBER(CHANGE_LIVE, "training", stall_timeout_s, NULL, "900", 0, 86400,
            "seconds of standing still after which systemd's watchdog is fed no more; 0: never"),
     TEXT_IN(CHANGE_LIVE, "webhooks", "url", webhooks_url, "", check_url,

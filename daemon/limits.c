@@ -1,8 +1,9 @@
-/* limits.c - see limits.h. Only cgroup v2 is looked at. */
+/* limits.c - see limits.h. */
 #include "daemon/limits.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,43 +16,73 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define MAX_CPUS    8192
 
-/* ---- cgroup v2 ---- */
+/* ---- control groups ---- */
 
-/* Our group's path below CGROUP_ROOT ("/system.slice/prilorad.service"); NULL: none. */
-static char *own_group(void)
+/* Whether "cpu,cpuacct" lists a name. */
+static bool lists(const char *names, const char *name)
+{
+    size_t n = strlen(name);
+
+    while (strncmp(names, name, n) != 0 || (names[n] != ',' && names[n] != '\0')) {
+        names = strchr(names, ',');
+        if (!names)
+            return false;
+        names++;
+    }
+    return true;
+}
+
+/*
+ * Our group's path in the hierarchy of a controller ("memory"; "": version 2, which has one for
+ * all), from a line "4:memory:/path", "2:cpu,cpuacct:/path" or "0::/path"; NULL: none.
+ */
+static char *own_group(const char *controller)
 {
     FILE *file = fopen("/proc/self/cgroup", "re");
     char *line = NULL, *group = NULL;
     size_t room = 0;
 
-    while (file && !group && getline(&line, &room, file) > 0)
-        if (strncmp(line, "0::/", 4) == 0) {
-            line[strcspn(line, "\n")] = '\0';
-            group = strdup(line + 3);
-        }
+    while (file && !group && getline(&line, &room, file) > 0) {
+        char *names = strchr(line, ':');
+        char *path = names ? strchr(names + 1, ':') : NULL;
+
+        if (!path)
+            continue;
+        *path = '\0';
+        path[1 + strcspn(path + 1, "\n")] = '\0';
+        if (lists(names + 1, controller))
+            group = strdup(path + 1);
+    }
     free(line);
     if (file)
         fclose(file);
     return group;
 }
 
-/* The least nonzero number that `parse` makes of `file` in the group and all groups above it;
- * takes `group`. */
-static uint64_t least_of_groups(const char *root, char *group, const char *file,
-                                uint64_t (*parse)(const char *text))
+/* The first line of a file of a group; NULL: it is not there. Free it. */
+static char *read_value(const char *group, const char *name)
+{
+    char *path = text_format("%s/%s", group, name);
+    char *line = path ? path_first_line(path) : NULL;
+
+    free(path);
+    return line;
+}
+
+/* The least nonzero number that `read` finds in the folders of the group and all groups above it,
+ * of the hierarchy in `root`; takes `group`. */
+static uint64_t least_of_groups(const char *root, char *group, uint64_t (*read)(const char *folder))
 {
     uint64_t least = 0;
 
     while (group) {
-        char *path = text_format("%s%s/%s", root, group, file);
-        char *text = path ? path_first_line(path) : NULL;
-        uint64_t limit = text ? parse(text) : 0;
+        char *folder = text_format("%s%s", root, group);
+        uint64_t limit = folder ? read(folder) : 0;
         char *slash = strrchr(group, '/');
 
         if (limit && (!least || limit < least))
             least = limit;
-        free(text);
-        free(path);
+        free(folder);
         if (!slash)
             break;
         *slash = '\0';
@@ -60,31 +91,70 @@ static uint64_t least_of_groups(const char *root, char *group, const char *file,
     return least;
 }
 
+/* A controller may be in either version's hierarchy. */
+static uint64_t least_of_own_groups(const char *controller, uint64_t (*read)(const char *folder))
+{
+    char *root = text_format(CGROUP_ROOT "/%s", controller);
+    uint64_t in_1 = root ? least_of_groups(root, own_group(controller), read) : 0;
+    uint64_t in_2 = least_of_groups(CGROUP_ROOT, own_group(""), read);
+
+    free(root);
+    return in_1 && (!in_2 || in_1 < in_2) ? in_1 : in_2;
+}
+
 long limits_parse_cpu_max(const char *text)
 {
     long long quota, period;
 
     if (sscanf(text, "%lld %lld", &quota, &period) != 2 || quota < 1 || period < 1)
-        return 0; /* "max 100000" */
+        return 0; /* "max 100000", "-1 100000" */
     return (long)(quota / period + (quota % period != 0));
 }
 
-static uint64_t parse_cores(const char *text)
+/* "200000 100000"; -1: no quota. */
+static char *read_quota_of_version_1(const char *folder)
 {
-    return (uint64_t)limits_parse_cpu_max(text);
+    char *quota = read_value(folder, "cpu.cfs_quota_us");
+    char *period = read_value(folder, "cpu.cfs_period_us");
+    char *text = quota && period ? text_format("%s %s", quota, period) : NULL;
+
+    free(quota);
+    free(period);
+    return text;
 }
 
-static uint64_t parse_bytes(const char *text)
+static uint64_t read_cores(const char *folder)
 {
-    char *end;
-    unsigned long long bytes = strtoull(text, &end, 10);
+    char *text = read_value(folder, "cpu.max");
+    uint64_t cores;
 
-    return end == text ? 0 : bytes; /* "max" */
+    if (!text)
+        text = read_quota_of_version_1(folder);
+    cores = text ? (uint64_t)limits_parse_cpu_max(text) : 0;
+    free(text);
+    return cores;
+}
+
+static uint64_t read_memory(const char *folder)
+{
+    char *text = read_value(folder, "memory.max");
+    uint64_t bytes;
+
+    if (!text)
+        text = read_value(folder, "memory.limit_in_bytes"); /* of version 1; no limit: 2^63 */
+    bytes = text ? strtoull(text, NULL, 10) : 0;            /* "max": 0 */
+    free(text);
+    return bytes;
 }
 
 uint64_t limits_group_memory(const char *root, const char *group)
 {
-    return least_of_groups(root, strdup(group), "memory.max", parse_bytes);
+    return least_of_groups(root, strdup(group), read_memory);
+}
+
+uint64_t limits_group_cores(const char *root, const char *group)
+{
+    return least_of_groups(root, strdup(group), read_cores);
 }
 
 /* ---- the questions ---- */
@@ -94,7 +164,7 @@ long limits_cores(void)
     cpu_set_t *set = CPU_ALLOC(MAX_CPUS);
     size_t size = CPU_ALLOC_SIZE(MAX_CPUS);
     long cores = sysconf(_SC_NPROCESSORS_ONLN),
-         limit = (long)least_of_groups(CGROUP_ROOT, own_group(), "cpu.max", parse_cores);
+         limit = (long)least_of_own_groups("cpu", read_cores);
 
     if (set && sched_getaffinity(0, size, set) == 0)
         cores = CPU_COUNT_S(size, set);
@@ -108,7 +178,7 @@ uint64_t limits_memory_bytes(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t machine = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
-    uint64_t group = least_of_groups(CGROUP_ROOT, own_group(), "memory.max", parse_bytes);
+    uint64_t group = least_of_own_groups("memory", read_memory);
 
     return group && (!machine || group < machine) ? group : machine;
 }

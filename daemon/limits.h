@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-/* Cores by CPU affinity, and not more than the cgroup's cpu.max (rounded up); at least 1. */
+/* Cores by CPU affinity, and not more than the quota of the cgroup (rounded up); at least 1. */
 long limits_cores(void);
-/* Memory of the machine or the cgroup's memory.max, whichever is less; 0: unknown. */
+/* Memory of the machine or what the cgroup may have, whichever is less; 0: unknown. */
 uint64_t limits_memory_bytes(void);
 /* Resident memory of the program itself: what it was when this was first called, before any job. */
 uint64_t limits_own_bytes(void);
@@ -16,8 +16,12 @@ uint64_t limits_peak_bytes(void);
 /* Lets the process have as many files open as its hard limit allows; how many that are. */
 uint64_t limits_raise_files(void);
 
-/* The least memory.max of a group ("/a/b") and those above it, of cgroup v2 in `root`; 0: none. */
+/*
+ * The least that a group ("/a/b") and those above it may have, by the files of either version of
+ * cgroups in the hierarchy at `root`: bytes; cores, rounded up. 0: no limit.
+ */
 uint64_t limits_group_memory(const char *root, const char *group);
+uint64_t limits_group_cores(const char *root, const char *group);
 
 /* "200000 100000" is 2 cores; 0: no limit. */
 long limits_parse_cpu_max(const char *text);

@@ -1,6 +1,6 @@
 /*
- * queue.c - how jobs come, are worked on and end; see queue.h. What clients ask of a job meanwhile
- * is in queue_steer.c.
+ * queue.c - how jobs come, are worked on and end; see queue.h. Which one a worker gets is in
+ * queue_claim.c, what clients ask of a job meanwhile in queue_steer.c.
  *
  * A change is: BEGIN IMMEDIATE; one UPDATE whose WHERE names the states it may start from; the
  * event; COMMIT; and then subscribers and sleeping workers are told.
@@ -213,62 +213,6 @@ enum prilora_status queue_submit(struct store *store, struct job *job, struct pr
 
 /* ---- for the workers ---- */
 
-static const char claim_validating[] =
-    "UPDATE jobs SET claimed = 1 WHERE row = (SELECT row FROM jobs WHERE status = "
-    "'validating_files' AND claimed = 0 ORDER BY priority DESC, row LIMIT 1) "
-    "RETURNING " QUEUE_COLUMNS;
-
-/* Cancelled ones first: they only have an adapter to write. */
-static const char claim_queued[] =
-    "UPDATE jobs SET status = 'running', attempts = attempts + 1, started_at = CASE started_at "
-    "WHEN 0 THEN ?1 ELSE started_at END WHERE row = (SELECT row FROM jobs WHERE status = 'queued' "
-    "ORDER BY cancel_requested DESC, priority DESC, row LIMIT 1) RETURNING " QUEUE_COLUMNS;
-
-/* One row of an UPDATE ... RETURNING, which is run to its end. */
-static enum prilora_status claim_row(struct store *store, sqlite3_stmt *s, struct job *out,
-                                     bool *found, struct prilora_error *err)
-{
-    bool more = false;
-    enum prilora_status rc = store_step(store, s, found, "claim a job", err);
-
-    if (rc != PRILORA_OK || !*found)
-        return rc;
-    rc = queue_read_row(s, out, err);
-    if (rc == PRILORA_OK)
-        rc = store_step(store, s, &more, "claim a job", err);
-    sqlite3_reset(s);
-    return rc;
-}
-
-enum prilora_status queue_claim(struct store *store, enum job_status from, struct job *out,
-                                bool *found, struct prilora_error *err)
-{
-    static const struct queue_note started = {"started", "info", "Fine-tuning job started"};
-    enum prilora_status rc;
-    struct prilora_error local;
-    sqlite3_stmt *s;
-
-    err = err ? err : &local;
-    *out = (struct job){0};
-    *found = false;
-    rc = store_begin(store, err);
-    if (rc != PRILORA_OK)
-        return rc;
-    s = from == JOB_QUEUED ? store_query(store, err, claim_queued, "i", store_now())
-                           : store_query(store, err, claim_validating, "");
-    rc = s ? claim_row(store, s, out, found, err) : err->status;
-    if (rc == PRILORA_OK && *found && from == JOB_QUEUED)
-        rc = queue_add_note(store, out->id, &started, err);
-    rc = store_end(store, rc, err);
-    if (rc != PRILORA_OK || !*found) {
-        *found = false;
-        job_clear(out);
-    } else {
-        events_notify(out->id);
-    }
-    return rc;
-}
-
 /* After a change that leads to either of two states: the event tells which it was. */
 static enum prilora_status end_in_either(struct store *store, enum prilora_status rc,
                                          const char *id, const char *verb,
@@ -350,8 +294,13 @@ enum prilora_status queue_set_spec(struct store *store, const char *id, const ch
 enum prilora_status queue_checkpointed(struct store *store, const char *id,
                                        struct prilora_error *err)
 {
-    return store_run(store, err, "write a job's progress",
-                     "UPDATE jobs SET deaths = 0 WHERE id = ? AND deaths > 0", "t", id);
+    enum prilora_status rc =
+        store_run(store, err, "write a job's progress",
+                  "UPDATE jobs SET deaths = 0 WHERE id = ? AND deaths > 0", "t", id);
+
+    if (rc == PRILORA_OK && sqlite3_changes(store_db(store, NULL)) > 0)
+        queue_wake(store); /* others may run beside it again */
+    return rc;
 }
 
 enum prilora_status queue_requeue(struct store *store, const char *id, const char *why,

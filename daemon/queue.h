@@ -1,6 +1,7 @@
 /*
- * queue.h - the jobs. All SQL on them is in queue.c and queue_steer.c (changes) and queue_read.c;
- * every change of state is one guarded update, and its event is written in the same transaction.
+ * queue.h - the jobs. All SQL on them is in queue_read.c and in queue.c, queue_claim.c and
+ * queue_steer.c (changes); every change of state is one guarded update, and its event is written in
+ * the same transaction.
  *
  *   validating_files ──▶ queued ──▶ running ──▶ succeeded
  *       │      │          │  ▲ ▲        │  ├───▶ failed
@@ -131,10 +132,18 @@ enum prilora_status queue_steer_all(struct store *store, const char *experiment,
 
 /* ---- for the workers ---- */
 
-/* The next job in state `from` (validating; or queued: cancelled ones first), which one UPDATE ...
- * RETURNING hands to this caller: *found false if there is none. Queued ones become running. */
-enum prilora_status queue_claim(struct store *store, enum job_status from, struct job *out,
-                                bool *found, struct prilora_error *err);
+/*
+ * queue_claim - the next job in state `from` (validating; or queued: cancelled ones first), which
+ * one UPDATE ... RETURNING hands to this caller: *found false if there is none. Queued ones become
+ * running. Some have to wait, which their events tell:
+ *  - All that runs shall need `memory_limit` bytes at most, by the forecasts, a base model that
+ *    several use counted once (0: no limit). What would not fit even alone, as the limit has been
+ *    lowered, is passed over; else the first in line waits until it fits, and the others behind it.
+ *  - A job under which the daemon has died QUEUE_MAX_DEATHS - 1 times is alone, validations
+ * included, until its next checkpoint: no other shall be held to account for its next death.
+ */
+enum prilora_status queue_claim(struct store *store, enum job_status from, uint64_t memory_limit,
+                                struct job *out, bool *found, struct prilora_error *err);
 enum prilora_status queue_validated(struct store *store, const char *id, const char *spec,
                                     const char *forecast, struct prilora_error *err);
 /* A validation that was stopped starts over when a worker claims the job again. */

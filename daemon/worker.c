@@ -28,12 +28,19 @@ struct workers {
     size_t n_threads;
 };
 
+/* Of all that trains, by the setting; 0: unknown. */
+static uint64_t memory_limit(long limit_mb)
+{
+    return limit_mb > 0 ? (uint64_t)limit_mb << 20 : limits_memory_bytes();
+}
+
 static void look_for_work(struct work *work, enum job_status from)
 {
     struct prilora_error err;
     struct job job;
     bool found;
-    enum prilora_status rc = queue_claim(work->store, from, &job, &found, &err);
+    uint64_t limit = memory_limit(config_now(work->config)->memory_limit_mb);
+    enum prilora_status rc = queue_claim(work->store, from, limit, &job, &found, &err);
 
     if (rc != PRILORA_OK)
         log_error("worker", "%s", err.message);
@@ -128,8 +135,10 @@ enum prilora_status worker_forecast(struct prilora_forecast *out, const struct c
 {
     enum prilora_status rc = prilora_run_forecast(out, base, spec, train, valid, err);
 
-    if (rc == PRILORA_OK)
+    if (rc == PRILORA_OK) {
+        out->fixed_bytes += limits_own_bytes();
         out->memory_bytes += limits_own_bytes() + (worker_threads(config) - 1) * out->thread_bytes;
+    }
     return rc;
 }
 
@@ -138,15 +147,20 @@ enum prilora_status worker_check_memory(const struct config *config,
                                         struct prilora_error *err)
 {
     long limit_mb = config_now(config)->memory_limit_mb;
-    uint64_t limit = limit_mb > 0 ? (uint64_t)limit_mb * 1024 * 1024 : limits_memory_bytes();
+    uint64_t limit = memory_limit(limit_mb);
+    bool with_data = forecast->total_steps > 0;
+    size_t bytes = with_data ? forecast->memory_bytes : forecast->fixed_bytes;
 
-    if (!limit || forecast->memory_bytes <= limit)
+    if (!limit || bytes <= limit)
         return PRILORA_OK;
     return error_set(
         err, PRILORA_ELIMIT,
-        "the job would need about %.0f MiB of memory (%.0f MiB of them for the base "
-        "model), but %s is %.0f MiB; a smaller max_length or fewer training.threads need "
-        "less",
-        (double)forecast->memory_bytes / MIB, (double)forecast->base_bytes / MIB,
-        limit_mb > 0 ? "training.memory_limit_mb" : "what this machine has", (double)limit / MIB);
+        "%s %.0f MiB of memory (%.0f MiB of them for the base model), but %s is "
+        "%.0f MiB; %s",
+        with_data ? "the job would need about" : "with any data, the job would need at least",
+        (double)bytes / MIB, (double)forecast->base_bytes / MIB,
+        limit_mb > 0 ? "training.memory_limit_mb" : "what prilorad may use of this machine",
+        (double)limit / MIB,
+        with_data ? "a smaller max_length or fewer training.threads need less"
+                  : "lower ranks need less");
 }

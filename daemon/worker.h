@@ -26,7 +26,10 @@ enum prilora_status worker_forecast(struct prilora_forecast *out, const struct c
                                     const struct prilora_spec *spec,
                                     const struct prilora_dataset *train,
                                     const struct prilora_dataset *valid, struct prilora_error *err);
-/* A memory forecast against the limit: ELIMIT with both figures when it cannot fit. */
+/*
+ * worker_check_memory - a forecast against the limit: ELIMIT with both figures when it cannot fit.
+ * Without data (total_steps 0) only what is the same for any data counts: the rest is a bound.
+ */
 enum prilora_status worker_check_memory(const struct config *config,
                                         const struct prilora_forecast *forecast,
                                         struct prilora_error *err);

@@ -512,9 +512,10 @@ struct prilora_run_options {
 /* What a run will need, known before it starts. */
 struct prilora_forecast {
     size_t
-        memory_bytes;  /* that the run adds to the program's resident memory, at its peak, with one
-                          compute thread; the shared base counted as if no other run had it open */
-    size_t base_bytes; /* of these, the shared base */
+        memory_bytes;   /* that the run adds to the program's resident memory, at its peak, with one
+                           compute thread; the shared base counted as if no other run had it open */
+    size_t base_bytes;  /* of these, the shared base */
+    size_t fixed_bytes; /* of these, what is the same for any data: base, parameters, moments */
     size_t thread_bytes; /* of these, one compute thread's: each further thread adds so much */
     size_t n_trainable;  /* parameters: adapters and head */
     size_t n_adapter;    /* of these, adapters */

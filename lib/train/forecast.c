@@ -158,10 +158,11 @@ static void add_memory(struct prilora_forecast *out, const struct prilora_base *
                       pl_model_maps_bytes(model, pl_net_options(net)->half) +
                       pl_tokenizer_bytes(base->tokenizer, !train);
     out->thread_bytes = thread;
-    out->memory_bytes = RUN_BYTES + out->base_bytes + shared + thread + 4 * block +
-                        pl_net_layout(net)->size * sizeof(float) + /* as it is exported */
-                        pl_pruner_bytes(adapter, model->sites, pl_net_stats_size(net)) +
-                        2 * adapter->n_adapted * sizeof(struct prilora_layer);
+    out->fixed_bytes = RUN_BYTES + out->base_bytes + 4 * block +
+                       pl_net_layout(net)->size * sizeof(float) + /* as it is exported */
+                       pl_pruner_bytes(adapter, model->sites, pl_net_stats_size(net)) +
+                       2 * adapter->n_adapted * sizeof(struct prilora_layer);
+    out->memory_bytes = out->fixed_bytes + shared + thread;
     if (train)
         out->memory_bytes += pl_dataset_bytes(train) +
                              pl_feed_bytes(train, limits->max_sequences, largest->step_tokens);

@@ -315,7 +315,7 @@ static void a_job_that_cannot_fit_is_refused_with_the_figures(void **state)
     message = test_text(reply->json, "error.message");
     assert_int_equal(reply->status, 422);
     assert_string_equal(test_text(reply->json, "error.code"), "not_enough_memory");
-    assert_non_null(strstr(message, "the job would need about "));
+    assert_non_null(strstr(message, "with any data, the job would need at least "));
     assert_non_null(strstr(message, "but training.memory_limit_mb is 300 MiB"));
 }
 

@@ -92,7 +92,7 @@ static void claim(struct store *store, enum job_status from, const char *id)
     struct job job;
     bool found;
 
-    assert_int_equal(queue_claim(store, from, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, from, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     assert_string_equal(job.id, id);
     job_clear(&job);

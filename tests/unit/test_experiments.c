@@ -96,7 +96,7 @@ static bool finish_next(struct store *store, const struct job_end *end, char job
     struct job job;
     bool found;
 
-    assert_int_equal(queue_claim(store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     if (!found)
         return false;
     assert_int_equal(queue_validated(store, job.id,
@@ -106,7 +106,7 @@ static bool finish_next(struct store *store, const struct job_end *end, char job
                                      NULL),
                      PRILORA_OK);
     job_clear(&job);
-    assert_int_equal(queue_claim(store, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     assert_int_equal(queue_finish(store, job.id, end, NULL), PRILORA_OK);
     memcpy(job_id, job.id, ID_SIZE);
@@ -239,7 +239,7 @@ static void what_is_left_follows_from_the_finished_ones(void **state)
         look(store, id, &e);
         assert_true(e.seconds_left < 0);
         experiment_clear(&e);
-        assert_int_equal(queue_claim(store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+        assert_int_equal(queue_claim(store, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
         assert_int_equal(queue_validated(store, job.id, "{}", "{\"seconds\":20}", NULL),
                          PRILORA_OK);
         job_clear(&job);
@@ -268,7 +268,7 @@ static void all_are_paused_resumed_and_cancelled(void **state)
     assert_int_equal(test_job_status(store, other), JOB_SUCCEEDED);
     snprintf(other, sizeof other, "%s", test_add_job(store, 0));
 
-    assert_int_equal(queue_claim(store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     assert_int_equal(queue_validated(store, job.id, "{}", "{}", NULL), PRILORA_OK);
     assert_int_equal(experiments_steer(store, id, QUEUE_PAUSE, &err), PRILORA_OK);
     look(store, id, &e);

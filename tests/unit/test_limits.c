@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -57,29 +59,52 @@ static void cores_are_shared_among_workers(void **state)
     assert_int_equal(worker_threads(&(struct config){.workers = 2, .threads = 5}), 5);
 }
 
-/* What no group says is no limit; the least of all that one is in is. */
-static void the_least_memory_of_nested_groups_counts(void **state)
+/* What no group says is no limit; the least of all that one is in is. Either version's files. */
+static void the_least_of_nested_groups_counts(void **state)
 {
+    static const char *const folders[] = {"", "a/", "a/b/"};
     static const struct {
-        const char *top, *a, *b;
+        const char *file, *texts[3];
         uint64_t least;
-    } cases[] = {{NULL, "max\n", "max\n", 0},
-                 {NULL, "1073741824\n", "max\n", 1073741824},
-                 {NULL, "max\n", "536870912\n", 536870912},
-                 {NULL, "268435456\n", "536870912\n", 268435456},
-                 {"134217728\n", "268435456\n", "536870912\n", 134217728}};
-    const char *names[] = {"memory.max", "a/memory.max", "a/b/memory.max"};
+    } cases[] = {
+        {"memory.max", {NULL, "max\n", "max\n"}, 0},
+        {"memory.max", {NULL, "1073741824\n", "max\n"}, 1073741824},
+        {"memory.max", {NULL, "max\n", "536870912\n"}, 536870912},
+        {"memory.max", {NULL, "268435456\n", "536870912\n"}, 268435456},
+        {"memory.max", {"134217728\n", "268435456\n", "536870912\n"}, 134217728},
+        {"memory.limit_in_bytes", {"9223372036854771712\n", NULL, NULL}, 9223372036854771712u},
+        {"memory.limit_in_bytes", {"9223372036854771712\n", "1048576\n", NULL}, 1048576},
+        {"memory.limit_in_bytes", {"524288\n", "1048576\n", "9223372036854771712\n"}, 524288},
+        {"cpu.max", {NULL, "max 100000\n", "max 100000\n"}, 0},
+        {"cpu.max", {NULL, "400000 100000\n", "150000 100000\n"}, 2},
+        {"cpu.cfs_quota_us", {"-1\n", "-1\n", "-1\n"}, 0},
+        {"cpu.cfs_quota_us", {"-1\n", "300000\n", "-1\n"}, 3},
+        {"cpu.cfs_quota_us", {NULL, "300000\n", "50000\n"}, 1},
+    };
 
     (void)state;
-    mkdir(test_scratch_path("a"), 0700);
-    mkdir(test_scratch_path("a/b"), 0700);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *texts[] = {cases[i].top, cases[i].a, cases[i].b};
+        bool memory = strncmp(cases[i].file, "memory", 6) == 0;
+        const char *root;
 
-        for (size_t k = 0; k < 3; k++)
-            if (texts[k])
-                test_scratch_write(names[k], texts[k], strlen(texts[k]));
-        assert_true(limits_group_memory(test_scratch_path("."), "/a/b") == cases[i].least);
+        test_scratch_close(NULL);
+        test_scratch_open(NULL);
+        mkdir(test_scratch_path("a"), 0700);
+        mkdir(test_scratch_path("a/b"), 0700);
+        for (size_t k = 0; k < 3; k++) {
+            char name[64];
+
+            if (!cases[i].texts[k])
+                continue;
+            snprintf(name, sizeof name, "%s%s", folders[k], cases[i].file);
+            test_scratch_write(name, cases[i].texts[k], strlen(cases[i].texts[k]));
+            snprintf(name, sizeof name, "%scpu.cfs_period_us", folders[k]);
+            test_scratch_write(name, "100000\n", 7);
+        }
+        root = test_scratch_path(".");
+        assert_int_equal(memory ? limits_group_memory(root, "/a/b")
+                                : limits_group_cores(root, "/a/b"),
+                         cases[i].least);
     }
 }
 
@@ -93,7 +118,9 @@ static void memory_is_known(void **state)
 static void a_forecast_that_does_not_fit_is_refused_with_both_figures(void **state)
 {
     const struct config config = {.memory_limit_mb = 100};
-    struct prilora_forecast forecast = {.memory_bytes = 100 << 20, .base_bytes = 30 << 20};
+    struct prilora_forecast forecast = {.memory_bytes = 100 << 20,
+                                        .base_bytes = 30 << 20,
+                                        .total_steps = 1};
     struct prilora_error err;
 
     (void)state;
@@ -110,15 +137,35 @@ static void a_forecast_that_does_not_fit_is_refused_with_both_figures(void **sta
     assert_int_equal(worker_check_memory(&(struct config){0}, &forecast, &err), PRILORA_ELIMIT);
 }
 
+/* What is needed at most is no reason: short texts may need less. */
+static void without_data_only_what_is_needed_anyway_is_refused(void **state)
+{
+    const struct config config = {.memory_limit_mb = 100};
+    struct prilora_forecast forecast = {.memory_bytes = SIZE_MAX,
+                                        .fixed_bytes = 100 << 20,
+                                        .base_bytes = 30 << 20};
+    struct prilora_error err;
+
+    (void)state;
+    assert_int_equal(worker_check_memory(&config, &forecast, &err), PRILORA_OK);
+    forecast.fixed_bytes++;
+    assert_int_equal(worker_check_memory(&config, &forecast, &err), PRILORA_ELIMIT);
+    assert_string_equal(err.message,
+                        "with any data, the job would need at least 100 MiB of memory (30 MiB of "
+                        "them for the base model), but training.memory_limit_mb is 100 MiB; lower "
+                        "ranks need less");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cpu_quota_is_rounded_up),
         cmocka_unit_test(affinity_limits_the_cores),
         cmocka_unit_test(cores_are_shared_among_workers),
-        cmocka_unit_test(the_least_memory_of_nested_groups_counts),
+        cmocka_unit_test(the_least_of_nested_groups_counts),
         cmocka_unit_test(memory_is_known),
         cmocka_unit_test(a_forecast_that_does_not_fit_is_refused_with_both_figures),
+        cmocka_unit_test(without_data_only_what_is_needed_anyway_is_refused),
     };
 
     return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);

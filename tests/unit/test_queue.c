@@ -249,17 +249,17 @@ static void higher_priority_goes_first_then_older(void **state)
     for (int i = 0; i < 5; i++)
         snprintf(ids[i], ID_SIZE, "%s", test_add_job(store, priorities[i]));
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(queue_claim(store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+        assert_int_equal(queue_claim(store, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
         assert_true(found);
         assert_string_equal(job.id, ids[order[i]]);
         job_clear(&job);
     }
-    assert_int_equal(queue_claim(store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     assert_false(found);
     for (int i = 4; i >= 0; i--)
         assert_int_equal(queue_validated(store, ids[i], "{}", NULL, NULL), PRILORA_OK);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(queue_claim(store, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+        assert_int_equal(queue_claim(store, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
         assert_true(found);
         assert_string_equal(job.id, ids[order[i]]);
         assert_int_equal(job.status, JOB_RUNNING);
@@ -287,7 +287,7 @@ static void *claim_all(void *argument)
     bool found = true;
 
     while (found && !c->failed) {
-        c->failed = queue_claim(c->store, JOB_QUEUED, &job, &found, NULL) != PRILORA_OK;
+        c->failed = queue_claim(c->store, JOB_QUEUED, 0, &job, &found, NULL) != PRILORA_OK;
         if (!c->failed && found)
             snprintf(c->ids[c->n++], ID_SIZE, "%s", job.id);
         job_clear(&job);
@@ -433,7 +433,7 @@ static void claim_it(struct store *store)
     struct job job;
     bool found;
 
-    assert_int_equal(queue_claim(store, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     job_clear(&job);
 }
@@ -453,7 +453,7 @@ static void a_running_job_is_paused_when_its_worker_has_stopped(void **state)
     expect(*state, id, JOB_PAUSED, false);
     assert_true(has_event(*state, id, "Job paused"));
     assert_false(has_event(*state, id, "not this"));
-    assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
     assert_false(found);
     assert_int_equal(do_resume(*state, id), PRILORA_OK);
     claim_it(*state);
@@ -567,7 +567,7 @@ static void what_a_paused_job_has_trained_is_kept_when_it_is_cancelled(void **st
     assert_true(exists(*state, id, "checkpoint"));
     assert_int_equal(do_pause(*state, id), PRILORA_EMISMATCH);
     /* before all others, whatever their priority: it only exports */
-    assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     assert_string_equal(job.id, id);
     job_clear(&job);
@@ -603,7 +603,7 @@ static void a_new_priority_changes_the_order_at_once(void **state)
     job_clear(&job);
     assert_true(has_event(*state, ids[2], "Priority changed from 0 to 7"));
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+        assert_int_equal(queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
         assert_true(found);
         assert_string_equal(job.id, ids[order[i]]);
         job_clear(&job);
@@ -753,12 +753,12 @@ static void a_validation_that_was_cut_off_starts_over(void **state)
     struct job job;
     bool found;
 
-    assert_int_equal(queue_claim(*state, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     job_clear(&job);
-    assert_int_equal(queue_claim(*state, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     assert_false(found);
     recover(*state, 0);
-    assert_int_equal(queue_claim(*state, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     assert_string_equal(job.id, id);
     job_clear(&job);
@@ -795,7 +795,7 @@ static void a_pause_that_was_asked_for_outlives_a_crash(void **state)
     assert_int_equal(do_cancel(*state, cancelled), PRILORA_OK);
     validating = test_add_job_in(*state, JOB_VALIDATING);
     assert_int_equal(do_pause(*state, validating), PRILORA_OK);
-    assert_int_equal(queue_claim(*state, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(*state, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     job_clear(&job);
     recover(*state, 1);

@@ -230,7 +230,7 @@ static void be_worker(struct actor *a, enum job_status from,
         struct job job;
 
         calm = atomic_load(&a->storm->calm); /* before the look: what it misses was there */
-        expect(a->storm, queue_claim(a->storm->store, from, &job, &found, &err) == PRILORA_OK,
+        expect(a->storm, queue_claim(a->storm->store, from, 0, &job, &found, &err) == PRILORA_OK,
                err.message);
         if (found)
             work(a, &job);

@@ -168,7 +168,7 @@ static void a_checkpoint_forgives_the_deaths_before_it(void **state)
         tell_checkpoint(4);
         assert_int_equal(queue_recover(*state, &n, NULL), PRILORA_OK);
         assert_int_equal(n, 1);
-        assert_int_equal(queue_claim(*state, JOB_QUEUED, &job, &found, NULL), PRILORA_OK);
+        assert_int_equal(queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
         assert_true(found);
         job_clear(&job);
     }

@@ -477,7 +477,7 @@ static void claim(struct store *store, enum job_status from)
     struct job job;
     bool found;
 
-    assert_int_equal(queue_claim(store, from, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(store, from, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     assert_int_equal(job.priority, 2);
     job_clear(&job);

@@ -167,7 +167,7 @@ static void a_job_that_is_given_up_makes_one_too(void **state)
     for (int deaths = 0; deaths < QUEUE_MAX_DEATHS; deaths++) {
         assert_int_equal(count(*state, id, type), 0);
         assert_int_equal(queue_recover(*state, &n, NULL), PRILORA_OK);
-        queue_claim(*state, JOB_QUEUED, &job, &found, NULL);
+        queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL);
         job_clear(&job);
     }
     assert_int_equal(test_job_status(*state, id), JOB_FAILED);

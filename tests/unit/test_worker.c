@@ -493,7 +493,7 @@ static void a_stop_does_not_wait_for_a_validation(void **state)
     told = messages(f, id);
     assert_has(told, "info: prilorad is stopping; validation starts over when it is back");
     assert_int_equal(queue_recover(f->store, &n, NULL), PRILORA_OK); /* nothing was lost */
-    assert_int_equal(queue_claim(f->store, JOB_VALIDATING, &job, &found, NULL), PRILORA_OK);
+    assert_int_equal(queue_claim(f->store, JOB_VALIDATING, 0, &job, &found, NULL), PRILORA_OK);
     assert_true(found);
     assert_string_equal(job.id, id);
     job_clear(&job);

@@ -139,8 +139,8 @@ enum prilora_status queue_steer_all(struct store *store, const char *experiment,
  *  - All that runs shall need `memory_limit` bytes at most, by the forecasts, a base model that
  *    several use counted once (0: no limit). What would not fit even alone, as the limit has been
  *    lowered, is passed over; else the first in line waits until it fits, and the others behind it.
- *  - A job under which the daemon has died QUEUE_MAX_DEATHS - 1 times is alone, validations
- * included, until its next checkpoint: no other shall be held to account for its next death.
+ *  - A job under which the daemon has died QUEUE_MAX_DEATHS - 1 times is alone until its next
+ *    checkpoint (validations wait, too): no other shall be held to account for its next death.
  */
 enum prilora_status queue_claim(struct store *store, enum job_status from, uint64_t memory_limit,
                                 struct job *out, bool *found, struct prilora_error *err);

@@ -189,6 +189,9 @@ static const char *const steps[] = {
     "CREATE INDEX jobs_by_experiment ON jobs (experiment_id, row) WHERE experiment_id IS NOT NULL;"
     "CREATE UNIQUE INDEX jobs_by_cell ON jobs"
     "  (experiment_id, experiment_method, experiment_task, seed) WHERE experiment_id IS NOT NULL;",
+
+    /* 4: what is being validated is looked up whenever a worker is free */
+    "CREATE INDEX jobs_claimed ON jobs (status) WHERE claimed = 1;",
 };
 #define N_STEPS ((long)(sizeof steps / sizeof *steps))
 

@@ -595,6 +595,32 @@ static void what_is_asked_all_the_time_does_not_grow(void **state)
     store_close(store);
 }
 
+/* However many wait, being validated or queued. */
+static void a_long_line_is_looked_at_no_longer(void **state)
+{
+    static const enum job_status lines[] = {JOB_VALIDATING, JOB_QUEUED};
+    struct store *store = open_store("line");
+    char sql[200];
+
+    (void)state;
+    run(store_db(store, NULL), "BEGIN");
+    run(store_db(store, NULL), many);
+    run(store_db(store, NULL), "COMMIT");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        int64_t n;
+
+        snprintf(sql, sizeof sql, "UPDATE jobs SET status = '%s', claimed = 0",
+                 job_status_name(lines[i]));
+        run(store_db(store, NULL), sql);
+        count_steps(store);
+        claim(store, lines[i]);
+        n = count_steps(store);
+        if (n > MOST_STEPS)
+            fail_msg("to claim one of many takes %lld steps", (long long)n);
+    }
+    store_close(store);
+}
+
 /* Counting reads them all, but only an index of them. */
 static void counts_come_from_an_index(void **state)
 {
@@ -624,6 +650,7 @@ int main(void)
         cmocka_unit_test(without_room_for_the_copy_nothing_changes),
         cmocka_unit_test(who_goes_back_is_told_where_the_copy_is),
         cmocka_unit_test(what_is_asked_all_the_time_does_not_grow),
+        cmocka_unit_test(a_long_line_is_looked_at_no_longer),
         cmocka_unit_test(counts_come_from_an_index),
     };
 

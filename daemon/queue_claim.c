@@ -35,12 +35,13 @@ struct next {
 #define BASE     "COALESCE(json_extract(forecast, '$.base_bytes'), 0)"
 
 /* The first in line in state ?1 of those that need ?2 bytes at most; ?3: deaths of the daemon after
- * which a job has to be alone. What is being validated has no forecast yet. */
+ * which a job has to be alone. What is being validated has but a bound for what it will need. */
 static const char next_sql[] =
     "WITH next AS (SELECT id, attempts, deaths, model, " BYTES " AS bytes, " BASE " AS base "
     "FROM jobs WHERE status = ?1 AND claimed = 0 AND " BYTES " <= ?2 " IN_ORDER " LIMIT 1), "
     "others AS (SELECT deaths, model, " BYTES " AS bytes, " BASE " AS base FROM jobs "
-    "WHERE status = 'running' OR (status = 'validating_files' AND claimed = 1)), "
+    "WHERE status = 'running' UNION ALL SELECT deaths, model, 0, 0 FROM jobs "
+    "WHERE status = 'validating_files' AND claimed = 1), "
     "together AS (SELECT model, bytes, base FROM next "
     "UNION ALL SELECT model, bytes, base FROM others) "
     "SELECT id, attempts, bytes, (SELECT SUM(bytes - base) FROM together) + (SELECT SUM(base) FROM "
@@ -123,7 +124,7 @@ static enum prilora_status tell_waiting(struct claim *claim, const struct next *
         snprintf(message, sizeof message,
                  "Waits for what is being worked on (%" PRId64 "): prilorad has ended unexpectedly "
                  "several times, and a job that may have been the reason is now alone until its "
-                 "first checkpoint",
+                 "next checkpoint",
                  next->n_others);
     else
         snprintf(message, sizeof message,

@@ -15,16 +15,22 @@
 
 #define MIB ((int64_t)1 << 20)
 
-/* A queued job whose forecast says so many MiB, so many of them the base model's. */
-static const char *queue_job(struct store *store, const char *model, int64_t mib, int64_t base)
+/* The job's forecast: so many MiB, so many of them the base model's. */
+static void forecast(struct store *store, const char *id, const char *model, int64_t mib,
+                     int64_t base)
 {
-    const char *id = test_add_job_in(store, JOB_QUEUED);
-
     assert_int_equal(store_run(store, NULL, "prepare a job",
                                "UPDATE jobs SET model = ?2, forecast = json_object("
                                "'memory_bytes', ?3, 'base_bytes', ?4) WHERE id = ?1",
                                "ttii", id, model, mib * MIB, base * MIB),
                      PRILORA_OK);
+}
+
+static const char *queue_job(struct store *store, const char *model, int64_t mib, int64_t base)
+{
+    const char *id = test_add_job_in(store, JOB_QUEUED);
+
+    forecast(store, id, model, mib, base);
     return id;
 }
 
@@ -105,6 +111,16 @@ static void without_a_limit_or_a_forecast_none_waits(void **state)
     finish(*state, large[0]);
     expect_next(*state, INT32_MAX, unknown);
     expect_next(*state, INT32_MAX, NULL);
+}
+
+/* It has a forecast as well, but only of the training. */
+static void what_is_being_validated_takes_no_memory(void **state)
+{
+    const char *queued = queue_job(*state, "a", 60, 20), *validating = test_add_job(*state, 0);
+
+    forecast(*state, validating, "b", 5000, 50);
+    expect_from(*state, JOB_VALIDATING, 100, validating);
+    expect_next(*state, 100, queued);
 }
 
 static void who_waits_for_memory_is_not_overtaken(void **state)
@@ -232,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_STORE(what_fits_beside_what_runs_is_begun),
         ON_STORE(without_a_limit_or_a_forecast_none_waits),
+        ON_STORE(what_is_being_validated_takes_no_memory),
         ON_STORE(who_waits_for_memory_is_not_overtaken),
         ON_STORE(what_a_lowered_limit_forbids_is_passed_over),
         ON_STORE(an_innocent_job_does_not_fail_with_a_guilty_one),

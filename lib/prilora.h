@@ -79,7 +79,9 @@ PRILORA_API const char *prilora_version(void);
 
 /*
  * prilora_init - once per process, before threads are made: puts BLAS on one thread, since runs
- * bring their own. Calling it again does nothing. Every *_open calls it too.
+ * bring their own, and lets C++'s operator new wait up to ten seconds for memory before it throws
+ * (std::set_new_handler, unless the program has a handler), since libsentencepiece crashes then.
+ * Calling it again does nothing. Every *_open calls it too.
  */
 PRILORA_API void prilora_init(void);
 

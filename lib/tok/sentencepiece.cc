@@ -3,9 +3,12 @@
 
 #include <sentencepiece_processor.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <new>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 struct pl_sentencepiece {
@@ -13,6 +16,41 @@ struct pl_sentencepiece {
 };
 
 static_assert(sizeof(int) == sizeof(int32_t), "ids are handed on as they are");
+
+/* ---- memory ---- */
+
+namespace
+{
+
+using steady = std::chrono::steady_clock;
+
+constexpr auto longest_wait = std::chrono::seconds(10);
+constexpr auto between_tries = std::chrono::milliseconds(10);
+constexpr auto quiet_spell = std::chrono::milliseconds(500); /* after it a wait begins anew */
+
+/* Of the refusals that are being waited out, in any thread. */
+std::atomic<steady::rep> first_refusal, last_refusal;
+
+void wait_for_memory()
+{
+    const auto now = steady::now().time_since_epoch();
+
+    if (now - steady::duration(last_refusal.exchange(now.count())) > quiet_spell)
+        first_refusal = now.count();
+    if (now - steady::duration(first_refusal) > longest_wait)
+        throw std::bad_alloc();
+    std::this_thread::sleep_for(between_tries);
+}
+
+} // namespace
+
+void pl_sentencepiece_wait_for_memory()
+{
+    if (!std::get_new_handler())
+        std::set_new_handler(wait_for_memory);
+}
+
+/* ---- the library ---- */
 
 enum pl_sentencepiece_result pl_sentencepiece_open(struct pl_sentencepiece **out, const char *model,
                                                    size_t size, char *reason, size_t room)

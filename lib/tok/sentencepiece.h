@@ -21,6 +21,14 @@ struct pl_sentencepiece;
 enum pl_sentencepiece_result { PL_SENTENCEPIECE_OK, PL_SENTENCEPIECE_NOMEM, PL_SENTENCEPIECE_BAD };
 
 /*
+ * pl_sentencepiece_wait_for_memory - from now on C++'s operator new, where it is refused memory,
+ * waits for some, for ten seconds of refusals at most, before it throws: what the library is made
+ * of (protobuf) does not survive an exception at any point, and crashes. A program that has set a
+ * handler of its own (std::set_new_handler) keeps it.
+ */
+void pl_sentencepiece_wait_for_memory(void);
+
+/*
  * pl_sentencepiece_open - `model` holds a whole spm.model that pl_spm_check has passed.
  * BAD: the library refuses it; its words, cut to room bytes, are in `reason`.
  */

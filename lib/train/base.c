@@ -10,13 +10,20 @@
 #include "base/guard.h"
 #include "base/memory.h"
 #include "math/blas.h"
+#include "tok/sentencepiece.h"
 #include "train/dataset.h"
+
+static void init(void)
+{
+    pl_blas_single_thread();
+    pl_sentencepiece_wait_for_memory();
+}
 
 void prilora_init(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, pl_blas_single_thread);
+    pthread_once(&once, init);
 }
 
 static enum prilora_status check_vocabulary(const struct prilora_base *base, const char *folder,

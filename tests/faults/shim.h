@@ -24,6 +24,7 @@ enum shim_calls {
     SHIM_WRITES, /* and what else needs room: making, growing, renaming, syncing */
     SHIM_READS,
     SHIM_ALLOCATIONS,
+    SHIM_NEW,    /* those of C++'s operator new */
     SHIM_PLACES, /* allocations, but each place, a stack of callers, is one call and fails once */
 };
 

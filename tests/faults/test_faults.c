@@ -318,6 +318,13 @@ static void memory_that_is_gone_for_a_while_is_told_and_survived(void **state)
     fail_everywhere("200 allocations from the n-th on", SHIM_ALLOCATIONS, 200, ENOMEM);
 }
 
+/* libsentencepiece would crash of it: see pl_sentencepiece_wait_for_memory. */
+static void what_c_plus_plus_is_refused_for_a_while_is_waited_for(void **state)
+{
+    (void)state;
+    fail_everywhere("50 of C++'s allocations from the n-th on", SHIM_NEW, 50, ENOMEM);
+}
+
 /* Again and again, until a walk meets no new place. */
 static void every_place_that_allocates_fails_once_and_is_survived(void **state)
 {
@@ -385,6 +392,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest memory[] = {
         cmocka_unit_test(an_allocation_that_fails_once_is_told_and_survived),
         cmocka_unit_test(memory_that_is_gone_for_a_while_is_told_and_survived),
+        cmocka_unit_test(what_c_plus_plus_is_refused_for_a_while_is_waited_for),
     };
 
     if (argc == 1)

@@ -61,7 +61,7 @@ static void a_new_folder_gets_everything(void **state)
     expect(store, "PRAGMA journal_mode", "wal");
     expect(store, "PRAGMA synchronous", "2"); /* FULL */
     expect(store, "PRAGMA foreign_keys", "1");
-    expect(store, "PRAGMA user_version", "3");
+    expect(store, "PRAGMA user_version", "4");
     store_close(store);
 }
 
@@ -109,7 +109,7 @@ static void a_newer_database_is_refused(void **state)
     store_close(store);
     assert_int_equal(store_open(&store, test_scratch_path("newer"), &err), PRILORA_EUNSUPPORTED);
     assert_non_null(strstr(err.message, "newer/prilorad.db: was written by a newer prilorad "
-                                        "(schema 99; prilorad " PRILORA_VERSION " knows up to 3)"));
+                                        "(schema 99; prilorad " PRILORA_VERSION " knows up to 4)"));
 }
 
 static void a_file_that_is_no_database_is_refused(void **state)

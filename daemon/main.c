@@ -143,6 +143,7 @@ static enum prilora_status change_settings(struct daemon *daemon, struct prilora
     log_changes(&changes, other_certificate);
     configure_log(config);
     config_clear_changes(&changes);
+    queue_wake(daemon->store); /* what waited for memory may have it now */
     return PRILORA_OK;
 }
 

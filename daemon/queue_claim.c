@@ -8,6 +8,7 @@
 
 #include "daemon/error.h"
 #include "daemon/events.h"
+#include "daemon/log.h"
 
 #define MIB (1024.0 * 1024.0)
 
@@ -87,11 +88,18 @@ static enum prilora_status find_next(struct claim *claim, int64_t most, struct n
     return read_next(claim, s, out, found, err);
 }
 
+/* Unless it has been told already. */
 static enum prilora_status tell(struct claim *claim, const struct next *next, const char *key,
                                 const char *message, struct prilora_error *err)
 {
-    snprintf(claim->told[claim->n_told++], ID_SIZE, "%s", next->id);
-    return queue_add_note(claim->store, next->id, &(struct queue_note){key, "warn", message}, err);
+    enum prilora_status rc =
+        queue_add_note(claim->store, next->id, &(struct queue_note){key, "warn", message}, err);
+
+    if (rc == PRILORA_OK && sqlite3_changes(store_db(claim->store, NULL)) > 0) {
+        snprintf(claim->told[claim->n_told++], ID_SIZE, "%s", next->id);
+        log_warn("queue", "%s: %s", next->id, message);
+    }
+    return rc;
 }
 
 static enum prilora_status tell_too_large(struct claim *claim, struct prilora_error *err)

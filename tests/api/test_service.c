@@ -406,6 +406,49 @@ static void a_wrong_configuration_changes_nothing(void **state)
     test_server_free(server);
 }
 
+static void steer(struct test_server *server, const char *id, const char *verb)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "/v1/fine_tuning/jobs/%s/%s", id, verb);
+    assert_int_equal(test_post(server, path, NULL)->status, 200);
+}
+
+static void wait_for_event(struct test_server *server, const char *id, const char *part)
+{
+    struct test_reply *reply;
+
+    for (int i = 0; i < 6000; i++) {
+        reply = test_get(server, "/v1/fine_tuning/jobs/%s/events?limit=100", id);
+        assert_int_equal(reply->status, 200);
+        if (strstr(reply->body, part))
+            return;
+        usleep(20000);
+    }
+    fail_msg("no event says \"%s\"", part);
+}
+
+/* Nothing fails that was queued when there was more. */
+static void what_a_lowered_memory_limit_stops_goes_on_when_it_is_raised(void **state)
+{
+    struct test_server *server = start_with_config("[training]\nmemory_limit_mb = 100000\n");
+    char *id = start_long_job(server);
+
+    (void)state;
+    steer(server, id, "pause");
+    test_wait_job(server, id, "paused");
+    write_config("[training]\nmemory_limit_mb = 1\n");
+    reload(server);
+    steer(server, id, "resume");
+    wait_for_event(server, id, "Waits until the limit is raised");
+    assert_string_equal(test_text(test_wait_job(server, id, "queued"), "status"), "queued");
+    write_config("[training]\nmemory_limit_mb = 100000\n");
+    reload(server);
+    test_wait_step(server, id, 2);
+    free(id);
+    test_server_free(server);
+}
+
 /* Under ThreadSanitizer: readers everywhere while settings change. */
 static void settings_change_under_load(void **state)
 {
@@ -552,6 +595,7 @@ int main(void)
         cmocka_unit_test(an_idle_daemon_is_well),
         cmocka_unit_test(new_settings_hold_or_wait_each_by_name),
         cmocka_unit_test(a_wrong_configuration_changes_nothing),
+        cmocka_unit_test(what_a_lowered_memory_limit_stops_goes_on_when_it_is_raised),
         cmocka_unit_test(settings_change_under_load),
         cmocka_unit_test(given_sockets_are_served_and_outlive_the_daemon),
         cmocka_unit_test(what_cannot_be_served_is_refused_by_its_name),

@@ -1,7 +1,7 @@
 /*
  * test_forecast.c - the memory that a run is forecast to add, against what is resident at its
  * peak. Its checkpoints and the export count too. Without huge pages: where the kernel always gives
- * them, some MiB more than are used become resident, whatever the size of the model.
+ * them, some MiB more than are used become resident.
  *
  *   test_forecast                                             the bundled base, within 5 %
  *   test_forecast FOLDER BATCH LENGTH THREADS HYPERPARAMETERS one run on a base of yours, printed;

@@ -22,6 +22,9 @@ char *pl_strdup(const char *text);
  */
 bool pl_grow(void *array, size_t *room, size_t need, size_t size);
 
+/* Gives the system back what is free of the heap but lies between what is not. Milliseconds. */
+void pl_give_back(void);
+
 /* Zeroed memory at a 64-byte boundary, for arrays that BLAS and vector loops walk; free(3). */
 void *pl_calloc_aligned(size_t n, size_t size);
 

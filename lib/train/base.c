@@ -66,6 +66,7 @@ enum prilora_status prilora_base_open(struct prilora_base **out, const char *fol
     pl_digest_add(&digest, pl_tokenizer_fingerprint(base->tokenizer),
                   strlen(pl_tokenizer_fingerprint(base->tokenizer)));
     pl_digest_hex(&digest, base->fingerprint);
+    pl_give_back(); /* a vocabulary in JSON took several times what stays of it */
     *out = base;
     return PRILORA_OK;
 }

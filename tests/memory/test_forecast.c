@@ -27,6 +27,7 @@
 #include "base/random.h"
 #include "model/task.h"
 #include "support/scratch.h"
+#include "support/tiny.h"
 #include "train/base.h"
 #include "train/dataset.h"
 #include "train/questions.h"
@@ -36,6 +37,7 @@
 #define WORDS   7900 /* of every base's vocabulary, after the special tokens */
 
 #define MAX_LENGTH 512 /* of answers */
+#define TOKENIZERS "../shared/reference/tokenizers"
 
 struct run_case {
     const char *folder;
@@ -270,6 +272,47 @@ static void heads_on_all_tokens_are_forecast_too(void **state)
     assert_int_equal(n_bad, 0);
 }
 
+/* Reading a tokenizer's files takes several times what stays of them. */
+static void what_real_tokenizers_leave_is_forecast_too(void **state)
+{
+    static const struct {
+        const char *type, *tokenizer;
+        size_t vocab;
+    } bases[] = {{"roberta", "roberta-base", 50265}, {"bert", "bert-base-uncased", 30522}};
+    static const char *const files[] = {"vocab.json", "merges.txt", "vocab.txt"};
+    size_t n_bad = 0;
+
+    (void)state;
+    if (access(TOKENIZERS, R_OK) != 0)
+        skip(); /* the reference is not part of the project */
+    for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
+        const struct test_tiny tiny = {.type = bases[i].type,
+                                       .vocab = bases[i].vocab,
+                                       .hidden = 128,
+                                       .wide = 256,
+                                       .layers = 3,
+                                       .positions = 130,
+                                       .types = 1};
+        const struct run_case c = {test_tiny_write(bases[i].type, &tiny), 32, 128, 1, "", ""};
+
+        for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+            char from[200], name[200];
+            size_t size;
+            char *text;
+
+            snprintf(from, sizeof from, TOKENIZERS "/%s/%s", bases[i].tokenizer, files[k]);
+            text = access(from, R_OK) == 0 ? test_file(from, &size) : NULL;
+            if (text) {
+                snprintf(name, sizeof name, "%s/%s", bases[i].type, files[k]);
+                test_scratch_write(name, text, size);
+            }
+            free(text);
+        }
+        n_bad += !run_alone(&c);
+    }
+    assert_int_equal(n_bad, 0);
+}
+
 static int run_one(char **words, const char *task)
 {
     const struct run_case c = {words[0],
@@ -292,10 +335,11 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_resident_is_what_was_forecast),
         cmocka_unit_test(heads_on_all_tokens_are_forecast_too),
+        cmocka_unit_test(what_real_tokenizers_leave_is_forecast_too),
     };
 
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     if (argc == 6 || argc == 7)
         return run_one(argv + 1, argc == 7 ? argv[6] : "");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, test_scratch_open, test_scratch_close);
 }

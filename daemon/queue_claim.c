@@ -53,72 +53,63 @@ static const char next_sql[] =
 
 /* Jobs that the limit lets run no longer, one at a time and each once. */
 static const char too_large_sql[] =
-    "SELECT id, attempts, " BYTES " AS bytes FROM jobs WHERE status = 'queued' AND bytes > ?1 "
+    "SELECT id, " BYTES " AS bytes FROM jobs WHERE status = 'queued' AND bytes > ?1 "
     "AND NOT EXISTS (SELECT 1 FROM events WHERE job_id = jobs.id AND key = '" KEY_LIMIT
     "') " IN_ORDER " LIMIT 1";
-
-/* The row of either query, if there is one. */
-static enum prilora_status read_next(struct claim *claim, sqlite3_stmt *s, struct next *out,
-                                     bool *found, struct prilora_error *err)
-{
-    enum prilora_status rc =
-        s ? store_step(claim->store, s, found, "look for a job", err) : err->status;
-
-    if (rc != PRILORA_OK || !*found)
-        return rc;
-    snprintf(out->id, sizeof out->id, "%s", (const char *)sqlite3_column_text(s, 0));
-    out->attempts = sqlite3_column_int64(s, 1);
-    out->bytes = sqlite3_column_int64(s, 2);
-    if (sqlite3_column_count(s) > 3) {
-        out->together = sqlite3_column_int64(s, 3);
-        out->n_others = sqlite3_column_int64(s, 4);
-        out->alone = sqlite3_column_int(s, 5) != 0;
-    }
-    sqlite3_reset(s);
-    return PRILORA_OK;
-}
 
 static enum prilora_status find_next(struct claim *claim, int64_t most, struct next *out,
                                      bool *found, struct prilora_error *err)
 {
     sqlite3_stmt *s = store_query(claim->store, err, next_sql, "tii", job_status_name(claim->from),
                                   most, (int64_t)(QUEUE_MAX_DEATHS - 1));
+    enum prilora_status rc;
 
     *found = false;
-    return read_next(claim, s, out, found, err);
+    rc = s ? store_step(claim->store, s, found, "look for a job", err) : err->status;
+    if (rc != PRILORA_OK || !*found)
+        return rc;
+    snprintf(out->id, sizeof out->id, "%s", (const char *)sqlite3_column_text(s, 0));
+    out->attempts = sqlite3_column_int64(s, 1);
+    out->bytes = sqlite3_column_int64(s, 2);
+    out->together = sqlite3_column_int64(s, 3);
+    out->n_others = sqlite3_column_int64(s, 4);
+    out->alone = sqlite3_column_int(s, 5) != 0;
+    sqlite3_reset(s);
+    return PRILORA_OK;
 }
 
 /* Unless it has been told already. */
-static enum prilora_status tell(struct claim *claim, const struct next *next, const char *key,
+static enum prilora_status tell(struct claim *claim, const char *id, const char *key,
                                 const char *message, struct prilora_error *err)
 {
     enum prilora_status rc =
-        queue_add_note(claim->store, next->id, &(struct queue_note){key, "warn", message}, err);
+        queue_add_note(claim->store, id, &(struct queue_note){key, "warn", message}, err);
 
     if (rc == PRILORA_OK && sqlite3_changes(store_db(claim->store, NULL)) > 0) {
-        snprintf(claim->told[claim->n_told++], ID_SIZE, "%s", next->id);
-        log_warn("queue", "%s: %s", next->id, message);
+        snprintf(claim->told[claim->n_told++], ID_SIZE, "%s", id);
+        log_warn("queue", "%s: %s", id, message);
     }
     return rc;
 }
 
 static enum prilora_status tell_too_large(struct claim *claim, struct prilora_error *err)
 {
-    struct next next;
+    sqlite3_stmt *s = store_query(claim->store, err, too_large_sql, "i", claim->limit);
     bool found = false;
-    char message[200];
+    char id[ID_SIZE], message[200];
     enum prilora_status rc =
-        read_next(claim, store_query(claim->store, err, too_large_sql, "i", claim->limit), &next,
-                  &found, err);
+        s ? store_step(claim->store, s, &found, "look for a job", err) : err->status;
 
     if (rc != PRILORA_OK || !found)
         return rc;
+    snprintf(id, sizeof id, "%s", (const char *)sqlite3_column_text(s, 0));
     snprintf(
         message, sizeof message,
         "Waits until the limit is raised: the job needs about %.0f MiB of memory, and all jobs "
         "together may now have %.0f MiB",
-        (double)next.bytes / MIB, (double)claim->limit / MIB);
-    return tell(claim, &next, KEY_LIMIT, message, err);
+        (double)sqlite3_column_int64(s, 1) / MIB, (double)claim->limit / MIB);
+    sqlite3_reset(s);
+    return tell(claim, id, KEY_LIMIT, message, err);
 }
 
 /* Once for each time that a worker would begin it. */
@@ -139,7 +130,7 @@ static enum prilora_status tell_waiting(struct claim *claim, const struct next *
                  "Waits for memory: with what is running it would be about %.0f MiB, and all jobs "
                  "together may have %.0f MiB",
                  (double)next->together / MIB, (double)claim->limit / MIB);
-    return tell(claim, next, key, message, err);
+    return tell(claim, next->id, key, message, err);
 }
 
 /* The job that shall be worked on now; those that have to wait are told. */

@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -70,7 +69,6 @@ static bool open_group(size_t bytes)
             return true;
         rmdir(group);
     }
-    group[0] = '\0';
     return false;
 }
 
@@ -123,9 +121,11 @@ static char *long_rows(void)
 #define SMALL "4"  /* a batch: about 47 MiB */
 #define LARGE "32" /* about 82 MiB */
 
-static struct test_reply *submit(struct test_server *server, const char *batch, int n_epochs)
+/* A job's JSON, in one buffer; its data are uploaded. */
+static const char *job_json(struct test_server *server, const char *batch, int n_epochs)
 {
-    char json[700], *text = long_rows();
+    static char json[700];
+    char *text = long_rows();
 
     snprintf(
         json, sizeof json,
@@ -134,16 +134,13 @@ static struct test_reply *submit(struct test_server *server, const char *batch, 
         "\"max_length\": 128, \"checkpoint_steps\": 100000, \"batch_size\": %s}}}}",
         test_upload(server, "long.jsonl", text), n_epochs, batch);
     free(text);
-    return test_post(server, JOBS, json);
+    return json;
 }
 
-static void begin(struct test_server *server, const char *batch, int n_epochs, char id[64])
+/* Its id, as test_create_job has it. */
+static const char *begin(struct test_server *server, const char *batch, int n_epochs)
 {
-    struct test_reply *reply = submit(server, batch, n_epochs);
-
-    if (reply->status != 200)
-        fail_msg("the job was refused: %s", reply->body);
-    snprintf(id, 64, "%s", test_text(reply->json, "id"));
+    return test_create_job(server, job_json(server, batch, n_epochs));
 }
 
 static const char *finish(struct test_server *server, const char *id)
@@ -166,22 +163,20 @@ static void a_job_beyond_the_group_s_memory_is_refused(void **state)
 {
     static const char *const settings[] = {"--training.threads=2", NULL};
     struct test_server *server = start(settings, 64);
-    struct test_reply *reply = submit(server, "1, \"rank_start\": 1024, \"rank_end\": 1024", 1);
+    struct test_reply *reply =
+        test_post(server, JOBS, job_json(server, "1, \"rank_start\": 1024, \"rank_end\": 1024", 1));
     const json_t *job;
-    char id[64];
 
     (void)state;
     assert_int_equal(reply->status, 422);
     assert_string_equal(test_text(reply->json, "error.code"), "not_enough_memory");
     assert_non_null(strstr(test_text(reply->json, "error.message"),
                            "what prilorad may use of this machine is 64 MiB"));
-    begin(server, LARGE, 1, id);
-    job = test_wait_job(server, id, OVER);
+    job = test_wait_job(server, begin(server, LARGE, 1), OVER);
     assert_string_equal(test_text(job, "status"), "failed");
     assert_string_equal(test_text(job, "error.code"), "not_enough_memory");
     assert_non_null(strstr(test_text(job, "error.message"), "is 64 MiB"));
-    begin(server, SMALL, 1, id);
-    assert_string_equal(finish(server, id), "succeeded");
+    assert_string_equal(finish(server, begin(server, SMALL, 1)), "succeeded");
     end(server);
 }
 
@@ -189,11 +184,11 @@ static void two_jobs_that_fit_one_by_one_run_one_by_one(void **state)
 {
     static const char *const settings[] = {"--training.threads=2", "--training.workers=2", NULL};
     struct test_server *server = start(settings, 112);
-    char ids[2][64];
+    const char *ids[2];
 
     (void)state;
     for (size_t i = 0; i < 2; i++)
-        begin(server, LARGE, 1, ids[i]);
+        ids[i] = begin(server, LARGE, 1);
     for (size_t i = 0; i < 2; i++)
         assert_string_equal(finish(server, ids[i]), "succeeded");
     assert_false(was_told(server, ids[0], "Waits for memory"));
@@ -224,14 +219,14 @@ static void a_job_for_which_the_kernel_kills_fails_alone(void **state)
                                            "--training.memory_limit_mb=1000", NULL};
     struct test_server *server = start(settings, 64);
     const json_t *job;
-    char early[64], large[64], beside[64];
+    const char *early, *large, *beside;
 
     (void)state;
-    begin(server, SMALL, 1, early);
+    early = begin(server, SMALL, 1);
     assert_string_equal(finish(server, early), "succeeded");
-    begin(server, SMALL, 2, beside);
+    beside = begin(server, SMALL, 2);
     test_wait_step(server, beside, 1);
-    begin(server, LARGE, 1, large);
+    large = begin(server, LARGE, 1);
     for (int i = 0; i < DEATHS; i++) {
         wait_for_kill(server);
         test_server_start(server);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/events.h"
 #include "daemon/files.h"
 #include "support/scratch.h"
 
@@ -124,6 +125,20 @@ const char *test_add_job_in(struct store *store, enum job_status status)
     assert_int_equal(job.status, status);
     job_clear(&job);
     return id;
+}
+
+size_t test_count_events(struct store *store, const char *id, const char *part)
+{
+    const struct events_query query = {.job_id = id, .limit = 1000};
+    struct event *events;
+    size_t n, count = 0;
+    bool more;
+
+    assert_int_equal(events_list(store, &query, &events, &n, &more, NULL), PRILORA_OK);
+    for (size_t i = 0; i < n; i++)
+        count += strstr(events[i].message, part) != NULL;
+    events_free_list(events, n);
+    return count;
 }
 
 enum job_status test_job_status(struct store *store, const char *id)

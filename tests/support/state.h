@@ -17,6 +17,8 @@ const char *test_add_file(struct store *store, const char *filename, const char 
 const char *test_add_job(struct store *store, int64_t priority);
 /* Submits a job and takes it to a state through the queue's own functions. */
 const char *test_add_job_in(struct store *store, enum job_status status);
+/* How many of a job's events have this part in their message; "": all. */
+size_t test_count_events(struct store *store, const char *id, const char *part);
 enum job_status test_job_status(struct store *store, const char *id);
 
 #endif

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "daemon/events.h"
 #include "daemon/queue.h"
 #include "support/scratch.h"
 #include "support/state.h"
@@ -62,21 +61,6 @@ static void finish(struct store *store, const char *id)
     assert_int_equal(queue_finish(store, id, &end, NULL), PRILORA_OK);
 }
 
-/* How many of a job's events have this part. */
-static size_t count_told(struct store *store, const char *id, const char *part)
-{
-    const struct events_query query = {.job_id = id, .limit = 1000};
-    struct event *events;
-    size_t n, count = 0;
-    bool more;
-
-    assert_int_equal(events_list(store, &query, &events, &n, &more, NULL), PRILORA_OK);
-    for (size_t i = 0; i < n; i++)
-        count += strstr(events[i].message, part) != NULL;
-    events_free_list(events, n);
-    return count;
-}
-
 /* ---- memory ---- */
 
 static void what_fits_beside_what_runs_is_begun(void **state)
@@ -88,15 +72,17 @@ static void what_fits_beside_what_runs_is_begun(void **state)
     expect_next(*state, 100, same); /* 40 + 40 + 20: the base once */
     expect_next(*state, 129, NULL);
     expect_next(*state, 129, NULL);
-    assert_int_equal(count_told(*state, other, "Waits for memory"), 1);
-    assert_int_equal(count_told(*state, other,
-                                "with what is running it would be about 130 MiB, and all jobs "
-                                "together may have 129 MiB"),
-                     1);
+    assert_int_equal(test_count_events(*state, other, "Waits for memory"), 1);
+    assert_int_equal(
+        test_count_events(*state, other,
+                          "with what is running it would be about 130 MiB, and all jobs "
+                          "together may have 129 MiB"),
+        1);
     finish(*state, first);
     expect_next(*state, 100, other); /* 60 + 30 */
     expect_next(*state, 100, NULL);
-    assert_int_equal(count_told(*state, first, "Waits") + count_told(*state, same, "Waits"), 0);
+    assert_int_equal(
+        test_count_events(*state, first, "Waits") + test_count_events(*state, same, "Waits"), 0);
 }
 
 static void without_a_limit_or_a_forecast_none_waits(void **state)
@@ -130,8 +116,8 @@ static void who_waits_for_memory_is_not_overtaken(void **state)
 
     expect_next(*state, 100, running);
     expect_next(*state, 100, NULL);
-    assert_int_equal(count_told(*state, large, "Waits for memory"), 1);
-    assert_int_equal(count_told(*state, small, "Waits"), 0);
+    assert_int_equal(test_count_events(*state, large, "Waits for memory"), 1);
+    assert_int_equal(test_count_events(*state, small, "Waits"), 0);
     finish(*state, running);
     expect_next(*state, 100, large);
     expect_next(*state, 100, small);
@@ -145,12 +131,13 @@ static void what_a_lowered_limit_forbids_is_passed_over(void **state)
     expect_next(*state, 100, small);
     for (int i = 0; i < 3; i++)
         expect_next(*state, 100, NULL);
-    assert_int_equal(count_told(*state, large, "Waits until the limit is raised"), 1);
-    assert_int_equal(count_told(*state, larger,
-                                "the job needs about 300 MiB of memory, and all jobs together may "
-                                "now have 100 MiB"),
-                     1);
-    assert_int_equal(count_told(*state, small, "Waits"), 0);
+    assert_int_equal(test_count_events(*state, large, "Waits until the limit is raised"), 1);
+    assert_int_equal(
+        test_count_events(*state, larger,
+                          "the job needs about 300 MiB of memory, and all jobs together may "
+                          "now have 100 MiB"),
+        1);
+    assert_int_equal(test_count_events(*state, small, "Waits"), 0);
     expect_next(*state, 200, NULL); /* 10 + 200 */
     finish(*state, small);
     expect_next(*state, 200, large);
@@ -179,7 +166,7 @@ static void an_innocent_job_does_not_fail_with_a_guilty_one(void **state)
     expect_next(*state, 100, guilty);
     for (int i = 0; i < 2; i++)
         expect_next(*state, 100, NULL);
-    assert_int_equal(count_told(*state, other, "Waits for what is being worked on (1)"), 1);
+    assert_int_equal(test_count_events(*state, other, "Waits for what is being worked on (1)"), 1);
     die(*state, 0);
     assert_int_equal(test_job_status(*state, guilty), JOB_FAILED);
     assert_int_equal(test_job_status(*state, other), JOB_QUEUED);
@@ -190,7 +177,6 @@ static void an_innocent_job_does_not_fail_with_a_guilty_one(void **state)
 static void who_comes_later_waits_for_a_suspect_s_checkpoint(void **state)
 {
     const char *suspect = queue_job(*state, "a", 10, 0), *later;
-    const char *validating;
 
     for (int i = 0; i < 2; i++) {
         expect_next(*state, 100, suspect);
@@ -199,11 +185,10 @@ static void who_comes_later_waits_for_a_suspect_s_checkpoint(void **state)
     expect_next(*state, 100, suspect);
     later = test_add_job(*state, 0);
     expect_from(*state, JOB_VALIDATING, 100, NULL);
-    assert_int_equal(count_told(*state, later, "Waits for what is being worked on (1)"), 1);
+    assert_int_equal(test_count_events(*state, later, "Waits for what is being worked on (1)"), 1);
     assert_int_equal(queue_checkpointed(*state, suspect, NULL), PRILORA_OK);
     expect_from(*state, JOB_VALIDATING, 100, later);
-    validating = later;
-    assert_int_equal(queue_validated(*state, validating, "{}", "{}", NULL), PRILORA_OK);
+    assert_int_equal(queue_validated(*state, later, "{}", "{}", NULL), PRILORA_OK);
     expect_next(*state, 100, later);
 }
 

@@ -17,32 +17,6 @@
 #include "support/scratch.h"
 #include "support/state.h"
 
-static size_t count_events(struct store *store, const char *id)
-{
-    struct event *events;
-    size_t n;
-    bool more;
-    const struct events_query query = {.job_id = id, .limit = 1000};
-
-    assert_int_equal(events_list(store, &query, &events, &n, &more, NULL), PRILORA_OK);
-    events_free_list(events, n);
-    return n;
-}
-
-static bool has_event(struct store *store, const char *id, const char *part)
-{
-    struct event *events;
-    size_t n;
-    bool more, found = false;
-    const struct events_query query = {.job_id = id, .limit = 1000};
-
-    assert_int_equal(events_list(store, &query, &events, &n, &more, NULL), PRILORA_OK);
-    for (size_t i = 0; i < n; i++)
-        found = found || strstr(events[i].message, part);
-    events_free_list(events, n);
-    return found;
-}
-
 /* ---- every state against every operation ---- */
 
 static enum prilora_status do_cancel(struct store *store, const char *id)
@@ -142,7 +116,7 @@ static void each_operation_works_from_its_states_only(void **state)
             int after = rules[r].after[from];
 
             id = test_add_job_in(store, (enum job_status)from);
-            before = count_events(store, id);
+            before = test_count_events(store, id, "");
             rc = rules[r].operation(store, id);
             if (rc != (after == NO ? PRILORA_EMISMATCH : PRILORA_OK) ||
                 test_job_status(store, id) != (enum job_status)(after == NO ? from : after))
@@ -150,9 +124,9 @@ static void each_operation_works_from_its_states_only(void **state)
                          job_status_name((enum job_status)from), (int)rc,
                          job_status_name(test_job_status(store, id)));
             if (after == NO)
-                assert_int_equal(count_events(store, id), before);
+                assert_int_equal(test_count_events(store, id, ""), before);
             else
-                assert_true(count_events(store, id) > before);
+                assert_true(test_count_events(store, id, "") > before);
             do_end_cancelled(store, id); /* out of the way of the next ones */
             do_cancel(store, id);
         }
@@ -231,7 +205,7 @@ static void what_was_submitted_can_be_read(void **state)
     assert_null(job.result);
     assert_null(job.fine_tuned_model);
     assert_null(job.error_code);
-    assert_true(has_event(store, id, "Created fine-tuning job: "));
+    assert_true(test_count_events(store, id, "Created fine-tuning job: "));
     job_clear(&job);
     free(file);
     free(id);
@@ -410,7 +384,7 @@ static void the_end_is_written_whole(void **state)
     assert_string_equal(job.error_message, "loss is not a number");
     assert_string_equal(job.error_param, "learning_rate");
     assert_int_equal(job.trained_tokens, 77);
-    assert_true(has_event(*state, id, "loss is not a number"));
+    assert_true(test_count_events(*state, id, "loss is not a number"));
     job_clear(&job);
     assert_int_equal(queue_finish(*state, id, &(struct job_end){.status = JOB_RUNNING}, NULL),
                      PRILORA_EINVAL);
@@ -441,18 +415,18 @@ static void claim_it(struct store *store)
 static void a_running_job_is_paused_when_its_worker_has_stopped(void **state)
 {
     const char *id = test_add_job_in(*state, JOB_RUNNING);
-    size_t events = count_events(*state, id);
+    size_t events = test_count_events(*state, id, "");
     struct job job;
     bool found;
 
     assert_int_equal(do_pause(*state, id), PRILORA_OK);
     expect(*state, id, JOB_RUNNING, true);
     assert_int_equal(do_pause(*state, id), PRILORA_OK); /* again: no harm, no second event */
-    assert_int_equal(count_events(*state, id), events + 1);
+    assert_int_equal(test_count_events(*state, id, ""), events + 1);
     assert_int_equal(queue_requeue(*state, id, "not this", NULL), PRILORA_OK);
     expect(*state, id, JOB_PAUSED, false);
-    assert_true(has_event(*state, id, "Job paused"));
-    assert_false(has_event(*state, id, "not this"));
+    assert_true(test_count_events(*state, id, "Job paused"));
+    assert_false(test_count_events(*state, id, "not this"));
     assert_int_equal(queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
     assert_false(found);
     assert_int_equal(do_resume(*state, id), PRILORA_OK);
@@ -480,7 +454,7 @@ static void a_job_is_paused_after_its_validation(void **state)
     expect(*state, id, JOB_VALIDATING, true);
     assert_int_equal(do_validated(*state, id), PRILORA_OK);
     expect(*state, id, JOB_PAUSED, false);
-    assert_true(has_event(*state, id, "Files validated; job paused"));
+    assert_true(test_count_events(*state, id, "Files validated; job paused"));
 }
 
 static void a_job_that_ends_before_it_pauses_has_ended(void **state)
@@ -601,7 +575,7 @@ static void a_new_priority_changes_the_order_at_once(void **state)
     assert_int_equal(queue_edit(*state, ids[2], &edit, &job, NULL), PRILORA_OK);
     assert_int_equal(job.priority, 7);
     job_clear(&job);
-    assert_true(has_event(*state, ids[2], "Priority changed from 0 to 7"));
+    assert_true(test_count_events(*state, ids[2], "Priority changed from 0 to 7"));
     for (int i = 0; i < 3; i++) {
         assert_int_equal(queue_claim(*state, JOB_QUEUED, 0, &job, &found, NULL), PRILORA_OK);
         assert_true(found);
@@ -615,17 +589,17 @@ static void metadata_can_be_changed_at_any_time(void **state)
     const char *id = test_add_job_in(*state, JOB_SUCCEEDED);
     char metadata[] = "{\"team\":\"a\"}";
     struct queue_edit edit = {.metadata = metadata};
-    size_t events = count_events(*state, id);
+    size_t events = test_count_events(*state, id, "");
     struct job job;
 
     assert_int_equal(queue_edit(*state, id, &edit, &job, NULL), PRILORA_OK);
     assert_string_equal(job.metadata, metadata);
     job_clear(&job);
-    assert_int_equal(count_events(*state, id), events + 1);
+    assert_int_equal(test_count_events(*state, id, ""), events + 1);
     assert_int_equal(queue_edit(*state, id, &edit, &job, NULL), PRILORA_OK);
     job_clear(&job);
-    assert_int_equal(count_events(*state, id), events + 1); /* nothing changed */
-    edit.has_priority = true;                               /* both or neither */
+    assert_int_equal(test_count_events(*state, id, ""), events + 1); /* nothing changed */
+    edit.has_priority = true;                                        /* both or neither */
     edit.metadata[9] = 'b';
     assert_int_equal(queue_edit(*state, id, &edit, &job, NULL), PRILORA_EMISMATCH);
     assert_int_equal(queue_get(*state, id, &job, NULL), PRILORA_OK);
@@ -663,7 +637,7 @@ static void only_jobs_that_are_over_can_be_deleted(void **state)
         assert_int_equal(series_put(*state, SERIES_METRICS, id, 1, "{}", NULL), PRILORA_OK);
         make(*state, id, "adapter");
         assert_int_equal(queue_delete(*state, id, &err), PRILORA_OK);
-        assert_int_equal(count_events(*state, id), 0);
+        assert_int_equal(test_count_events(*state, id, ""), 0);
         assert_int_equal(series_list(*state, SERIES_METRICS, id, -1, true, 9, &rows, &n, &more,
                                      NULL),
                          PRILORA_OK);
@@ -738,10 +712,10 @@ static void what_ran_at_a_crash_is_queued_again(void **state)
     assert_int_equal(test_job_status(store, running), JOB_QUEUED);
     assert_int_equal(test_job_status(store, queued), JOB_QUEUED);
     assert_int_equal(test_job_status(store, failed), JOB_VALIDATING);
-    assert_true(has_event(store, running, "ended unexpectedly"));
-    events = count_events(store, running);
+    assert_true(test_count_events(store, running, "ended unexpectedly"));
+    events = test_count_events(store, running, "");
     recover(store, 0); /* again: nothing is left to do */
-    assert_int_equal(count_events(store, running), events);
+    assert_int_equal(test_count_events(store, running, ""), events);
     assert_int_equal(queue_get(store, running, &job, NULL), PRILORA_OK);
     assert_int_equal(job.attempts, 1);
     job_clear(&job);
@@ -800,7 +774,7 @@ static void a_pause_that_was_asked_for_outlives_a_crash(void **state)
     job_clear(&job);
     recover(*state, 1);
     expect(*state, running, JOB_PAUSED, false);
-    assert_true(has_event(*state, running, "the job is paused, as was asked"));
+    assert_true(test_count_events(*state, running, "the job is paused, as was asked"));
     expect(*state, paused, JOB_PAUSED, false);
     expect(*state, cancelled, JOB_QUEUED, false);
     expect(*state, validating, JOB_VALIDATING, true);

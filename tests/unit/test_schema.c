@@ -571,15 +571,22 @@ static int64_t count_steps(struct store *store)
     return n;
 }
 
-static void what_is_asked_all_the_time_does_not_grow(void **state)
+static struct store *open_with_many(const char *name)
 {
-    struct store *store = open_store("large");
-    uint64_t counts[JOB_CANCELLED + 1];
+    struct store *store = open_store(name);
 
-    (void)state;
     run(store_db(store, NULL), "BEGIN");
     run(store_db(store, NULL), many);
     run(store_db(store, NULL), "COMMIT");
+    return store;
+}
+
+static void what_is_asked_all_the_time_does_not_grow(void **state)
+{
+    struct store *store = open_with_many("large");
+    uint64_t counts[JOB_CANCELLED + 1];
+
+    (void)state;
     for (size_t i = 0; i < sizeof cheap / sizeof *cheap; i++) {
         int64_t n;
 
@@ -599,13 +606,10 @@ static void what_is_asked_all_the_time_does_not_grow(void **state)
 static void a_long_line_is_looked_at_no_longer(void **state)
 {
     static const enum job_status lines[] = {JOB_VALIDATING, JOB_QUEUED};
-    struct store *store = open_store("line");
+    struct store *store = open_with_many("line");
     char sql[200];
 
     (void)state;
-    run(store_db(store, NULL), "BEGIN");
-    run(store_db(store, NULL), many);
-    run(store_db(store, NULL), "COMMIT");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         int64_t n;
 
